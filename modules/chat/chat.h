@@ -1,0 +1,212 @@
+/*
+ * chat, inside: what its files share.
+ *
+ *   chat.c          the descriptor, the life of a session
+ *   chat_conf.c     [chat] and [room NAME]
+ *   chat_json.c     requests of programs, one JSON object each
+ *   chat_human.c    lines of people, plain text and /commands
+ *   chat_actions.c  what both ask for: join, say, leave, rename ...
+ *   chat_render.c   events of the log, as JSON or as lines
+ *   chat_text.c     pieces of JSON, and what a terminal may see
+ *
+ * Requests and lines only differ in how they ask and how they are answered;
+ * both end in an action, and what an action does reaches everybody through the
+ * log.
+ */
+#ifndef LNT_CHAT_H
+#define LNT_CHAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/str.h"
+#include "core/strbuf.h"
+#include "hub/zone.h"
+#include "net/module.h"
+#include "net/session.h"
+
+struct lnt_regex;
+struct lnt_sub;
+
+/* ---- configuration ---- */
+
+struct chat_room {
+    const char *name;
+    const char *topic; /* "" none */
+};
+
+struct chat_conf {
+    int64_t history;      /* messages of a room that are kept */
+    uint64_t history_age; /* ms, 0: however old */
+    struct lnt_regex *room_name, *nick_name;
+    int64_t presence_limit;
+    uint64_t text_size;
+    int64_t rooms_per_session;
+    bool guests;
+    const struct chat_room *rooms; /* as configured, sorted by name */
+    size_t nrooms;
+};
+
+extern const struct lnt_section_kind chat_sections[];
+int chat_configure(struct lnt_module_setup *setup);
+/* The topic of a room; "" when it has none. */
+const char *chat_topic(const struct chat_conf *conf, const char *room);
+
+/* ---- a worker ---- */
+
+/* Scratch memory, reused from call to call; contents last until the next. */
+struct chat {
+    struct lnt_strbuf out;   /* the answer being written */
+    struct lnt_strbuf data;  /* the payload of a record */
+    struct lnt_strbuf names; /* nicks, each followed by NUL */
+    struct lnt_strbuf why;   /* why the last action was refused */
+};
+
+/* ---- a session ---- */
+
+/* How events are written for a subscriber. */
+enum {
+    CHAT_FORMAT_JSON,
+    CHAT_FORMAT_LINE,      /* for people */
+    CHAT_FORMAT_ROOM_LINE, /* the same with the room's name before it */
+    CHAT_FORMATS
+};
+
+/*
+ * A person sees who speaks but not where, as long as there is one room; lines
+ * of further rooms bear the room's name.  So at most one sub is bare.
+ */
+struct chat_session {
+    struct lnt_sub *subs;    /* the rooms it is in, the latest first */
+    struct lnt_sub *current; /* of a person: where plain lines go */
+    struct lnt_sub *bare;    /* of a person: the sub with CHAT_FORMAT_LINE */
+    uint32_t user;           /* in the zone, once entered */
+    uint16_t rooms;
+    bool entered; /* has a nick */
+    bool human;
+};
+
+static inline struct chat_session *
+chat_session(const struct lnt_session *s)
+{
+    return lnt_session_app_state(s);
+}
+
+/* The scratch memory and the configuration that serve this session. */
+static inline struct chat *
+chat_of(const struct lnt_session *s)
+{
+    return lnt_session_app(s)->data;
+}
+
+static inline const struct chat_conf *
+chat_conf_of(const struct lnt_session *s)
+{
+    return lnt_session_app(s)->conf;
+}
+
+/* ---- actions ---- */
+
+enum chat_code {
+    CHAT_OK,
+    CHAT_BAD_JSON,
+    CHAT_BAD_REQUEST,
+    CHAT_UNKNOWN_TYPE,
+    CHAT_BAD_ROOM,
+    CHAT_BAD_NICK,
+    CHAT_NICK_TAKEN,
+    CHAT_NOT_JOINED,
+    CHAT_ALREADY_JOINED,
+    CHAT_TOO_LONG,
+    CHAT_TOO_MANY_ROOMS,
+    CHAT_SERVER_FULL,
+    CHAT_NO_SUCH_NICK,
+    CHAT_RATE_LIMITED,
+    CHAT_NOT_AVAILABLE,
+};
+
+/* As on the wire: "bad_json" ... */
+extern const char *const chat_code_names[];
+
+/* Sets c->why and returns code. */
+enum chat_code chat_refuse(struct chat *c, enum chat_code code, const char *fmt,
+                           ...) __attribute__((format(printf, 3, 4)));
+
+/*
+ * Those with a code return CHAT_OK, or why not, with a text for the asker in
+ * chat_of(s)->why.  seq (may be NULL) becomes that of the record in the log.
+ */
+
+/* Joins, with nick (p NULL: the one it has, else a guest's).  A session that
+   has a nick keeps it.  *sub and *info tell what was joined. */
+enum chat_code chat_join(struct lnt_session *s, struct lnt_str room,
+                         struct lnt_str nick, struct lnt_sub **sub,
+                         struct lnt_room_info *info);
+void chat_leave(struct lnt_session *s, struct lnt_sub *sub);
+enum chat_code chat_say(struct lnt_session *s, struct lnt_sub *sub,
+                        struct lnt_str text, uint64_t *seq);
+enum chat_code chat_typing(struct lnt_session *s, struct lnt_sub *sub,
+                           uint64_t *seq);
+enum chat_code chat_direct(struct lnt_session *s, struct lnt_str to,
+                           struct lnt_str text, uint64_t *seq);
+enum chat_code chat_rename(struct lnt_session *s, struct lnt_str nick);
+
+/* The sub of that room; *sub stays NULL when refused. */
+enum chat_code chat_find(struct lnt_session *s, struct lnt_str room,
+                         struct lnt_sub **sub);
+/* Its nick; empty before it has one.  Valid until it is renamed. */
+struct lnt_str chat_nick(const struct lnt_session *s);
+/* How many members a room has; their nicks are in chat_of(s)->names unless
+   there are more than presence_limit.  guess: how many there may be. */
+unsigned chat_members(const struct lnt_session *s, uint32_t room,
+                      unsigned guess);
+/* Leaves everything, without a word to the session itself. */
+void chat_exit(struct lnt_session *s);
+
+/* ---- requests and lines ---- */
+
+void chat_json_request(struct lnt_session *s, struct lnt_str text);
+void chat_human_greet(struct lnt_session *s);
+lnt_verdict chat_human_line(struct lnt_session *s, struct lnt_str line);
+
+/* ---- the log ---- */
+
+enum {
+    CHAT_MESSAGE = LNT_EVENT_APP, /* nick, text */
+    CHAT_TYPING,                  /* nick */
+    CHAT_DIRECT,                  /* nick, nick of the receiver, text */
+};
+
+/* The payloads: each nick is one byte of length and its bytes, the text is
+   the rest. */
+void chat_pack(struct lnt_strbuf *out, struct lnt_str from,
+               const struct lnt_str *to, struct lnt_str text);
+
+/* lnt_app.event and lnt_app.direct. */
+bool chat_event(struct lnt_module_ctx *m, const struct lnt_event *e,
+                unsigned format, struct lnt_strbuf *out);
+bool chat_event_direct(struct lnt_session *s, const struct lnt_event *e,
+                       struct lnt_strbuf *out);
+/* A word of the server itself to everybody. */
+void chat_render_notice(struct lnt_strbuf *out, bool human,
+                        struct lnt_str text);
+/* Records of a room were lost before they could be delivered. */
+void chat_render_gap(struct lnt_strbuf *out, const char *room, uint64_t seq);
+
+/* ---- text ---- */
+
+/* Opens an object: {"type":"..." */
+void chat_begin(struct lnt_strbuf *out, const char *type);
+/* Adds a field to it. */
+void chat_add_text(struct lnt_strbuf *out, const char *key,
+                   struct lnt_str value);
+void chat_add_number(struct lnt_strbuf *out, const char *key, uint64_t value);
+
+/* Adds text as a terminal may see it, each of its lines behind prefix. */
+void chat_add_plain(struct lnt_strbuf *out, struct lnt_str prefix,
+                    struct lnt_str text);
+/* Whether s has no control character, blank or bidirectional override. */
+bool chat_is_plain(struct lnt_str s);
+
+#endif

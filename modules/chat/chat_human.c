@@ -1,0 +1,306 @@
+/*
+ * Lines of people: plain text goes to the current room, /commands do the rest.
+ * Answers are lines again: "*" begins what the server says, "!" what it could
+ * not do.
+ */
+#include "modules/chat/chat.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "hub/hub.h"
+#include "net/module.h"
+
+struct command {
+    const char *name, *usage, *help;
+    lnt_verdict (*fn)(struct lnt_session *s, struct lnt_str rest);
+};
+
+/* ---- answers ---- */
+
+static struct lnt_strbuf *
+answer(struct lnt_session *s)
+{
+    struct lnt_strbuf *out = &chat_of(s)->out;
+
+    lnt_strbuf_clear(out);
+    return out;
+}
+
+static lnt_verdict
+finish(struct lnt_session *s)
+{
+    const struct lnt_strbuf *out = &chat_of(s)->out;
+
+    lnt_session_send(s, LNT_TEXT, out->p, out->n);
+    return LNT_GO_ON;
+}
+
+/* Says why the last action was refused. */
+static lnt_verdict
+refuse(struct lnt_session *s)
+{
+    chat_add_plain(answer(s), LNT_STR("! "), lnt_strbuf_str(&chat_of(s)->why));
+    return finish(s);
+}
+
+static lnt_verdict
+refuse_text(struct lnt_session *s, const char *text)
+{
+    lnt_strbuf_addf(answer(s), "! %s", text);
+    return finish(s);
+}
+
+/* "* here: ann, bob (2)", or how many they are. */
+static void
+add_members(struct lnt_session *s, uint32_t room, unsigned guess)
+{
+    struct lnt_strbuf *out = &chat_of(s)->out;
+    const struct lnt_strbuf *names = &chat_of(s)->names;
+    unsigned count = chat_members(s, room, guess);
+    const char *p = names->p, *end = names->p + names->n;
+
+    if (names->n == 0) {
+        lnt_strbuf_addf(out, "* here: %u members", count);
+        return;
+    }
+    lnt_strbuf_adds(out, "* here: ");
+    for (const char *first = p; p < end; p += strlen(p) + 1) {
+        if (p != first)
+            lnt_strbuf_adds(out, ", ");
+        lnt_strbuf_adds(out, p);
+    }
+    lnt_strbuf_addf(out, " (%u)", count);
+}
+
+/* The current room, or NULL after saying that there is none. */
+static struct lnt_sub *
+current(struct lnt_session *s)
+{
+    struct lnt_sub *sub = chat_session(s)->current;
+
+    if (!sub)
+        refuse_text(s, "you are in no room; /join ROOM enters one");
+    return sub;
+}
+
+/* Cuts the first word off rest. */
+static struct lnt_str
+take_word(struct lnt_str *rest)
+{
+    struct lnt_str word = {rest->p, 0};
+
+    while (word.n < rest->n && rest->p[word.n] != ' ' &&
+           rest->p[word.n] != '\t')
+        word.n++;
+    *rest = lnt_str_trim(lnt_str(rest->p + word.n, rest->n - word.n));
+    return word;
+}
+
+/* ---- commands ---- */
+
+static lnt_verdict
+command_join(struct lnt_session *s, struct lnt_str rest)
+{
+    struct chat_session *chat = chat_session(s);
+    struct lnt_str room = take_word(&rest), nick = take_word(&rest);
+    struct lnt_room_info info;
+    struct lnt_sub *sub;
+    struct lnt_strbuf *out;
+
+    if (room.n == 0)
+        return refuse_text(s, "/join ROOM [NICK]");
+    if (chat_find(s, room, &sub) == CHAT_OK) {
+        chat->current = sub;
+        lnt_strbuf_addf(answer(s), "* you speak in %s now",
+                        lnt_sub_room_name(sub));
+        return finish(s);
+    }
+    if (nick.n == 0)
+        nick.p = NULL;
+    if (chat_join(s, room, nick, &sub, &info) != CHAT_OK)
+        return refuse(s);
+    out = answer(s);
+    lnt_strbuf_addf(out, "* you are %.*s in %s", LNT_STR_ARG(chat_nick(s)),
+                    info.name);
+    if (chat->bare != sub)
+        lnt_strbuf_addf(out, "; its lines begin with [%s]", info.name);
+    const char *topic = chat_topic(chat_conf_of(s), info.name);
+    if (topic[0]) {
+        lnt_strbuf_addc(out, '\n');
+        chat_add_plain(out, LNT_STR("* topic: "), lnt_str_c(topic));
+    }
+    lnt_strbuf_addc(out, '\n');
+    add_members(s, info.room, info.members);
+    return finish(s);
+}
+
+static lnt_verdict
+command_leave(struct lnt_session *s, struct lnt_str rest)
+{
+    struct chat_session *chat = chat_session(s);
+    struct lnt_str room = take_word(&rest);
+    struct lnt_sub *sub;
+    struct lnt_strbuf *out;
+
+    if (room.n == 0 && !(sub = current(s)))
+        return LNT_GO_ON;
+    if (room.n > 0 && chat_find(s, room, &sub) != CHAT_OK)
+        return refuse(s);
+    out = answer(s);
+    lnt_strbuf_addf(out, "* you left %s", lnt_sub_room_name(sub));
+    chat_leave(s, sub);
+    if (chat->current)
+        lnt_strbuf_addf(out, "; you speak in %s now",
+                        lnt_sub_room_name(chat->current));
+    return finish(s);
+}
+
+static lnt_verdict
+command_nick(struct lnt_session *s, struct lnt_str rest)
+{
+    struct lnt_str nick = take_word(&rest);
+
+    if (nick.n == 0)
+        return refuse_text(s, "/nick NAME");
+    if (chat_rename(s, nick) != CHAT_OK)
+        return refuse(s);
+    lnt_strbuf_addf(answer(s), "* you are %.*s now", LNT_STR_ARG(chat_nick(s)));
+    return finish(s);
+}
+
+static lnt_verdict
+command_who(struct lnt_session *s, struct lnt_str rest)
+{
+    struct lnt_str room = take_word(&rest);
+    struct lnt_sub *sub;
+
+    if (room.n == 0 && !(sub = current(s)))
+        return LNT_GO_ON;
+    if (room.n > 0 && chat_find(s, room, &sub) != CHAT_OK)
+        return refuse(s);
+    answer(s);
+    add_members(s, lnt_sub_room(sub), UINT_MAX);
+    return finish(s);
+}
+
+static lnt_verdict
+command_msg(struct lnt_session *s, struct lnt_str rest)
+{
+    struct lnt_str nick = take_word(&rest);
+    char prefix[LNT_NICK_MAX + 8];
+
+    if (nick.n == 0 || rest.n == 0)
+        return refuse_text(s, "/msg NICK TEXT");
+    if (chat_direct(s, nick, rest, NULL) != CHAT_OK)
+        return refuse(s);
+    snprintf(prefix, sizeof(prefix), "-> *%.*s* ", LNT_STR_ARG(nick));
+    chat_add_plain(answer(s), lnt_str_c(prefix), rest);
+    return finish(s);
+}
+
+static lnt_verdict
+command_history(struct lnt_session *s, struct lnt_str rest)
+{
+    (void)rest;
+    return refuse_text(s, "this server does not keep history yet");
+}
+
+static lnt_verdict
+command_rooms(struct lnt_session *s, struct lnt_str rest)
+{
+    const struct chat_session *chat = chat_session(s);
+    struct lnt_strbuf *out;
+
+    (void)rest;
+    if (!current(s))
+        return LNT_GO_ON;
+    out = answer(s);
+    lnt_strbuf_addf(out, "* you speak in %s", lnt_sub_room_name(chat->current));
+    for (struct lnt_sub *sub = chat->subs; sub; sub = lnt_sub_next(sub)) {
+        if (sub != chat->current)
+            lnt_strbuf_addf(out, ", and hear %s", lnt_sub_room_name(sub));
+    }
+    return finish(s);
+}
+
+static lnt_verdict
+command_quit(struct lnt_session *s, struct lnt_str rest)
+{
+    (void)s;
+    (void)rest;
+    return LNT_CLOSE_NORMAL;
+}
+
+static lnt_verdict command_help(struct lnt_session *s, struct lnt_str rest);
+
+static const struct command commands[] = {
+    {"join", "ROOM [NICK]", "enter a room, or speak in it when you are there",
+     command_join},
+    {"leave", "[ROOM]", "leave this room, or that one", command_leave},
+    {"nick", "NAME", "take another nick", command_nick},
+    {"who", "[ROOM]", "who is here", command_who},
+    {"msg", "NICK TEXT", "tell one person alone", command_msg},
+    {"history", "N", "the last N messages", command_history},
+    {"rooms", "", "the rooms you are in", command_rooms},
+    {"help", "", "this list", command_help},
+    {"quit", "", "good bye", command_quit},
+};
+
+static lnt_verdict
+command_help(struct lnt_session *s, struct lnt_str rest)
+{
+    struct lnt_strbuf *out = answer(s);
+
+    (void)rest;
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        char call[64];
+        snprintf(call, sizeof(call), "/%s %s", commands[i].name,
+                 commands[i].usage);
+        lnt_strbuf_addf(out, "* %-19s %s\n", call, commands[i].help);
+    }
+    lnt_strbuf_adds(out, "* everything else is said in your room; "
+                         "// says a text that begins with /");
+    return finish(s);
+}
+
+static lnt_verdict
+run_command(struct lnt_session *s, struct lnt_str line)
+{
+    struct lnt_str name = take_word(&line);
+
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (lnt_str_ieq(name, lnt_str_c(commands[i].name)))
+            return commands[i].fn(s, line);
+    }
+    return refuse_text(s, "no such command; /help lists them all");
+}
+
+/* ---- the session ---- */
+
+void
+chat_human_greet(struct lnt_session *s)
+{
+    lnt_strbuf_adds(answer(s), "* welcome; /join ROOM [NICK] enters a room, "
+                               "/help tells the rest");
+    finish(s);
+}
+
+lnt_verdict
+chat_human_line(struct lnt_session *s, struct lnt_str line)
+{
+    struct lnt_sub *sub;
+
+    if (lnt_str_trim(line).n == 0)
+        return LNT_GO_ON;
+    if (line.p[0] == '/') {
+        line = lnt_str(line.p + 1, line.n - 1);
+        if (line.n == 0 || line.p[0] != '/')
+            return run_command(s, line);
+    }
+    sub = current(s);
+    if (sub && chat_say(s, sub, line, NULL) != CHAT_OK)
+        return refuse(s);
+    return LNT_GO_ON;
+}

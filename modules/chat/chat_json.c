@@ -1,0 +1,420 @@
+/*
+ * Requests of programs: one JSON object a message (RFC 8259), with "type" and
+ * what the type wants.  Each is answered, with its "id" when it has one; what
+ * cannot be done is answered with an error, and the connection lives on.
+ *
+ * jansson reads, once for every request.  Answers are few fixed shapes and are
+ * written directly.
+ */
+#include "modules/chat/chat.h"
+
+#include <jansson.h>
+#include <limits.h>
+#include <string.h>
+
+#include "hub/hub.h"
+#include "net/module.h"
+
+enum {
+    ID_MAX = 128, /* bytes of an id that is a string */
+};
+
+struct request {
+    struct lnt_session *session;
+    struct chat *chat;
+    const json_t *body;
+    const json_t *id; /* NULL none */
+};
+
+/* ---- answers ---- */
+
+static struct lnt_strbuf *
+answer(struct request *r, const char *type)
+{
+    struct lnt_strbuf *out = &r->chat->out;
+
+    lnt_strbuf_clear(out);
+    chat_begin(out, type);
+    return out;
+}
+
+static void
+add_id(struct request *r)
+{
+    struct lnt_strbuf *out = &r->chat->out;
+    char number[64];
+    size_t n;
+
+    if (!r->id)
+        return;
+    if (json_is_string(r->id)) {
+        chat_add_text(out, "id",
+                      lnt_str(json_string_value(r->id),
+                              json_string_length(r->id)));
+        return;
+    }
+    n = json_dumpb(r->id, number, sizeof(number), JSON_ENCODE_ANY);
+    lnt_strbuf_adds(out, ",\"id\":");
+    lnt_strbuf_add(out, number, n);
+}
+
+static void
+finish(struct request *r)
+{
+    struct lnt_strbuf *out = &r->chat->out;
+
+    lnt_strbuf_addc(out, '}');
+    lnt_session_send(r->session, LNT_TEXT, out->p, out->n);
+}
+
+/* The same, with the id. */
+static void
+finish_with_id(struct request *r)
+{
+    add_id(r);
+    finish(r);
+}
+
+/* What was done needs no more words: an ack, for those who asked with an id. */
+static void
+ack(struct request *r, uint64_t seq)
+{
+    if (!r->id)
+        return;
+    answer(r, "ack");
+    add_id(r);
+    chat_add_number(&r->chat->out, "seq", seq);
+    finish(r);
+}
+
+/* The reason is in why. */
+static void
+refuse(struct request *r, enum chat_code code)
+{
+    struct lnt_strbuf *out = answer(r, "error");
+
+    chat_add_text(out, "code", lnt_str_c(chat_code_names[code]));
+    chat_add_text(out, "message", lnt_strbuf_str(&r->chat->why));
+    finish_with_id(r);
+}
+
+/* "members":[...], and "count" when always or when they are too many to list:
+   then the list is empty. */
+static void
+add_members(struct request *r, uint32_t room, unsigned guess, bool always)
+{
+    struct lnt_strbuf *out = &r->chat->out;
+    const struct lnt_strbuf *names = &r->chat->names;
+    unsigned count = chat_members(r->session, room, guess);
+    const char *p = names->p, *end = names->p + names->n;
+
+    lnt_strbuf_adds(out, ",\"members\":[");
+    for (const char *first = p; p < end; p += strlen(p) + 1) {
+        if (p != first)
+            lnt_strbuf_addc(out, ',');
+        lnt_strbuf_add_json(out, lnt_str_c(p));
+    }
+    lnt_strbuf_addc(out, ']');
+    if (always || (count > 0 && names->n == 0))
+        chat_add_number(out, "count", count);
+}
+
+/* ---- fields ---- */
+
+/* A field of text; absent (*out has p NULL) only when not required.  false:
+   the request was refused. */
+static bool
+take_text(struct request *r, const char *key, bool required,
+          struct lnt_str *out)
+{
+    const json_t *value = json_object_get(r->body, key);
+
+    *out = lnt_str(NULL, 0);
+    if (json_is_string(value)) {
+        *out = lnt_str(json_string_value(value), json_string_length(value));
+        return true;
+    }
+    if (!value && !required)
+        return true;
+    refuse(r,
+           chat_refuse(r->chat, CHAT_BAD_REQUEST,
+                       value ? "%s must be a string" : "%s is missing", key));
+    return false;
+}
+
+/* The room named in the request, which the session must be in.  NULL: the
+   request was refused. */
+static struct lnt_sub *
+take_sub(struct request *r)
+{
+    struct lnt_str room;
+    struct lnt_sub *sub;
+    enum chat_code code;
+
+    if (!take_text(r, "room", true, &room))
+        return NULL;
+    code = chat_find(r->session, room, &sub);
+    if (code != CHAT_OK)
+        refuse(r, code);
+    return sub;
+}
+
+static bool
+is_count(const json_t *value)
+{
+    return json_is_integer(value) && json_integer_value(value) >= 0;
+}
+
+/* "since", where a client that was here before left off. */
+static bool
+check_since(struct request *r)
+{
+    const json_t *since = json_object_get(r->body, "since");
+
+    if (!since || (is_count(json_object_get(since, "epoch")) &&
+                   is_count(json_object_get(since, "seq"))))
+        return true;
+    refuse(r, chat_refuse(r->chat, CHAT_BAD_REQUEST,
+                          "since must be {\"epoch\": number, \"seq\": "
+                          "number}, as an earlier joined told them"));
+    return false;
+}
+
+/* ---- requests ---- */
+
+static void
+request_join(struct request *r)
+{
+    struct lnt_str room, nick;
+    struct lnt_room_info info;
+    struct lnt_sub *sub;
+    struct lnt_strbuf *out;
+    enum chat_code code;
+
+    if (!take_text(r, "room", true, &room) ||
+        !take_text(r, "nick", false, &nick) || !check_since(r))
+        return;
+    code = chat_join(r->session, room, nick, &sub, &info);
+    if (code != CHAT_OK) {
+        refuse(r, code);
+        return;
+    }
+    struct lnt_zone *zone = lnt_hub_zone(lnt_session_app(r->session)->hub);
+    const char *topic = chat_topic(chat_conf_of(r->session), info.name);
+
+    out = answer(r, "joined");
+    chat_add_text(out, "room", lnt_str_c(info.name));
+    chat_add_text(out, "nick", chat_nick(r->session));
+    chat_add_number(out, "epoch", lnt_zone_epoch(zone));
+    chat_add_number(out, "seq", info.seq);
+    lnt_strbuf_adds(out, ",\"recovered\":false");
+    chat_add_text(out, "topic", lnt_str_c(topic));
+    add_members(r, info.room, info.members, false);
+    lnt_strbuf_adds(out, ",\"history\":[]");
+    finish_with_id(r);
+}
+
+static void
+request_leave(struct request *r)
+{
+    struct lnt_sub *sub = take_sub(r);
+
+    if (!sub)
+        return;
+    chat_add_text(answer(r, "left"), "room", lnt_str_c(lnt_sub_room_name(sub)));
+    chat_leave(r->session, sub);
+    finish_with_id(r);
+}
+
+static void
+request_message(struct request *r)
+{
+    struct lnt_str text;
+    struct lnt_sub *sub;
+    uint64_t seq;
+    enum chat_code code;
+
+    if (!take_text(r, "text", true, &text) || !(sub = take_sub(r)))
+        return;
+    code = chat_say(r->session, sub, text, &seq);
+    if (code == CHAT_OK)
+        ack(r, seq);
+    else
+        refuse(r, code);
+}
+
+static void
+request_typing(struct request *r)
+{
+    struct lnt_sub *sub = take_sub(r);
+    uint64_t seq;
+    enum chat_code code;
+
+    if (!sub)
+        return;
+    code = chat_typing(r->session, sub, &seq);
+    if (code == CHAT_OK)
+        ack(r, seq);
+    else
+        refuse(r, code);
+}
+
+static void
+request_direct(struct request *r)
+{
+    struct lnt_str to, text;
+    uint64_t seq;
+    enum chat_code code;
+
+    if (!take_text(r, "to", true, &to) || !take_text(r, "text", true, &text))
+        return;
+    code = chat_direct(r->session, to, text, &seq);
+    if (code == CHAT_OK)
+        ack(r, seq);
+    else
+        refuse(r, code);
+}
+
+static void
+request_nick(struct request *r)
+{
+    struct lnt_str nick;
+    enum chat_code code;
+
+    if (!take_text(r, "nick", true, &nick))
+        return;
+    code = chat_rename(r->session, nick);
+    if (code != CHAT_OK) {
+        refuse(r, code);
+        return;
+    }
+    chat_add_text(answer(r, "nick"), "nick", chat_nick(r->session));
+    finish_with_id(r);
+}
+
+static void
+request_who(struct request *r)
+{
+    struct lnt_sub *sub = take_sub(r);
+
+    if (!sub)
+        return;
+    chat_add_text(answer(r, "who"), "room", lnt_str_c(lnt_sub_room_name(sub)));
+    add_members(r, lnt_sub_room(sub), UINT_MAX, true);
+    finish_with_id(r);
+}
+
+static void
+request_history(struct request *r)
+{
+    refuse(r, chat_refuse(r->chat, CHAT_NOT_AVAILABLE,
+                          "this server does not keep history yet"));
+}
+
+static void
+request_ping(struct request *r)
+{
+    answer(r, "pong");
+    finish_with_id(r);
+}
+
+/* The commonest first. */
+static const struct {
+    const char *type;
+    void (*fn)(struct request *r);
+} requests[] = {
+    {"message", request_message}, {"typing", request_typing},
+    {"direct", request_direct},   {"join", request_join},
+    {"leave", request_leave},     {"nick", request_nick},
+    {"who", request_who},         {"history", request_history},
+    {"ping", request_ping},
+};
+
+static void
+dispatch(struct request *r)
+{
+    struct lnt_str type;
+
+    if (!take_text(r, "type", true, &type))
+        return;
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        if (lnt_str_eq(type, lnt_str_c(requests[i].type))) {
+            requests[i].fn(r);
+            return;
+        }
+    }
+    refuse(r, chat_refuse(r->chat, CHAT_UNKNOWN_TYPE,
+                          "type must be join, leave, message, direct, typing, "
+                          "nick, who, history or ping"));
+}
+
+/* Takes the id, if it is one that can be given back. */
+static bool
+take_id(struct request *r)
+{
+    const json_t *id = json_object_get(r->body, "id");
+    bool text = json_is_string(id);
+
+    if (!id || json_is_number(id) ||
+        (text && json_string_length(id) <= ID_MAX)) {
+        r->id = id;
+        return true;
+    }
+    refuse(r, chat_refuse(r->chat, CHAT_BAD_REQUEST,
+                          text ? "id has more than %d bytes"
+                               : "id must be a number or a string of at most "
+                                 "%d bytes",
+                          ID_MAX));
+    return false;
+}
+
+/* ---- reading ---- */
+
+static const char *
+what_is_wrong(const json_error_t *error)
+{
+    switch (json_error_code(error)) {
+    case json_error_premature_end_of_input:
+        return "it ends too early";
+    case json_error_end_of_input_expected:
+        return "something stands behind it";
+    case json_error_duplicate_key:
+        return "the same key twice";
+    case json_error_null_character:
+    case json_error_null_byte_in_key:
+        return "a NUL in a string";
+    case json_error_stack_overflow:
+        return "nested too deeply";
+    case json_error_numeric_overflow:
+        return "a number is too large";
+    case json_error_invalid_utf8:
+        return "not valid UTF-8";
+    default:
+        return "a syntax error";
+    }
+}
+
+void
+chat_json_request(struct lnt_session *s, struct lnt_str text)
+{
+    struct request r = {.session = s, .chat = chat_of(s)};
+    json_error_t error;
+    json_t *body;
+
+    body = json_loadb(text.n ? text.p : "", text.n, JSON_REJECT_DUPLICATES,
+                      &error);
+    if (!body) {
+        refuse(&r, chat_refuse(r.chat, CHAT_BAD_JSON,
+                               "a request is one JSON object; %s, near byte "
+                               "%d",
+                               what_is_wrong(&error), error.position));
+        return;
+    }
+    r.body = body;
+    if (!json_is_object(body))
+        refuse(&r, chat_refuse(r.chat, CHAT_BAD_JSON,
+                               "a request is one JSON object, not an array"));
+    else if (take_id(&r))
+        dispatch(&r);
+    json_decref(body);
+}

@@ -1,0 +1,75 @@
+/*
+ * What the files of this module share: the state of a connection, of a worker,
+ * and of the one request that is being answered.  Nothing for handlers.
+ */
+#ifndef LNT_HTTP_EXCHANGE_H
+#define LNT_HTTP_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/strbuf.h"
+#include "modules/http/date.h"
+#include "modules/http/head.h"
+#include "modules/http/http.h"
+
+struct lnt_http_access;
+struct lnt_http_pending;
+struct lnt_http_table;
+struct lnt_http_transfer;
+
+/* The module's configuration. */
+struct lnt_http_conf {
+    struct lnt_http_head_limits limits;
+    uint64_t body_timeout; /* ms */
+    uint32_t requests_max; /* a connection; 0 no limit */
+    const struct lnt_http_table *tables;
+};
+
+enum {                          /* lnt_http_conn.flags */
+       LNT_HTTP_F_BLANK = 1,    /* the empty line before a request was taken */
+       LNT_HTTP_F_TRANSFER = 2, /* busy.transfer, else busy.pending */
+       LNT_HTTP_F_CLOSE = 4,    /* the next response is the last */
+       LNT_HTTP_F_DONE = 8,     /* that was it; input is dropped */
+};
+
+/* All that an idle keep-alive connection costs here. */
+struct lnt_http_conn {
+    const struct lnt_http_table *table; /* NULL: no routes */
+    union {
+        struct lnt_http_pending *pending;   /* a request not yet whole */
+        struct lnt_http_transfer *transfer; /* a response not yet out */
+    } busy;
+    uint32_t requests;
+    uint8_t flags;
+};
+
+/* A request being answered; there is one a worker. */
+struct lnt_http_exchange {
+    struct lnt_http_request r; /* first: handlers give it back to us */
+    struct lnt_http_framing framing;
+    struct lnt_http_conn *conn;
+    struct lnt_http_worker *worker;
+    bool answered;
+    bool upgraded; /* conn is gone */
+};
+
+struct lnt_http_worker {
+    const struct lnt_http_conf *conf;
+    struct lnt_http_exchange x;
+    struct lnt_http_access *access; /* NULL: off */
+    struct lnt_strbuf text;         /* bodies of errors */
+    uint64_t date_until;            /* loop time up to which date holds */
+    uint32_t date_serial;           /* how often it was made */
+    char date[LNT_HTTP_DATE_LEN + 1];
+    char *path; /* room for a decoded path: conf->limits.line + 1 */
+};
+
+static inline struct lnt_http_exchange *
+lnt_http_exchange(struct lnt_http_request *r)
+{
+    return (struct lnt_http_exchange *)r;
+}
+
+#endif

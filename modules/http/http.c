@@ -1,0 +1,134 @@
+/*
+ * HTTP/1.1: the module, its configuration, its workers.
+ */
+#include "modules/http/http.h"
+
+#include <stdlib.h>
+
+#include "core/arena.h"
+#include "core/conf.h"
+#include "core/mem.h"
+#include "modules/http/access.h"
+#include "modules/http/conn.h"
+#include "modules/http/exchange.h"
+#include "modules/http/routes.h"
+#include "net/module.h"
+#include "net/net.h"
+#include "net/server_info.h"
+
+/* [http] */
+struct http_conf {
+    uint64_t line_size, head_size;
+    int64_t headers;
+    uint64_t body_timeout;
+    int64_t requests;
+};
+
+#define FIELD(name) offsetof(struct http_conf, name)
+
+static const struct lnt_directive http_directives[] = {
+    {.name = "line_size",
+     .type = LNT_TYPE_SIZE,
+     .offset = FIELD(line_size),
+     .def = "8k",
+     .min = 256,
+     .max = 65536,
+     .help = "The longest request line; longer ones are answered with 414."},
+    {.name = "head_size",
+     .type = LNT_TYPE_SIZE,
+     .offset = FIELD(head_size),
+     .def = "16k",
+     .min = 512,
+     .max = 65536,
+     .help = "The largest request head, request line included; larger ones "
+             "are answered with 431."},
+    {.name = "headers",
+     .type = LNT_TYPE_INT,
+     .offset = FIELD(headers),
+     .def = "100",
+     .min = 8,
+     .max = LNT_HTTP_HEADERS_MAX,
+     .help = "Headers in a request; more are answered with 431."},
+    {.name = "body_timeout",
+     .type = LNT_TYPE_DURATION,
+     .offset = FIELD(body_timeout),
+     .def = "30s",
+     .min = 0,
+     .max = 3600000,
+     .help = "Time for a request body, from the end of its head to its own; "
+             "0: none. The head has handshake_timeout."},
+    {.name = "keepalive_requests",
+     .type = LNT_TYPE_INT,
+     .offset = FIELD(requests),
+     .def = "0",
+     .min = 0,
+     .max = 1000000000,
+     .help = "Requests on one connection before it is closed; 0: no limit."},
+    {.name = NULL},
+};
+
+static const struct lnt_directive_set http_set = {
+    "http", sizeof(struct http_conf), http_directives};
+
+static const struct lnt_section_kind sections[] = {
+    {.kind = "http",
+     .help = "What is taken as an HTTP request.",
+     .set = &http_set},
+    {.kind = "route",
+     .named = true,
+     .help = "What is behind a path of an HTTP listener.",
+     .set = &lnt_http_route_set},
+    {.kind = NULL},
+};
+
+static int
+configure(struct lnt_module_setup *setup)
+{
+    unsigned errors = setup->report->errors;
+    struct lnt_http_conf *conf = lnt_arena_alloc(setup->arena, sizeof(*conf));
+    const struct http_conf *c =
+        lnt_section_data(lnt_section_find(setup->sections, "http"), &http_set);
+    conf->limits.line = (uint32_t)c->line_size;
+    conf->limits.head = (uint32_t)c->head_size;
+    conf->limits.headers = (uint32_t)c->headers;
+    conf->body_timeout = c->body_timeout;
+    conf->requests_max = (uint32_t)c->requests;
+    lnt_http_routes_make(setup, &conf->tables);
+    setup->conf = conf;
+    return setup->report->errors == errors ? 0 : -1;
+}
+
+static int
+worker_start(struct lnt_module_ctx *m, struct lnt_strbuf *why)
+{
+    struct lnt_http_worker *w = lnt_calloc(1, sizeof(*w));
+    (void)why;
+    w->conf = m->conf;
+    w->path = lnt_malloc(w->conf->limits.line + 1);
+    if (m->server->access_fd >= 0)
+        w->access = lnt_http_access_new(lnt_net_loop(m->net), m->server);
+    m->data = w;
+    return 0;
+}
+
+static void
+worker_stop(struct lnt_module_ctx *m)
+{
+    struct lnt_http_worker *w = m->data;
+    lnt_http_access_free(w->access);
+    lnt_strbuf_release(&w->text);
+    free(w->path);
+    free(w);
+    m->data = NULL;
+}
+
+const struct lnt_module lnt_module_http = {
+    LNT_MODULE_HEAD,
+    .name = "http",
+    .help = "HTTP/1.1: routes to handlers, and to other protocols.",
+    .sections = sections,
+    .protocol = &lnt_http_protocol,
+    .configure = configure,
+    .worker_start = worker_start,
+    .worker_stop = worker_stop,
+};

@@ -1,0 +1,136 @@
+/*
+ * HTTP for handlers: what a [route] with "handler = NAME", or a protocol that
+ * begins as an HTTP request (websocket), sees of a request, and how it
+ * answers.  RFC 9110, RFC 9112.
+ */
+#ifndef LNT_HTTP_H
+#define LNT_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/str.h"
+#include "net/session.h"
+
+struct lnt_endpoint;
+struct lnt_module_setup;
+struct lnt_section;
+
+enum { LNT_HTTP_HEADERS_MAX = 100 };
+
+enum lnt_http_method {
+    LNT_HTTP_GET,
+    LNT_HTTP_HEAD,
+    LNT_HTTP_POST,
+    LNT_HTTP_PUT,
+    LNT_HTTP_DELETE,
+    LNT_HTTP_OPTIONS,
+    LNT_HTTP_PATCH,
+    LNT_HTTP_OTHER,
+};
+
+struct lnt_http_header {
+    struct lnt_str name, value; /* value without blanks around it */
+};
+
+/* A request whose head is complete.  Valid during handle() only; slices point
+   into the input. */
+struct lnt_http_request {
+    struct lnt_session *session;
+    const struct lnt_http_route *route;
+    enum lnt_http_method method;
+    struct lnt_str method_text;
+    struct lnt_str target; /* as sent */
+    struct lnt_str path;   /* percent-decoded, normalised, starts with / */
+    struct lnt_str rest;   /* of path behind the route's path; no leading / */
+    struct lnt_str query;  /* behind ?, as sent; p NULL when there is none */
+    struct lnt_str host;   /* of Host or of an absolute target */
+    int version;           /* 10 or 11 */
+    bool keep_alive;
+    struct lnt_http_header headers[LNT_HTTP_HEADERS_MAX];
+    size_t nheaders;
+    struct lnt_str body; /* whole; only for handlers with body_max > 0 */
+    struct lnt_str captures[16]; /* of the route's pattern */
+    size_t ncaptures;
+};
+
+/* One route as configured; conf is what prepare() returned. */
+struct lnt_http_route {
+    const char *path;        /* NULL for a pattern */
+    struct lnt_regex *match; /* NULL for a path */
+    const struct lnt_module *module;
+    const struct lnt_http_handler *handler;
+    const struct lnt_endpoint *endpoint; /* for upgrades; else NULL */
+    const struct lnt_section *section;
+    const void *conf;
+};
+
+struct lnt_http_handler {
+    size_t body_max;   /* bytes of request body taken; 0: bodies are
+                               refused with 413 */
+    const char *allow; /* methods, "GET, HEAD"; others are answered 405 */
+    bool upgrades;     /* is named by protocol =, not by handler = */
+    /* While the configuration is built: checks the route's own keys; *conf is
+       given back in route->conf.  0, or -1 with problems in the report. */
+    int (*prepare)(struct lnt_module_setup *setup,
+                   const struct lnt_section *route, const void **conf);
+    /* Must answer with exactly one of the functions below. */
+    lnt_verdict (*handle)(struct lnt_module_ctx *m, struct lnt_http_request *r);
+};
+
+/* First header of that name (case folded) or an empty slice with p NULL. */
+struct lnt_str lnt_http_header_get(const struct lnt_http_request *r,
+                                   const char *name);
+/* Number of headers of that name. */
+size_t lnt_http_header_count(const struct lnt_http_request *r,
+                             const char *name);
+/* Whether a comma-separated header (any occurrence) has token, case folded. */
+bool lnt_http_header_has(const struct lnt_http_request *r, const char *name,
+                         const char *token);
+
+/*
+ * Answers with status; headers is a text of whole lines each ending in CRLF,
+ * or NULL.  Content-Length, Date, Server and Connection are added.  The body
+ * is left out for HEAD, 204 and 304 (its length is still told where the RFC
+ * wants it).  Copies what it needs.
+ */
+lnt_verdict lnt_http_respond(struct lnt_http_request *r, int status,
+                             const char *content_type, const char *headers,
+                             struct lnt_str body);
+/* A short JSON error body {"error":{"code":..,"message":..}} or plain text,
+   as the client accepts; headers as above. */
+lnt_verdict lnt_http_error(struct lnt_http_request *r, int status,
+                           const char *headers, const char *message);
+/* The same as respond, but the body is bytes [offset, offset + n) of fd, sent
+   piece by piece as the client takes them; fd is owned from here on. */
+lnt_verdict lnt_http_respond_file(struct lnt_http_request *r, int status,
+                                  const char *content_type, const char *headers,
+                                  int fd, uint64_t offset, uint64_t n);
+/* The same for a body that stays where it is as long as the worker lives. */
+lnt_verdict lnt_http_respond_static(struct lnt_http_request *r, int status,
+                                    const char *content_type,
+                                    const char *headers, struct lnt_str body);
+
+/*
+ * An answer that is given again and again: head and body are made once, only
+ * the date is put in.  One a worker (not shared between processes).  The texts
+ * are copied, and so are bodies of up to LNT_HTTP_COPY_MAX bytes; larger ones
+ * must stay where they are as long as the worker lives.
+ */
+enum { LNT_HTTP_COPY_MAX = 64 * 1024 };
+struct lnt_http_prepared;
+struct lnt_http_prepared *lnt_http_prepare(int status, const char *content_type,
+                                           const char *headers,
+                                           struct lnt_str body);
+void lnt_http_prepared_free(struct lnt_http_prepared *p); /* NULL is fine */
+lnt_verdict lnt_http_respond_prepared(struct lnt_http_request *r,
+                                      struct lnt_http_prepared *p);
+
+/* 101: writes head (whole, with the empty line) and turns the session into
+   one of route->endpoint. */
+lnt_verdict lnt_http_upgrade(struct lnt_http_request *r, struct lnt_str head);
+
+const char *lnt_http_reason(int status);
+
+#endif

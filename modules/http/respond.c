@@ -1,0 +1,262 @@
+/*
+ * Answers: head and body into one buffer, sent in one piece where they are
+ * small.  Bodies that are large go out by transfer.h.
+ */
+#include "modules/http/respond.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/buf.h"
+#include "core/log.h"
+#include "modules/http/access.h"
+#include "modules/http/transfer.h"
+#include "net/stats.h"
+#include "os/clock.h"
+
+enum {
+    HEAD_ROOM = 256, /* for all that build_head writes of its own */
+    NO_LENGTH = -1,
+};
+
+void
+lnt_http_worker_date(struct lnt_http_worker *w, uint64_t now)
+{
+    if (now < w->date_until)
+        return;
+    uint64_t wall = lnt_clock_wall_us();
+    w->date_until = now + (1000000 - wall % 1000000) / 1000 + 1;
+    w->date_serial++;
+    lnt_http_date_format((int64_t)(wall / 1000000), w->date);
+}
+
+bool
+lnt_http_keeps(const struct lnt_http_exchange *x)
+{
+    return x->r.keep_alive && !(x->conn->flags & LNT_HTTP_F_CLOSE);
+}
+
+void
+lnt_http_answered(struct lnt_http_exchange *x, int status, uint64_t n)
+{
+    struct lnt_stats *stats = lnt_session_stats(x->r.session);
+    lnt_assert(!x->answered);
+    x->answered = true;
+    lnt_count(stats, LNT_C_REQUESTS);
+    if (status >= 400 && status < 500)
+        lnt_count(stats, LNT_C_BAD_REQUESTS);
+    if (x->worker->access)
+        lnt_http_access_add(x->worker->access, &x->r, status, n);
+}
+
+lnt_verdict
+lnt_http_send(struct lnt_http_exchange *x, struct lnt_buf *b,
+              const struct lnt_http_source *source)
+{
+    bool last = !lnt_http_keeps(x);
+    if (last)
+        x->conn->flags |= LNT_HTTP_F_DONE;
+    lnt_http_transfer(x->r.session, x->conn, b, source, last);
+    return LNT_GO_ON;
+}
+
+/* ---- the head ---- */
+
+static void
+put(struct lnt_buf *b, const void *p, size_t n)
+{
+    lnt_assert(n <= b->cap - b->len);
+    memcpy(b->data + b->len, p, n);
+    b->len += (uint32_t)n;
+}
+
+static void
+put_text(struct lnt_buf *b, const char *text)
+{
+    put(b, text, strlen(text));
+}
+
+static void
+put_number(struct lnt_buf *b, uint64_t v)
+{
+    char digits[20];
+    size_t n = 0;
+    do {
+        digits[sizeof(digits) - ++n] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    put(b, digits + sizeof(digits) - n, n);
+}
+
+/* A buffer with the head in it and room for more bytes behind. */
+static struct lnt_buf *
+build_head(struct lnt_http_exchange *x, int status, const char *content_type,
+           const char *headers, int64_t length, size_t more)
+{
+    struct lnt_http_worker *w = x->worker;
+    size_t texts = (content_type ? strlen(content_type) : 0) +
+                   (headers ? strlen(headers) : 0);
+    struct lnt_buf *b = lnt_buf_new(HEAD_ROOM + texts + more);
+    put_text(b, "HTTP/1.1 ");
+    put_number(b, (uint64_t)status);
+    put_text(b, " ");
+    put_text(b, lnt_http_reason(status));
+    lnt_http_worker_date(w, lnt_session_now(x->r.session));
+    put_text(b, "\r\nServer: linnet\r\nDate: ");
+    put(b, w->date, LNT_HTTP_DATE_LEN);
+    if (content_type) {
+        put_text(b, "\r\nContent-Type: ");
+        put_text(b, content_type);
+    }
+    if (length != NO_LENGTH) {
+        put_text(b, "\r\nContent-Length: ");
+        put_number(b, (uint64_t)length);
+    }
+    if (!lnt_http_keeps(x))
+        put_text(b, "\r\nConnection: close");
+    else if (x->r.version == 10)
+        put_text(b, "\r\nConnection: keep-alive");
+    put_text(b, "\r\n");
+    if (headers)
+        put_text(b, headers);
+    put_text(b, "\r\n");
+    return b;
+}
+
+/* 204 and 304 have no body and, with us, no length. */
+static bool
+has_content(int status)
+{
+    return status != 204 && status != 304;
+}
+
+static lnt_verdict
+respond_head(struct lnt_http_exchange *x, int status, const char *content_type,
+             const char *headers, uint64_t length)
+{
+    bool content = has_content(status);
+    lnt_http_answered(x, status, 0);
+    return lnt_http_send(x,
+                         build_head(x, status, content ? content_type : NULL,
+                                    headers,
+                                    content ? (int64_t)length : NO_LENGTH, 0),
+                         NULL);
+}
+
+lnt_verdict
+lnt_http_respond(struct lnt_http_request *r, int status,
+                 const char *content_type, const char *headers,
+                 struct lnt_str body)
+{
+    struct lnt_http_exchange *x = lnt_http_exchange(r);
+    if (r->method == LNT_HTTP_HEAD || !has_content(status))
+        return respond_head(x, status, content_type, headers, body.n);
+    struct lnt_buf *b =
+        build_head(x, status, content_type, headers, (int64_t)body.n, body.n);
+    if (body.n > 0)
+        put(b, body.p, body.n);
+    lnt_http_answered(x, status, body.n);
+    return lnt_http_send(x, b, NULL);
+}
+
+static lnt_verdict
+respond_source(struct lnt_http_request *r, int status, const char *content_type,
+               const char *headers, struct lnt_http_source *source)
+{
+    struct lnt_http_exchange *x = lnt_http_exchange(r);
+    uint64_t n = source->left;
+    if (r->method == LNT_HTTP_HEAD || !has_content(status)) {
+        lnt_http_source_close(source);
+        return respond_head(x, status, content_type, headers, n);
+    }
+    size_t more = n < LNT_HTTP_PIECE ? (size_t)n : LNT_HTTP_PIECE;
+    struct lnt_buf *b =
+        build_head(x, status, content_type, headers, (int64_t)n, more);
+    if (lnt_http_source_fill(source, b) < 0) {
+        lnt_log_error("a file could not be read: %s", strerror(errno));
+        lnt_buf_unref(b);
+        lnt_http_source_close(source);
+        return lnt_http_error(r, 500, NULL, "the file cannot be read");
+    }
+    lnt_http_answered(x, status, n);
+    return lnt_http_send(x, b, source);
+}
+
+lnt_verdict
+lnt_http_respond_file(struct lnt_http_request *r, int status,
+                      const char *content_type, const char *headers, int fd,
+                      uint64_t offset, uint64_t n)
+{
+    struct lnt_http_source source = {.fd = fd, .offset = offset, .left = n};
+    return respond_source(r, status, content_type, headers, &source);
+}
+
+lnt_verdict
+lnt_http_respond_static(struct lnt_http_request *r, int status,
+                        const char *content_type, const char *headers,
+                        struct lnt_str body)
+{
+    struct lnt_http_source source = {.fd = -1, .p = body.p, .left = body.n};
+    return respond_source(r, status, content_type, headers, &source);
+}
+
+/* ---- errors ---- */
+
+static bool
+wants_json(const struct lnt_http_request *r)
+{
+    struct lnt_str accept = lnt_http_header_get(r, "accept");
+    static const char json[] = "application/json";
+    const size_t n = sizeof(json) - 1;
+    for (size_t i = 0; i + n <= accept.n; i++)
+        if (strncasecmp(accept.p + i, json, n) == 0)
+            return true;
+    return false;
+}
+
+/* The words of the status as programs like them: not_found. */
+static void
+add_code(struct lnt_strbuf *b, int status)
+{
+    for (const char *p = lnt_http_reason(status); *p; p++) {
+        char c = *p;
+        if (c >= 'A' && c <= 'Z')
+            c = (char)(c - 'A' + 'a');
+        lnt_strbuf_addc(b, c == ' ' ? '_' : c);
+    }
+}
+
+lnt_verdict
+lnt_http_error(struct lnt_http_request *r, int status, const char *headers,
+               const char *message)
+{
+    struct lnt_strbuf *b = &lnt_http_exchange(r)->worker->text;
+    bool json = wants_json(r);
+    lnt_strbuf_clear(b);
+    if (json) {
+        lnt_strbuf_adds(b, "{\"error\":{\"code\":\"");
+        add_code(b, status);
+        lnt_strbuf_adds(b, "\",\"message\":");
+        lnt_strbuf_add_json(b, lnt_str_c(message));
+        lnt_strbuf_adds(b, "}}\n");
+    } else {
+        lnt_strbuf_addf(b, "%d %s: %s\n", status, lnt_http_reason(status),
+                        message);
+    }
+    return lnt_http_respond(
+        r, status, json ? "application/json" : "text/plain; charset=utf-8",
+        headers, lnt_strbuf_str(b));
+}
+
+/* ---- another protocol ---- */
+
+lnt_verdict
+lnt_http_upgrade(struct lnt_http_request *r, struct lnt_str head)
+{
+    struct lnt_http_exchange *x = lnt_http_exchange(r);
+    lnt_assert(r->route && r->route->endpoint);
+    lnt_http_answered(x, 101, 0);
+    x->upgraded = true;
+    lnt_session_write(r->session, head.p, head.n);
+    return lnt_session_become(r->session, r->route->endpoint);
+}

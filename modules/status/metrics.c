@@ -1,0 +1,115 @@
+/*
+ * Metrics in the text format of Prometheus: one scrape shows the whole server,
+ * whichever worker answers it.
+ *
+ * A worker is labelled with its slot and its pid: while one generation drains
+ * and the next serves, a slot is there twice.
+ */
+#include "modules/status/metrics.h"
+
+#include <inttypes.h>
+
+#include "core/strbuf.h"
+#include "hub/hub.h"
+#include "hub/zone.h"
+#include "modules/status/workers.h"
+#include "net/module.h"
+#include "net/server_info.h"
+#include "net/stats.h"
+#include "os/process.h"
+
+static void
+add_head(struct lnt_strbuf *out, const char *name, const char *type,
+         const char *help)
+{
+    lnt_strbuf_addf(out, "# HELP linnet_%s %s\n# TYPE linnet_%s %s\n", name,
+                    help, name, type);
+}
+
+static void
+add_sample(struct lnt_strbuf *out, const char *name, const struct lnt_cell *c,
+           uint64_t value)
+{
+    lnt_strbuf_addf(out,
+                    "linnet_%s{worker=\"%" PRIu32 "\",pid=\"%" PRId32
+                    "\"} %" PRIu64 "\n",
+                    name, c->slot, c->pid, value);
+}
+
+static void
+add_counters(struct lnt_zone *z, struct lnt_strbuf *out)
+{
+    for (unsigned i = 0; i < LNT_COUNTERS; i++) {
+        const struct lnt_cell *c;
+        add_head(out, lnt_counter_names[i], "counter", lnt_counter_help[i]);
+        for (unsigned at = 0; (c = lnt_status_next(z, &at));)
+            add_sample(out, lnt_counter_names[i], c,
+                       lnt_status_load(&c->stats.counters[i]));
+    }
+}
+
+static void
+add_worker_gauges(struct lnt_zone *z, struct lnt_strbuf *out)
+{
+    const struct lnt_cell *c;
+    add_head(out, "connections", "gauge", "Connections open now.");
+    for (unsigned at = 0; (c = lnt_status_next(z, &at));)
+        add_sample(out, "connections", c,
+                   lnt_status_load(&c->stats.connections));
+    add_head(out, "send_queue_bytes", "gauge",
+             "Bytes that wait for slow readers.");
+    for (unsigned at = 0; (c = lnt_status_next(z, &at));)
+        add_sample(out, "send_queue_bytes", c,
+                   lnt_status_load(&c->stats.send_queue));
+    add_head(out, "worker_ready", "gauge",
+             "1 while the worker accepts connections.");
+    for (unsigned at = 0; (c = lnt_status_next(z, &at));)
+        add_sample(out, "worker_ready", c, lnt_cell_state(c) == LNT_CELL_READY);
+    add_head(out, "resident_memory_bytes", "gauge",
+             "Resident memory of the worker.");
+    for (unsigned at = 0; (c = lnt_status_next(z, &at));)
+        add_sample(out, "resident_memory_bytes", c, lnt_process_rss(c->pid));
+}
+
+static void
+add_gauge(struct lnt_strbuf *out, const char *name, const char *help,
+          uint64_t value)
+{
+    add_head(out, name, "gauge", help);
+    lnt_strbuf_addf(out, "linnet_%s %" PRIu64 "\n", name, value);
+}
+
+static void
+add_zone_gauges(struct lnt_zone *z, struct lnt_strbuf *out)
+{
+    struct lnt_zone_usage u;
+    lnt_zone_usage(z, &u);
+    add_gauge(out, "log_head", "Sequence number of the last record.",
+              lnt_zone_head(z));
+    add_gauge(out, "log_bytes", "Size of the log.", u.log_bytes);
+    add_gauge(out, "users", "Users with a nick.", u.users);
+    add_gauge(out, "users_max", "Users that fit.", u.users_max);
+    add_gauge(out, "rooms", "Rooms.", u.rooms);
+    add_gauge(out, "rooms_max", "Rooms that fit.", u.rooms_max);
+    add_gauge(out, "members", "Members of all rooms.", u.members);
+    add_gauge(out, "members_max", "Members that fit.", u.members_max);
+    add_gauge(out, "zone_bytes", "Size of the shared memory.", u.size);
+    add_head(out, "zone_repairs_total", "counter",
+             "Times the zone was put right after a worker died in it.");
+    lnt_strbuf_addf(out, "linnet_zone_repairs_total %" PRIu64 "\n", u.repairs);
+}
+
+void
+lnt_status_metrics(struct lnt_module_ctx *m, struct lnt_strbuf *out)
+{
+    struct lnt_zone *z = lnt_hub_zone(m->hub);
+    add_head(out, "info", "gauge", "The server.");
+    lnt_strbuf_addf(out, "linnet_info{version=\"%s\"} 1\n", m->server->version);
+    add_gauge(out, "generation", "Loads of the configuration that took place.",
+              m->server->generation);
+    add_gauge(out, "uptime_seconds", "Time since the server started.",
+              lnt_status_uptime(m));
+    add_worker_gauges(z, out);
+    add_zone_gauges(z, out);
+    add_counters(z, out);
+}

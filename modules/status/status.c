@@ -1,0 +1,168 @@
+/*
+ * The state of the server over HTTP: by the last name of the path /status
+ * (JSON, the shape of "linnet ctl status --json" as far as a worker knows it),
+ * /metrics (Prometheus), /healthz and /readyz (for what watches over servers).
+ *
+ *     [route status]
+ *     listen  = web
+ *     match   = ^/(status|metrics|healthz|readyz)$
+ *     handler = status
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "core/mem.h"
+#include "core/strbuf.h"
+#include "hub/hub.h"
+#include "hub/zone.h"
+#include "modules/http/http.h"
+#include "modules/status/metrics.h"
+#include "modules/status/workers.h"
+#include "net/module.h"
+#include "net/net.h"
+#include "net/server_info.h"
+#include "net/stats.h"
+#include "os/process.h"
+
+static const char no_store[] = "Cache-Control: no-store\r\n";
+
+static const char *
+state_name(const struct lnt_cell *c)
+{
+    switch ((enum lnt_cell_state)lnt_cell_state(c)) {
+    case LNT_CELL_READY:
+        return "ready";
+    case LNT_CELL_DRAINING:
+        return "draining";
+    case LNT_CELL_STARTING:
+    case LNT_CELL_FREE:
+        break;
+    }
+    return "starting";
+}
+
+static void
+add_worker(struct lnt_strbuf *out, const struct lnt_cell *c)
+{
+    const struct lnt_stats *s = &c->stats;
+    lnt_strbuf_addf(out,
+                    "{\"slot\":%" PRIu32 ",\"pid\":%" PRId32
+                    ",\"incarnation\":%" PRIu32 ",\"generation\":%" PRIu32
+                    ",\"state\":\"%s\",\"connections\":%" PRIu64
+                    ",\"messages_in\":%" PRIu64 ",\"messages_out\":%" PRIu64
+                    ",\"send_queue\":%" PRIu64 ",\"rss\":%" PRIu64 "}",
+                    c->slot, c->pid, c->incarnation, c->generation,
+                    state_name(c), lnt_status_load(&s->connections),
+                    lnt_status_load(&s->counters[LNT_C_MESSAGES_IN]),
+                    lnt_status_load(&s->counters[LNT_C_MESSAGES_OUT]),
+                    lnt_status_load(&s->send_queue), lnt_process_rss(c->pid));
+}
+
+static void
+add_status(struct lnt_module_ctx *m, struct lnt_strbuf *out)
+{
+    struct lnt_zone *z = lnt_hub_zone(m->hub);
+    const struct lnt_cell *c;
+    uint64_t connections = 0;
+    for (unsigned at = 0; (c = lnt_status_next(z, &at));)
+        connections += lnt_status_load(&c->stats.connections);
+    lnt_strbuf_addf(out,
+                    "{\"version\":\"%s\",\"epoch\":%" PRIu64
+                    ",\"generation\":%" PRIu32 ",\"pid\":%" PRId32
+                    ",\"uptime\":%" PRIu64 ",\"connections\":%" PRIu64
+                    ",\"workers\":[",
+                    m->server->version, lnt_zone_epoch(z),
+                    m->server->generation, m->server->master_pid,
+                    lnt_status_uptime(m), connections);
+    bool first = true;
+    for (unsigned at = 0; (c = lnt_status_next(z, &at)); first = false) {
+        if (!first)
+            lnt_strbuf_addc(out, ',');
+        add_worker(out, c);
+    }
+    lnt_strbuf_adds(out, "]}\n");
+}
+
+/* Whether this worker takes new connections. */
+static bool
+is_ready(struct lnt_module_ctx *m, const struct lnt_http_request *r)
+{
+    unsigned cell =
+        (unsigned)(lnt_session_id(r->session) & ((1u << LNT_ID_CELL_BITS) - 1));
+    return cell < LNT_CELLS &&
+           lnt_cell_state(lnt_zone_cell(lnt_hub_zone(m->hub), cell)) ==
+               LNT_CELL_READY;
+}
+
+static struct lnt_str
+last_name(struct lnt_str path)
+{
+    size_t at = path.n;
+    while (at > 0 && path.p[at - 1] != '/')
+        at--;
+    return lnt_str(path.p + at, path.n - at);
+}
+
+static lnt_verdict
+answer_text(struct lnt_http_request *r, int status, const char *text)
+{
+    return lnt_http_respond(r, status, "text/plain; charset=utf-8", no_store,
+                            lnt_str_c(text));
+}
+
+static lnt_verdict
+handle(struct lnt_module_ctx *m, struct lnt_http_request *r)
+{
+    struct lnt_strbuf *out = m->data;
+    struct lnt_str name = last_name(r->path);
+    lnt_strbuf_clear(out);
+    if (lnt_str_eq(name, LNT_STR("healthz")))
+        return answer_text(r, 200, "ok\n");
+    if (lnt_str_eq(name, LNT_STR("readyz")))
+        return is_ready(m, r) ? answer_text(r, 200, "ready\n")
+                              : answer_text(r, 503, "draining\n");
+    if (lnt_str_eq(name, LNT_STR("metrics"))) {
+        lnt_status_metrics(m, out);
+        return lnt_http_respond(r, 200,
+                                "text/plain; version=0.0.4; charset=utf-8",
+                                no_store, lnt_strbuf_str(out));
+    }
+    if (lnt_str_eq(name, LNT_STR("status"))) {
+        add_status(m, out);
+        return lnt_http_respond(r, 200, "application/json", no_store,
+                                lnt_strbuf_str(out));
+    }
+    return lnt_http_error(r, 404, NULL,
+                          "paths here end in /status, /metrics, /healthz or "
+                          "/readyz");
+}
+
+static int
+worker_start(struct lnt_module_ctx *m, struct lnt_strbuf *why)
+{
+    (void)why;
+    m->data = lnt_calloc(1, sizeof(struct lnt_strbuf));
+    return 0;
+}
+
+static void
+worker_stop(struct lnt_module_ctx *m)
+{
+    lnt_strbuf_release(m->data);
+    free(m->data);
+    m->data = NULL;
+}
+
+static const struct lnt_http_handler handler = {
+    .allow = "GET, HEAD",
+    .handle = handle,
+};
+
+const struct lnt_module lnt_module_status = {
+    LNT_MODULE_HEAD,
+    .name = "status",
+    .help = "HTTP handler: /status, /metrics, /healthz and /readyz.",
+    .handler = &handler,
+    .worker_start = worker_start,
+    .worker_stop = worker_stop,
+};

@@ -1,0 +1,27 @@
+/*
+ * The workers of the server as their cells in the zone show them.
+ */
+#include "modules/status/workers.h"
+
+#include "hub/zone.h"
+#include "net/module.h"
+#include "net/server_info.h"
+#include "os/clock.h"
+
+const struct lnt_cell *
+lnt_status_next(struct lnt_zone *z, unsigned *at)
+{
+    while (*at < LNT_CELLS) {
+        const struct lnt_cell *c = lnt_zone_cell(z, (*at)++);
+        if (lnt_cell_state(c) != LNT_CELL_FREE)
+            return c;
+    }
+    return NULL;
+}
+
+uint64_t
+lnt_status_uptime(const struct lnt_module_ctx *m)
+{
+    uint64_t now = lnt_clock_wall_us(), then = m->server->started_us;
+    return now > then ? (now - then) / 1000000 : 0;
+}

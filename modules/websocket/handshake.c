@@ -1,0 +1,279 @@
+/*
+ * The opening handshake.  The request itself (its syntax, its route, a body
+ * where none belongs) is checked by http.
+ *
+ * Each refusal says what was expected; browsers do not show it to pages, but
+ * people with curl read it.
+ */
+#include "modules/websocket/handshake.h"
+
+#include <string.h>
+
+#include "core/log.h"
+#include "core/regex.h"
+#include "modules/http/http.h"
+#include "modules/websocket/base64.h"
+#include "modules/websocket/sha1.h"
+
+enum { ORIGIN_MAX = 512 };
+
+/* A header that may stand once only. */
+struct single {
+    struct lnt_str value;
+    unsigned count;
+};
+
+struct offer {
+    struct single key, version, origin;
+    bool bad_protocols;      /* not a list of tokens */
+    struct lnt_str protocol; /* ours that was chosen; p NULL: none */
+    size_t rank;             /* its place in our list */
+};
+
+static void
+take_single(struct single *s, struct lnt_str value)
+{
+    s->value = value;
+    s->count++;
+}
+
+/* ---- Sec-WebSocket-Protocol ---- */
+
+bool
+lnt_ws_is_token(struct lnt_str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        bool alphanumeric = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                            (c >= '0' && c <= '9');
+        if (!alphanumeric && (c == '\0' || !strchr("!#$%&'*+-.^_`|~", c)))
+            return false;
+    }
+    return s.n > 0;
+}
+
+/* Prefers what stands first in our list, whatever the client's order. */
+static void
+take_protocol(struct offer *o, const struct lnt_strings *ours,
+              struct lnt_str name)
+{
+    for (size_t i = 0; i < o->rank; i++)
+        if (lnt_str_eq(lnt_str_c(ours->v[i]), name)) {
+            o->protocol = lnt_str_c(ours->v[i]);
+            o->rank = i;
+            return;
+        }
+}
+
+static void
+take_protocols(struct offer *o, const struct lnt_strings *ours,
+               struct lnt_str list)
+{
+    while (list.n > 0) {
+        const char *comma = memchr(list.p, ',', list.n);
+        size_t n = comma ? (size_t)(comma - list.p) : list.n;
+        struct lnt_str name = lnt_str_trim(lnt_str(list.p, n));
+        /* Empty elements are to be ignored (RFC 9110, section 5.6.1). */
+        if (name.n > 0 && !lnt_ws_is_token(name))
+            o->bad_protocols = true;
+        else if (name.n > 0)
+            take_protocol(o, ours, name);
+        n += comma ? 1 : 0;
+        list.p += n;
+        list.n -= n;
+    }
+}
+
+static void
+read_offer(struct offer *o, const struct lnt_http_request *r,
+           const struct lnt_strings *ours)
+{
+    memset(o, 0, sizeof(*o));
+    o->rank = ours->n;
+    for (size_t i = 0; i < r->nheaders; i++) {
+        const struct lnt_http_header *h = &r->headers[i];
+        if (lnt_str_ieq(h->name, LNT_STR("Sec-WebSocket-Key")))
+            take_single(&o->key, h->value);
+        else if (lnt_str_ieq(h->name, LNT_STR("Sec-WebSocket-Version")))
+            take_single(&o->version, h->value);
+        else if (lnt_str_ieq(h->name, LNT_STR("Origin")))
+            take_single(&o->origin, h->value);
+        else if (ours->n > 0 &&
+                 lnt_str_ieq(h->name, LNT_STR("Sec-WebSocket-Protocol")))
+            take_protocols(o, ours, h->value);
+    }
+}
+
+/* ---- Origin ---- */
+
+/* host:port, [v6]:port; port is empty when there is none or the default. */
+struct authority {
+    struct lnt_str host, port;
+};
+
+static struct authority
+split_authority(struct lnt_str s, struct lnt_str default_port)
+{
+    struct authority a = {.host = s, .port = lnt_str("", 0)};
+    for (size_t i = s.n; i > 0 && s.p[i - 1] != ']'; i--) {
+        if (s.p[i - 1] != ':')
+            continue;
+        a.host.n = i - 1;
+        a.port = lnt_str(s.p + i, s.n - i);
+        break;
+    }
+    if (lnt_str_eq(a.port, default_port))
+        a.port.n = 0;
+    return a;
+}
+
+static bool
+starts_with(struct lnt_str s, struct lnt_str prefix)
+{
+    return s.n >= prefix.n && memcmp(s.p, prefix.p, prefix.n) == 0;
+}
+
+/*
+ * A Host without a port may be one behind a proxy that speaks TLS, so the
+ * scheme's own port is no difference.
+ */
+static bool
+is_same_host(struct lnt_str origin, struct lnt_str host)
+{
+    struct lnt_str scheme = LNT_STR("https://"), port = LNT_STR("443");
+    if (!starts_with(origin, scheme)) {
+        scheme = LNT_STR("http://");
+        port = LNT_STR("80");
+        if (!starts_with(origin, scheme))
+            return false;
+    }
+    struct lnt_str rest = lnt_str(origin.p + scheme.n, origin.n - scheme.n);
+    struct authority a = split_authority(rest, port);
+    struct authority b = split_authority(host, port);
+    return a.host.n > 0 && lnt_str_ieq(a.host, b.host) &&
+           lnt_str_eq(a.port, b.port);
+}
+
+bool
+lnt_ws_origin_allowed(const struct lnt_regexes *patterns, struct lnt_str origin,
+                      struct lnt_str host)
+{
+    char text[ORIGIN_MAX];
+
+    if (origin.n == 0 || origin.n > sizeof(text))
+        return false;
+    for (size_t i = 0; i < origin.n; i++) {
+        char c = origin.p[i];
+        /* No blanks: a list of origins is none of them. */
+        if (c <= ' ' || c > '~')
+            return false;
+        text[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    }
+    struct lnt_str lower = lnt_str(text, origin.n);
+    if (patterns->n == 0)
+        return is_same_host(lower, host);
+    for (size_t i = 0; i < patterns->n; i++)
+        if (lnt_regex_match(patterns->v[i], lower, NULL, NULL))
+            return true;
+    return false;
+}
+
+/* ---- the answer ---- */
+
+void
+lnt_ws_accept(char accept[LNT_WS_ACCEPT_SIZE], struct lnt_str key)
+{
+    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    char text[LNT_WS_KEY_SIZE + sizeof(guid) - 1];
+    uint8_t digest[LNT_SHA1_SIZE];
+
+    lnt_assert(key.n == LNT_WS_KEY_SIZE);
+    memcpy(text, key.p, LNT_WS_KEY_SIZE);
+    memcpy(text + LNT_WS_KEY_SIZE, guid, sizeof(guid) - 1);
+    lnt_ws_sha1(text, sizeof(text), digest);
+    lnt_ws_base64_encode(accept, digest, sizeof(digest));
+}
+
+static char *
+put(char *to, struct lnt_str s)
+{
+    memcpy(to, s.p, s.n);
+    return to + s.n;
+}
+
+static lnt_verdict
+accept_request(struct lnt_http_request *r, const struct offer *o)
+{
+    static const char begin[] = "HTTP/1.1 101 Switching Protocols\r\n"
+                                "Upgrade: websocket\r\n"
+                                "Connection: Upgrade\r\n"
+                                "Sec-WebSocket-Accept: ";
+    char head[sizeof(begin) + LNT_WS_ACCEPT_SIZE + LNT_WS_SUBPROTOCOL_MAX + 64];
+    char *p = put(head, lnt_str(begin, sizeof(begin) - 1));
+
+    lnt_ws_accept(p, o->key.value);
+    p += LNT_WS_ACCEPT_SIZE;
+    if (o->protocol.p) {
+        lnt_assert(o->protocol.n <= LNT_WS_SUBPROTOCOL_MAX);
+        p = put(p, LNT_STR("\r\nSec-WebSocket-Protocol: "));
+        p = put(p, o->protocol);
+    }
+    p = put(p, LNT_STR("\r\n\r\n"));
+    return lnt_http_upgrade(r, lnt_str(head, (size_t)(p - head)));
+}
+
+static bool
+is_key(struct lnt_str key)
+{
+    return key.n == LNT_WS_KEY_SIZE && lnt_ws_base64_count(key.p, key.n) == 16;
+}
+
+lnt_verdict
+lnt_ws_handshake(struct lnt_module_ctx *m, struct lnt_http_request *r)
+{
+    const struct lnt_ws_route *route = r->route->conf;
+    struct offer o;
+
+    (void)m;
+    if (r->method != LNT_HTTP_GET)
+        return lnt_http_error(r, 405, "Allow: GET\r\n",
+                              "A WebSocket begins with GET.");
+    if (r->version < 11)
+        return lnt_http_error(r, 400, NULL, "A WebSocket needs HTTP/1.1.");
+    if (!lnt_http_header_has(r, "Upgrade", "websocket"))
+        return lnt_http_error(r, 400, NULL,
+                              "This is for WebSockets: the request needs "
+                              "\"Upgrade: websocket\".");
+    if (!lnt_http_header_has(r, "Connection", "upgrade"))
+        return lnt_http_error(r, 400, NULL,
+                              "The request needs \"Connection: Upgrade\"; "
+                              "does a proxy remove it?");
+    read_offer(&o, r, &route->subprotocol);
+    if (o.version.count > 1)
+        return lnt_http_error(r, 400, "Sec-WebSocket-Version: 13\r\n",
+                              "Sec-WebSocket-Version was given twice.");
+    if (o.version.count == 0)
+        return lnt_http_error(r, 400, "Sec-WebSocket-Version: 13\r\n",
+                              "Sec-WebSocket-Version is missing.");
+    if (!lnt_str_eq(o.version.value, LNT_STR("13")))
+        return lnt_http_error(
+            r, 426, "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n",
+            "Only version 13 of the protocol is spoken here.");
+    if (o.key.count != 1 || !is_key(o.key.value))
+        return lnt_http_error(r, 400, NULL,
+                              "The request needs one Sec-WebSocket-Key: 16 "
+                              "bytes in base64.");
+    if (o.bad_protocols)
+        return lnt_http_error(r, 400, NULL,
+                              "Sec-WebSocket-Protocol is no list of names.");
+    if (o.origin.count > 1 ||
+        (o.origin.count == 1 &&
+         !lnt_ws_origin_allowed(&route->origin, o.origin.value, r->host))) {
+        lnt_log_info("websocket refused: origin \"%.*s\" is not allowed",
+                     (int)(o.origin.value.n < 200 ? o.origin.value.n : 200),
+                     o.origin.value.p);
+        return lnt_http_error(r, 403, NULL,
+                              "Pages from this origin may not connect.");
+    }
+    return accept_request(r, &o);
+}

@@ -1,0 +1,49 @@
+/*
+ * The opening handshake (RFC 6455, section 4.2): whether a request may become
+ * a WebSocket, and the answer.
+ */
+#ifndef LNT_WEBSOCKET_HANDSHAKE_H
+#define LNT_WEBSOCKET_HANDSHAKE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/conf.h"
+#include "core/str.h"
+#include "net/session.h"
+
+struct lnt_http_request;
+struct lnt_module_ctx;
+
+/* compression, beside sizes of a window */
+enum { LNT_WS_COMPRESSION_OFF = 0, LNT_WS_COMPRESSION_SHARED = 1 };
+
+enum { LNT_WS_SUBPROTOCOL_MAX = 128 };
+
+/* What [route] says about WebSockets. */
+struct lnt_ws_route {
+    struct lnt_regexes origin;
+    struct lnt_strings subprotocol; /* tokens, the preferred one first */
+    uint64_t compression;
+};
+
+/* The handler's handle(); route->conf is a struct lnt_ws_route. */
+lnt_verdict lnt_ws_handshake(struct lnt_module_ctx *m,
+                             struct lnt_http_request *r);
+
+/*
+ * Whether a page from origin may connect: when a pattern matches the origin in
+ * lower case, or, without patterns, when it comes from the host (and port)
+ * that the request is for.
+ */
+bool lnt_ws_origin_allowed(const struct lnt_regexes *patterns,
+                           struct lnt_str origin, struct lnt_str host);
+
+/* A token of RFC 9110, section 5.6.2. */
+bool lnt_ws_is_token(struct lnt_str s);
+
+/* Writes the 28 characters of Sec-WebSocket-Accept. */
+enum { LNT_WS_ACCEPT_SIZE = 28, LNT_WS_KEY_SIZE = 24 };
+void lnt_ws_accept(char accept[LNT_WS_ACCEPT_SIZE], struct lnt_str key);
+
+#endif

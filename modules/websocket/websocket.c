@@ -1,0 +1,175 @@
+/*
+ * websocket: the protocol of RFC 6455, for [route] sections of http.
+ *
+ * A request comes through http and handshake.c, then the session is ours:
+ * receive.c makes messages of its bytes, send.c frames of messages.
+ */
+#include <stddef.h>
+#include <string.h>
+
+#include "core/conf.h"
+#include "core/log.h"
+#include "modules/http/http.h"
+#include "modules/websocket/handshake.h"
+#include "modules/websocket/session.h"
+#include "net/module.h"
+
+static const struct lnt_enum_value compressions[] = {
+    {"off", LNT_WS_COMPRESSION_OFF},
+    {"shared", LNT_WS_COMPRESSION_SHARED},
+    {NULL, 0},
+};
+
+static const struct lnt_directive directives[] = {
+    {
+        .name = "origin",
+        .type = LNT_TYPE_REGEXES,
+        .offset = offsetof(struct lnt_ws_route, origin),
+        .help = "Pages that may connect: a pattern for their Origin, which is "
+                "compared in lower case; may repeat; none: only pages of the "
+                "same host.",
+    },
+    {
+        .name = "subprotocol",
+        .type = LNT_TYPE_LIST,
+        .offset = offsetof(struct lnt_ws_route, subprotocol),
+        .help = "A name for Sec-WebSocket-Protocol; may repeat, the preferred "
+                "one first.",
+    },
+    {
+        .name = "compression",
+        .type = LNT_TYPE_SIZE,
+        .offset = offsetof(struct lnt_ws_route, compression),
+        .def = "off",
+        .min = 4 * 1024,
+        .max = 256 * 1024,
+        .values = compressions,
+        .help = "off, shared (one compressor a worker, without memory of "
+                "earlier messages), or the memory for one of each session's "
+                "own.",
+    },
+    {.name = NULL},
+};
+
+static const struct lnt_directive_set route_set = {
+    .owner = "websocket",
+    .size = sizeof(struct lnt_ws_route),
+    .directives = directives,
+};
+
+static const struct lnt_section_extension extensions[] = {
+    {.kind = "route", .set = &route_set},
+    {.kind = NULL},
+};
+
+static int configure(struct lnt_module_setup *setup);
+static int prepare(struct lnt_module_setup *setup,
+                   const struct lnt_section *section, const void **conf);
+static lnt_verdict open_session(struct lnt_session *s);
+static void close_session(struct lnt_session *s);
+
+static const struct lnt_http_handler ws_handler = {
+    .allow = "GET",
+    .upgrades = true,
+    .prepare = prepare,
+    .handle = lnt_ws_handshake,
+};
+
+static const struct lnt_protocol ws_protocol = {
+    .state_size = sizeof(struct lnt_ws),
+    .open = open_session,
+    .data = lnt_ws_data,
+    .send = lnt_ws_send,
+    .encode = lnt_ws_encode,
+    .append = lnt_ws_append,
+    .ping = lnt_ws_ping,
+    .timeout = lnt_ws_timeout,
+    .goodbye = lnt_ws_goodbye,
+    .close = close_session,
+};
+
+const struct lnt_module lnt_module_websocket = {
+    LNT_MODULE_HEAD,
+    .name = "websocket",
+    .help = "WebSocket (RFC 6455), on routes of http",
+    .extensions = extensions,
+    .protocol = &ws_protocol,
+    .handler = &ws_handler,
+    .configure = configure,
+};
+
+/* The value of a key of type string; NULL. */
+static const char *
+section_text(const struct lnt_section *s, const char *key,
+             const struct lnt_directive_set **set)
+{
+    for (const struct lnt_block *b = s->blocks; b; b = b->next)
+        for (const struct lnt_directive *d = b->set->directives; d->name; d++)
+            if (d->type == LNT_TYPE_STRING && strcmp(d->name, key) == 0) {
+                *set = b->set;
+                return *(const char *const *)((const char *)b->data +
+                                              d->offset);
+            }
+    return NULL;
+}
+
+/* A listener whose clients skip the handshake would be open to every page. */
+static int
+configure(struct lnt_module_setup *setup)
+{
+    int result = 0;
+    struct lnt_section *s = lnt_section_find(setup->sections, "listen");
+
+    for (; s; s = lnt_section_find(s->next, "listen")) {
+        const struct lnt_directive_set *set;
+        const char *protocol = section_text(s, "protocol", &set);
+        if (!protocol || strcmp(protocol, "websocket") != 0)
+            continue;
+        struct lnt_origin at = lnt_section_origin(s, set, "protocol");
+        lnt_report_add(setup->report, at.file, at.line,
+                       "a WebSocket begins as a request of HTTP: write "
+                       "protocol = http here, and protocol = websocket in a "
+                       "[route] with listen = %s",
+                       s->name);
+        result = -1;
+    }
+    return result;
+}
+
+static int
+prepare(struct lnt_module_setup *setup, const struct lnt_section *section,
+        const void **conf)
+{
+    const struct lnt_ws_route *route = lnt_section_data(section, &route_set);
+    struct lnt_origin at =
+        lnt_section_origin(section, &route_set, "subprotocol");
+    int result = 0;
+
+    for (size_t i = 0; i < route->subprotocol.n; i++) {
+        struct lnt_str name = lnt_str_c(route->subprotocol.v[i]);
+        if (lnt_ws_is_token(name) && name.n <= LNT_WS_SUBPROTOCOL_MAX)
+            continue;
+        lnt_report_add(setup->report, at.file, at.line,
+                       "\"%s\" is no name for a subprotocol: letters, digits "
+                       "and !#$%%&'*+-.^_`|~, at most %d of them",
+                       route->subprotocol.v[i], LNT_WS_SUBPROTOCOL_MAX);
+        result = -1;
+    }
+    *conf = route;
+    return result;
+}
+
+static lnt_verdict
+open_session(struct lnt_session *s)
+{
+    return lnt_session_ready(s);
+}
+
+static void
+close_session(struct lnt_session *s)
+{
+    struct lnt_ws *ws = lnt_session_state(s);
+    lnt_assert(!(ws->flags & LNT_WS_IN_DATA));
+    lnt_ws_free_more(ws->more);
+    ws->more = NULL;
+}

@@ -1,0 +1,274 @@
+/*
+ * Events of the log on their way to the local subscribers: rendered by the
+ * application once a format, framed by the protocol once a group, queued by
+ * reference.
+ *
+ * Events of one room that follow each other in the log are a run: they are
+ * framed into one buffer, which is queued once for each subscriber.  A run ends
+ * where another room's event comes, so every session gets everything in the
+ * order of the log, in whichever rooms it is.
+ */
+#include "hub/fanout.h"
+
+#include <stdlib.h>
+
+#include "core/buf.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/strbuf.h"
+#include "hub/subs.h"
+#include "net/module.h"
+#include "net/net.h"
+#include "net/session.h"
+#include "net/stats.h"
+
+enum {
+    RUN_BYTES = 16 * 1024, /* a buffer that is full is queued */
+    AHEAD = 8,             /* sessions fetched into the cache ahead */
+};
+
+/* One event in one format. */
+struct rendering {
+    struct lnt_strbuf text;
+    uint64_t seq; /* of the event it is of */
+    bool wanted;  /* the application has something to say */
+};
+
+struct lnt_fanout {
+    struct lnt_subs *subs;
+    struct lnt_net *net;
+    struct lnt_stats *stats;
+    unsigned cell;
+    struct lnt_hub_room *room; /* of the run, NULL none */
+    struct rendering renderings[LNT_FORMATS_MAX];
+    struct lnt_strbuf direct;
+};
+
+struct lnt_fanout *
+lnt_fanout_new(struct lnt_subs *subs, struct lnt_net *net, unsigned cell)
+{
+    struct lnt_fanout *f = lnt_calloc(1, sizeof(*f));
+
+    f->subs = subs;
+    f->net = net;
+    f->stats = lnt_net_stats(net);
+    f->cell = cell;
+    return f;
+}
+
+void
+lnt_fanout_free(struct lnt_fanout *f)
+{
+    for (size_t i = 0; i < LNT_FORMATS_MAX; i++)
+        lnt_strbuf_release(&f->renderings[i].text);
+    lnt_strbuf_release(&f->direct);
+    free(f);
+}
+
+/* ---- to a group ---- */
+
+/* Gives its run to everybody but except, and forgets it. */
+static void
+deliver(struct lnt_fanout *f, struct lnt_group *g,
+        const struct lnt_session *except)
+{
+    struct lnt_buf *run = g->run;
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < g->n; i++) {
+        struct lnt_session *s = g->entries[i].session;
+
+        if (i + AHEAD < g->n && g->entries[i + AHEAD].session)
+            lnt_net_prefetch(g->entries[i + AHEAD].session);
+        if (!s || s == except)
+            continue;
+        lnt_net_deliver(s, run);
+        n++;
+    }
+    lnt_count_add(f->stats, LNT_C_DELIVERED, n * run->messages);
+    g->run = NULL;
+    lnt_buf_unref(run);
+}
+
+/* For protocols that cannot share buffers. */
+static void
+send_each(struct lnt_fanout *f, struct lnt_group *g, struct lnt_str text,
+          const struct lnt_session *except)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < g->n; i++) {
+        struct lnt_session *s = g->entries[i].session;
+
+        if (!s || s == except)
+            continue;
+        lnt_session_send(s, LNT_TEXT, text.p, text.n);
+        n++;
+    }
+    lnt_count_add(f->stats, LNT_C_DELIVERED, n);
+}
+
+/* Adds the text to the group's run, or sends it at once. */
+static void
+add(struct lnt_fanout *f, struct lnt_group *g, struct lnt_str text,
+    const struct lnt_session *except)
+{
+    const struct lnt_protocol *p = g->protocol->module->protocol;
+
+    if (g->run && p->append) {
+        g->run = p->append(g->protocol, g->variant, g->run, LNT_TEXT, text);
+        g->run->messages++;
+    } else {
+        if (g->run)
+            deliver(f, g, NULL);
+        if (p->encode)
+            g->run = p->encode(g->protocol, g->variant, LNT_TEXT, text);
+        if (g->run)
+            g->run->messages = 1;
+        else
+            send_each(f, g, text, except);
+    }
+    if (g->run && (except || g->run->len >= RUN_BYTES))
+        deliver(f, g, except);
+}
+
+/* ---- to a room ---- */
+
+static const struct rendering *
+render(struct lnt_fanout *f, const struct lnt_hub_room *r,
+       const struct lnt_event *e, unsigned format)
+{
+    struct rendering *text = &f->renderings[format];
+    const struct lnt_app *app = r->app->module->app;
+
+    if (text->seq != e->seq) {
+        text->seq = e->seq;
+        lnt_strbuf_clear(&text->text);
+        text->wanted = app->event && app->event(r->app, e, format, &text->text);
+    }
+    return text;
+}
+
+static void
+add_to_room(struct lnt_fanout *f, struct lnt_hub_room *r,
+            const struct lnt_event *e, const struct lnt_session *except)
+{
+    for (struct lnt_group *g = r->groups; g; g = g->next) {
+        const struct rendering *text;
+
+        if (g->n == 0)
+            continue;
+        text = render(f, r, e, g->format);
+        if (text->wanted)
+            add(f, g, lnt_strbuf_str(&text->text), except);
+    }
+}
+
+void
+lnt_fanout_flush(struct lnt_fanout *f)
+{
+    struct lnt_group *g = f->room ? f->room->groups : NULL;
+
+    for (; g; g = g->next) {
+        if (g->run)
+            deliver(f, g, NULL);
+    }
+    f->room = NULL;
+}
+
+static bool
+is_local(const struct lnt_fanout *f, uint64_t id)
+{
+    return (id & ((1u << LNT_ID_CELL_BITS) - 1)) == f->cell;
+}
+
+static void
+to_room(struct lnt_fanout *f, const struct lnt_event *e)
+{
+    struct lnt_hub_room *r = lnt_subs_room(f->subs, e->room);
+    const struct lnt_session *except = NULL;
+
+    if (!r)
+        return;
+    if ((e->flags & LNT_EVENT_NOT_ORIGIN) && is_local(f, e->origin))
+        except = lnt_net_session(f->net, e->origin);
+    /* A buffer that one of them must not get is not shared with others. */
+    if (r != f->room || except)
+        lnt_fanout_flush(f);
+    f->room = r;
+    add_to_room(f, r, e, except);
+}
+
+/* ---- to one session ---- */
+
+static void
+to_session(struct lnt_fanout *f, const struct lnt_event *e)
+{
+    struct lnt_session *s =
+        is_local(f, e->target) ? lnt_net_session(f->net, e->target) : NULL;
+    const struct lnt_module_ctx *m = s ? lnt_session_app(s) : NULL;
+
+    if (!m || !m->module->app->direct ||
+        lnt_zone_app_id(m->module->name) != e->app)
+        return;
+    lnt_fanout_flush(f);
+    lnt_strbuf_clear(&f->direct);
+    if (!m->module->app->direct(s, e, &f->direct))
+        return;
+    lnt_session_send(s, LNT_TEXT, f->direct.p, f->direct.n);
+    lnt_count(f->stats, LNT_C_DELIVERED);
+}
+
+void
+lnt_fanout_event(struct lnt_fanout *f, const struct lnt_event *e)
+{
+    if (e->flags & LNT_EVENT_DIRECT)
+        to_session(f, e);
+    else if (e->room != LNT_ROOM_NONE)
+        to_room(f, e);
+}
+
+/* ---- gaps ---- */
+
+static void
+note_id(void *arg, const struct lnt_sub *sub)
+{
+    uint64_t id = lnt_session_id(sub->session);
+
+    lnt_strbuf_add(arg, &id, sizeof(id));
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+void
+lnt_fanout_gap(struct lnt_fanout *f)
+{
+    struct lnt_strbuf all = LNT_STRBUF_INIT;
+    uint64_t *ids, last = 0;
+    size_t n;
+
+    /* By number, once each: what is told may end others. */
+    lnt_subs_each(f->subs, note_id, &all);
+    ids = (uint64_t *)(void *)all.p;
+    n = all.n / sizeof(*ids);
+    if (n > 0)
+        qsort(ids, n, sizeof(*ids), compare_ids);
+    for (size_t i = 0; i < n; i++) {
+        struct lnt_session *s = NULL;
+        const struct lnt_module_ctx *m;
+
+        if (ids[i] != last)
+            s = lnt_net_session(f->net, ids[i]);
+        last = ids[i];
+        m = s ? lnt_session_app(s) : NULL;
+        if (m && m->module->app->gap)
+            m->module->app->gap(s);
+    }
+    lnt_strbuf_release(&all);
+}

@@ -1,0 +1,25 @@
+/*
+ * Events of the log on their way to the local subscribers.  Private to the
+ * hub.
+ */
+#ifndef LNT_HUB_FANOUT_H
+#define LNT_HUB_FANOUT_H
+
+struct lnt_event;
+struct lnt_fanout;
+struct lnt_net;
+struct lnt_subs;
+
+struct lnt_fanout *lnt_fanout_new(struct lnt_subs *subs, struct lnt_net *net,
+                                  unsigned cell);
+void lnt_fanout_free(struct lnt_fanout *f);
+
+/* Takes the next event of the log; what it makes of it may be queued for the
+   subscribers now or with the events that follow. */
+void lnt_fanout_event(struct lnt_fanout *f, const struct lnt_event *e);
+/* Queues what has not been yet.  Before subscribers are added. */
+void lnt_fanout_flush(struct lnt_fanout *f);
+/* Tells every subscribed session once that events were lost. */
+void lnt_fanout_gap(struct lnt_fanout *f);
+
+#endif

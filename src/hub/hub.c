@@ -1,0 +1,430 @@
+/*
+ * The hub: reads the log once a loop turn, wakes those who sleep, and is what
+ * applications know of the zone.  Who is subscribed is kept by subs.c, what
+ * they get is made by fanout.c.
+ */
+#include "hub/hub.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "hub/fanout.h"
+#include "hub/subs.h"
+#include "net/net.h"
+#include "net/stats.h"
+#include "os/clock.h"
+#include "os/memory.h"
+
+enum {
+    TURN_RECORDS = 512, /* read in one turn, at most */
+    TURN_BYTES = 1024 * 1024,
+    SCRATCH_KEEP = 1024 * 1024, /* more is given back after a turn */
+    WARN_INTERVAL = 60000,      /* ms */
+};
+
+struct lnt_hub {
+    struct lnt_zone *zone;
+    struct lnt_net *net;
+    struct lnt_stats *stats;
+    struct lnt_cell *cell;
+    unsigned cell_index;
+    const int *doorbells;
+    struct lnt_cursor cursor;
+    struct lnt_subs *subs;
+    struct lnt_fanout *fanout;
+    uint64_t warn_again; /* ms; not before */
+};
+
+/* ---- life ---- */
+
+struct lnt_hub *
+lnt_hub_new(const struct lnt_hub_params *p)
+{
+    struct lnt_hub *h = lnt_calloc(1, sizeof(*h));
+
+    h->zone = p->zone;
+    h->net = p->net;
+    h->stats = lnt_net_stats(p->net);
+    h->cell = lnt_zone_cell(p->zone, p->cell);
+    h->cell_index = p->cell;
+    h->doorbells = p->doorbells;
+    lnt_zone_cursor_init(h->zone, &h->cursor);
+    h->subs = lnt_subs_new();
+    h->fanout = lnt_fanout_new(h->subs, h->net, p->cell);
+    return h;
+}
+
+void
+lnt_hub_free(struct lnt_hub *h)
+{
+    lnt_fanout_free(h->fanout);
+    lnt_subs_free(h->subs);
+    free(h->cursor.scratch);
+    free(h);
+}
+
+struct lnt_zone *
+lnt_hub_zone(struct lnt_hub *h)
+{
+    return h->zone;
+}
+
+/* ---- the loop ---- */
+
+static void
+ring_sleepers(struct lnt_hub *h)
+{
+    uint8_t cells[LNT_CELLS];
+    size_t n = lnt_zone_sleepers(h->zone, (int)h->cell_index, cells);
+
+    for (size_t i = 0; i < n; i++)
+        lnt_eventfd_ring(h->doorbells[cells[i]]);
+    if (n > 0)
+        lnt_count_add(h->stats, LNT_C_DOORBELLS, n);
+}
+
+/* Subscribers that joined before seq get it. */
+static void
+reach(struct lnt_hub *h, uint64_t seq)
+{
+    if (lnt_subs_waiting(h->subs) > seq)
+        return;
+    lnt_fanout_flush(h->fanout);
+    lnt_subs_reach(h->subs, seq);
+}
+
+static void
+lapped(struct lnt_hub *h)
+{
+    uint64_t now = lnt_clock_ms();
+
+    lnt_count(h->stats, LNT_C_LAPPED);
+    if (now >= h->warn_again) {
+        lnt_log_warn("the log was overwritten before this worker had read it; "
+                     "a larger zone_size gives it more time");
+        h->warn_again = now + WARN_INTERVAL;
+    }
+    lnt_fanout_flush(h->fanout);
+    lnt_fanout_gap(h->fanout);
+}
+
+/* Reads and queues a part of the log. */
+static void
+read_log(struct lnt_hub *h)
+{
+    struct lnt_event e;
+    size_t bytes = 0;
+
+    for (int n = 0; n < TURN_RECORDS && bytes < TURN_BYTES; n++) {
+        switch (lnt_zone_read(h->zone, &h->cursor, &e)) {
+        case LNT_READ_NONE:
+            return;
+        case LNT_READ_LAPPED:
+            lapped(h);
+            break;
+        case LNT_READ_ONE:
+            reach(h, e.seq);
+            lnt_fanout_event(h->fanout, &e);
+            bytes += e.data.n;
+            break;
+        }
+    }
+}
+
+bool
+lnt_hub_turn(struct lnt_hub *h)
+{
+    ring_sleepers(h);
+    if (!lnt_zone_pending(h->zone, &h->cursor) &&
+        lnt_subs_waiting(h->subs) == UINT64_MAX)
+        return false;
+    lnt_subs_begin(h->subs);
+    read_log(h);
+    lnt_fanout_flush(h->fanout);
+    lnt_subs_end(h->subs);
+    lnt_subs_reach(h->subs, h->cursor.seq + 1);
+    __atomic_store_n(&h->cell->position, h->cursor.position, __ATOMIC_RELAXED);
+    if (h->cursor.cap > SCRATCH_KEEP) {
+        free(h->cursor.scratch);
+        h->cursor.scratch = NULL;
+        h->cursor.cap = 0;
+    }
+    return lnt_zone_pending(h->zone, &h->cursor);
+}
+
+bool
+lnt_hub_sleep(struct lnt_hub *h)
+{
+    /* What was published while events were told. */
+    ring_sleepers(h);
+    __atomic_store_n(&h->cell->asleep, 1, __ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (!lnt_zone_pending(h->zone, &h->cursor))
+        return true;
+    lnt_hub_wake(h);
+    return false;
+}
+
+void
+lnt_hub_wake(struct lnt_hub *h)
+{
+    __atomic_store_n(&h->cell->asleep, 0, __ATOMIC_RELEASE);
+}
+
+/* ---- users ---- */
+
+int
+lnt_hub_enter(struct lnt_hub *h, struct lnt_session *s, struct lnt_str nick,
+              uint32_t *user)
+{
+    return lnt_zone_user_add(h->zone, nick, h->cell_index, lnt_session_id(s),
+                             user);
+}
+
+int
+lnt_hub_rename(struct lnt_hub *h, uint32_t user, struct lnt_str nick,
+               unsigned quiet)
+{
+    return lnt_zone_user_rename(h->zone, user, nick, quiet);
+}
+
+void
+lnt_hub_exit(struct lnt_hub *h, uint32_t user, unsigned quiet)
+{
+    lnt_zone_user_remove(h->zone, user, quiet);
+}
+
+/* ---- rooms ---- */
+
+static uint32_t
+app_id(const struct lnt_session *s)
+{
+    return lnt_zone_app_id(lnt_session_app(s)->module->name);
+}
+
+static struct lnt_sub *
+subscribe(struct lnt_hub *h, struct lnt_session *s, unsigned format,
+          uint32_t member, const struct lnt_room_info *info)
+{
+    struct lnt_hub_room *r =
+        lnt_subs_room_take(h->subs, info, lnt_session_app(s));
+
+    return lnt_subs_add(h->subs, r, s, format, member, info->next,
+                        info->next <= h->cursor.seq + 1);
+}
+
+struct lnt_sub *
+lnt_hub_join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
+             struct lnt_str name, unsigned format, unsigned quiet,
+             struct lnt_room_info *info)
+{
+    uint32_t member;
+
+    if (lnt_zone_join(h->zone, app_id(s), name, user, lnt_session_id(s), quiet,
+                      &member, info) < 0)
+        return NULL;
+    return subscribe(h, s, format, member, info);
+}
+
+struct lnt_sub *
+lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name,
+               unsigned format, struct lnt_room_info *info)
+{
+    struct lnt_hub_room *r;
+    struct lnt_sub *sub;
+    uint32_t hold;
+
+    if (lnt_zone_hold(h->zone, app_id(s), name, h->cell_index, &hold, info) < 0)
+        return NULL;
+    sub = subscribe(h, s, format, 0, info);
+    r = sub->group->room;
+    /* One for all of them here. */
+    if (r->listeners++ == 0)
+        r->hold = hold;
+    else
+        lnt_zone_unhold(h->zone, hold);
+    return sub;
+}
+
+void
+lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub, unsigned quiet)
+{
+    struct lnt_hub_room *r = sub->group->room;
+    uint32_t member = sub->member;
+    uint64_t id = lnt_session_id(sub->session);
+    uint32_t hold = 0;
+
+    if (!member && --r->listeners == 0)
+        hold = r->hold;
+    lnt_subs_remove(h->subs, sub);
+    if (member)
+        lnt_zone_leave(h->zone, member, id, quiet);
+    else if (hold)
+        lnt_zone_unhold(h->zone, hold);
+}
+
+int
+lnt_hub_pin(struct lnt_hub *h, const struct lnt_module_ctx *m,
+            struct lnt_str name, const struct lnt_keep *keep)
+{
+    struct lnt_room_info info;
+    uint32_t hold;
+
+    if (lnt_zone_hold(h->zone, lnt_zone_app_id(m->module->name), name,
+                      h->cell_index, &hold, &info) < 0)
+        return -1;
+    return lnt_zone_keep(h->zone, info.room, keep);
+}
+
+int
+lnt_hub_keep(struct lnt_hub *h, const struct lnt_sub *sub,
+             const struct lnt_keep *keep)
+{
+    struct lnt_hub_room *r = sub->group->room;
+
+    if (r->kept && r->keep.count == keep->count &&
+        r->keep.age_s == keep->age_s && r->keep.bytes == keep->bytes)
+        return 0;
+    if (lnt_zone_keep(h->zone, r->room, keep) < 0)
+        return -1;
+    r->kept = true;
+    r->keep = *keep;
+    return 0;
+}
+
+uint64_t
+lnt_hub_next(const struct lnt_hub *h, const struct lnt_sub *sub)
+{
+    uint64_t start = lnt_subs_start(h->subs, sub);
+
+    return start > h->cursor.seq ? start : h->cursor.seq + 1;
+}
+
+uint32_t
+lnt_sub_room(const struct lnt_sub *sub)
+{
+    return sub->group->room->room;
+}
+
+const char *
+lnt_sub_room_name(const struct lnt_sub *sub)
+{
+    return sub->group->room->name;
+}
+
+const char *
+lnt_hub_room_name(struct lnt_hub *h, uint32_t room)
+{
+    const struct lnt_hub_room *r = lnt_subs_room(h->subs, room);
+
+    return r ? r->name : "";
+}
+
+/* ---- a session's list ---- */
+
+struct lnt_sub *
+lnt_sub_next(const struct lnt_sub *sub)
+{
+    return sub->next;
+}
+
+void
+lnt_sub_link(struct lnt_sub *sub, struct lnt_sub **head)
+{
+    sub->next = *head;
+    *head = sub;
+}
+
+void
+lnt_sub_unlink(struct lnt_sub *sub, struct lnt_sub **head)
+{
+    while (*head && *head != sub)
+        head = &(*head)->next;
+    if (*head)
+        *head = sub->next;
+    sub->next = NULL;
+}
+
+/* ---- publishing ---- */
+
+static int
+publish(struct lnt_hub *h, struct lnt_event *e, uint64_t *seq,
+        uint64_t *time_us)
+{
+    lnt_assert(e->kind >= LNT_EVENT_APP);
+    if (lnt_zone_publish(h->zone, e) < 0)
+        return -1;
+    lnt_count(h->stats, LNT_C_PUBLISHED);
+    if (seq)
+        *seq = e->seq;
+    if (time_us)
+        *time_us = e->time_us;
+    return 0;
+}
+
+int
+lnt_hub_publish(struct lnt_hub *h, struct lnt_session *from,
+                struct lnt_sub *sub, uint16_t kind, uint16_t flags,
+                struct lnt_str data, uint64_t *seq, uint64_t *time_us)
+{
+    const struct lnt_hub_room *r = sub->group->room;
+    struct lnt_event e = {
+        .origin = from ? lnt_session_id(from) : 0,
+        .app = r->app_id,
+        .room = r->room,
+        .kind = kind,
+        .flags = flags,
+        .data = data,
+    };
+
+    return publish(h, &e, seq, time_us);
+}
+
+int
+lnt_hub_post(struct lnt_hub *h, const struct lnt_module_ctx *m,
+             struct lnt_str name, const struct lnt_keep *keep, uint16_t kind,
+             uint16_t flags, struct lnt_str data, uint64_t *seq,
+             uint64_t *time_us)
+{
+    struct lnt_event e = {
+        .app = lnt_zone_app_id(m->module->name),
+        .kind = kind,
+        .flags = flags,
+        .data = data,
+    };
+    struct lnt_room_info info;
+    uint32_t hold;
+    int rc;
+
+    if (lnt_zone_hold(h->zone, e.app, name, h->cell_index, &hold, &info) < 0)
+        return -1;
+    /* Without a promise the room keeps what it can. */
+    if (keep)
+        (void)lnt_zone_keep(h->zone, info.room, keep);
+    e.room = info.room;
+    rc = publish(h, &e, seq, time_us);
+    int why = errno;
+    lnt_zone_unhold(h->zone, hold);
+    errno = why;
+    return rc;
+}
+
+int
+lnt_hub_direct(struct lnt_hub *h, struct lnt_session *from, uint64_t target,
+               uint16_t kind, struct lnt_str data, uint64_t *seq,
+               uint64_t *time_us)
+{
+    struct lnt_event e = {
+        .origin = lnt_session_id(from),
+        .target = target,
+        .app = app_id(from),
+        .room = LNT_ROOM_NONE,
+        .kind = kind,
+        .flags = LNT_EVENT_DIRECT,
+        .data = data,
+    };
+
+    return publish(h, &e, seq, time_us);
+}

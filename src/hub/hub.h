@@ -1,0 +1,117 @@
+/*
+ * The hub: a worker's view of the zone.  It reads the log, keeps the local
+ * subscriptions (which sessions here are in which room) and queues each event
+ * for them: rendered once a format, framed once a protocol and variant, one
+ * reference a subscriber.
+ */
+#ifndef LNT_HUB_HUB_H
+#define LNT_HUB_HUB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/str.h"
+#include "hub/zone.h"
+#include "net/module.h"
+
+struct lnt_hub;
+struct lnt_sub; /* one session in one room */
+
+struct lnt_hub_params {
+    struct lnt_zone *zone;
+    unsigned cell;        /* this worker's */
+    const int *doorbells; /* eventfds by cell, LNT_CELLS of them */
+    struct lnt_net *net;
+};
+
+struct lnt_hub *lnt_hub_new(const struct lnt_hub_params *p);
+void lnt_hub_free(struct lnt_hub *h);
+struct lnt_zone *lnt_hub_zone(struct lnt_hub *h);
+
+/* ---- for the worker's loop hook ---- */
+
+/* Rings sleepers if this worker published since the last call, then reads a
+   bounded part of the log and queues it.  true: more is waiting. */
+bool lnt_hub_turn(struct lnt_hub *h);
+/* Announces sleep; false when something came meanwhile. */
+bool lnt_hub_sleep(struct lnt_hub *h);
+void lnt_hub_wake(struct lnt_hub *h);
+
+/* ---- for applications ---- */
+
+/* A session takes a nick.  Errors as lnt_zone_user_add.  One user a session:
+   the app keeps the number. */
+int lnt_hub_enter(struct lnt_hub *h, struct lnt_session *s, struct lnt_str nick,
+                  uint32_t *user);
+int lnt_hub_rename(struct lnt_hub *h, uint32_t user, struct lnt_str nick,
+                   unsigned quiet);
+/* To be called from the app's close when it entered; after lnt_hub_leave of
+   every sub. */
+void lnt_hub_exit(struct lnt_hub *h, uint32_t user, unsigned quiet);
+
+/*
+ * Joins the room: member in the zone and subscriber here, from the join event
+ * on; the joiner does not get its own join event, but all that come after it.
+ * format: which rendering.  NULL with errno as lnt_zone_join.
+ */
+struct lnt_sub *lnt_hub_join(struct lnt_hub *h, struct lnt_session *s,
+                             uint32_t user, struct lnt_str name,
+                             unsigned format, unsigned quiet,
+                             struct lnt_room_info *info);
+void lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub, unsigned quiet);
+/* Subscribes without a member: receives, is not seen.  Ends with leave, too. */
+struct lnt_sub *lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s,
+                               struct lnt_str name, unsigned format,
+                               struct lnt_room_info *info);
+/*
+ * What the room keeps of what is published with LNT_EVENT_HISTORY, as
+ * lnt_zone_keep.  Costs nothing when it was said before: to be said at every
+ * join.
+ */
+int lnt_hub_keep(struct lnt_hub *h, const struct lnt_sub *sub,
+                 const struct lnt_keep *keep);
+/* Keeps a room as long as this worker lives, so that it (and its promised
+   history) is there before anybody joins; for worker_start.  0, or -1 as
+   lnt_zone_hold and lnt_zone_keep. */
+int lnt_hub_pin(struct lnt_hub *h, const struct lnt_module_ctx *m,
+                struct lnt_str name, const struct lnt_keep *keep);
+/*
+ * The first seq that this sub may still get: of what is before it everything
+ * has been queued, or was history when it came.
+ */
+uint64_t lnt_hub_next(const struct lnt_hub *h, const struct lnt_sub *sub);
+uint32_t lnt_sub_room(const struct lnt_sub *sub);
+const char *lnt_sub_room_name(const struct lnt_sub *sub);
+
+/* The subs of a session are a list the app owns the head of. */
+struct lnt_sub *lnt_sub_next(const struct lnt_sub *sub);
+void lnt_sub_link(struct lnt_sub *sub, struct lnt_sub **head);
+void lnt_sub_unlink(struct lnt_sub *sub, struct lnt_sub **head);
+
+/*
+ * Publishes into the room: to every subscriber of every worker, in one order.
+ * kind is LNT_EVENT_APP or above.  0 with *seq and *time_us (may be NULL), or
+ * -1 as lnt_zone_publish.
+ */
+int lnt_hub_publish(struct lnt_hub *h, struct lnt_session *from,
+                    struct lnt_sub *sub, uint16_t kind, uint16_t flags,
+                    struct lnt_str data, uint64_t *seq, uint64_t *time_us);
+/*
+ * The same without being there: into the room of that name of module m, made
+ * if it is new.  keep (may be NULL) as with lnt_hub_keep.  0, or -1 as
+ * lnt_zone_hold and lnt_zone_publish.
+ */
+int lnt_hub_post(struct lnt_hub *h, const struct lnt_module_ctx *m,
+                 struct lnt_str name, const struct lnt_keep *keep,
+                 uint16_t kind, uint16_t flags, struct lnt_str data,
+                 uint64_t *seq, uint64_t *time_us);
+/* To one session, wherever it is: to its application's direct, if that is the
+   same as from's. */
+int lnt_hub_direct(struct lnt_hub *h, struct lnt_session *from, uint64_t target,
+                   uint16_t kind, struct lnt_str data, uint64_t *seq,
+                   uint64_t *time_us);
+/* The name of a room by its number, as known to this worker ("" unknown). */
+const char *lnt_hub_room_name(struct lnt_hub *h, uint32_t room);
+
+#endif

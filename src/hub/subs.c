@@ -1,0 +1,397 @@
+/*
+ * Who in this worker is subscribed to what: rooms by number, groups in a room,
+ * dense arrays in a group.  Adding and removing cost the same for any number
+ * of subscribers.  What is delivered to them is left to fanout.c.
+ *
+ * A new subscriber must not get what came before it, and the log may be ahead
+ * of what this worker has read; so it waits until the reader has got there.
+ */
+#include "hub/subs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "net/module.h"
+#include "net/session.h"
+
+enum {
+    SLAB = 128,     /* subs allocated at once */
+    ROOMS_MIN = 16, /* slots, a power of two */
+    WAITING_MIN = 64,
+    WAITING_KEEP = 4096, /* more are freed when nobody waits */
+};
+#define WAITS UINT32_C(0x80000000) /* in sub->at */
+
+struct slab {
+    struct slab *next;
+    struct lnt_sub subs[SLAB];
+};
+
+struct waiting {
+    struct lnt_sub *sub; /* NULL: has left */
+    uint64_t start;
+};
+
+struct lnt_subs {
+    struct lnt_hub_room **rooms; /* open addressing, linear probing */
+    uint32_t slots, n;
+    struct lnt_sub *free;
+    struct slab *slabs;
+    struct waiting *waiting; /* in the order of their start */
+    uint32_t first, last, cap;
+    struct lnt_group *dirty;
+    bool busy;
+};
+
+struct lnt_subs *
+lnt_subs_new(void)
+{
+    struct lnt_subs *t = lnt_calloc(1, sizeof(*t));
+
+    t->slots = ROOMS_MIN;
+    t->rooms = lnt_calloc(t->slots, sizeof(struct lnt_hub_room *));
+    return t;
+}
+
+static void
+free_group(struct lnt_group *g)
+{
+    free(g->entries);
+    free(g);
+}
+
+void
+lnt_subs_free(struct lnt_subs *t)
+{
+    for (uint32_t i = 0; i < t->slots; i++) {
+        struct lnt_hub_room *r = t->rooms[i];
+
+        while (r && r->groups) {
+            struct lnt_group *g = r->groups;
+
+            r->groups = g->next;
+            free_group(g);
+        }
+        free(r);
+    }
+    while (t->slabs) {
+        struct slab *s = t->slabs;
+
+        t->slabs = s->next;
+        free(s);
+    }
+    free(t->waiting);
+    free(t->rooms);
+    free(t);
+}
+
+/* ---- rooms ---- */
+
+static uint32_t
+slot_of(const struct lnt_subs *t, uint32_t room)
+{
+    return (uint32_t)(room * UINT64_C(0x9e3779b97f4a7c15) >> 32) &
+           (t->slots - 1);
+}
+
+/* Where the room is, or where it would be. */
+static uint32_t
+find_slot(const struct lnt_subs *t, uint32_t room)
+{
+    uint32_t i = slot_of(t, room);
+
+    while (t->rooms[i] && t->rooms[i]->room != room)
+        i = (i + 1) & (t->slots - 1);
+    return i;
+}
+
+struct lnt_hub_room *
+lnt_subs_room(const struct lnt_subs *t, uint32_t room)
+{
+    return t->rooms[find_slot(t, room)];
+}
+
+static void
+grow_rooms(struct lnt_subs *t)
+{
+    struct lnt_hub_room **old = t->rooms;
+    uint32_t slots = t->slots;
+
+    t->slots *= 2;
+    t->rooms = lnt_calloc(t->slots, sizeof(struct lnt_hub_room *));
+    for (uint32_t i = 0; i < slots; i++) {
+        if (old[i])
+            t->rooms[find_slot(t, old[i]->room)] = old[i];
+    }
+    free(old);
+}
+
+struct lnt_hub_room *
+lnt_subs_room_take(struct lnt_subs *t, const struct lnt_room_info *info,
+                   struct lnt_module_ctx *app)
+{
+    struct lnt_hub_room *r = lnt_subs_room(t, info->room);
+    size_t n = strlen(info->name) + 1;
+
+    if (r)
+        return r;
+    if (++t->n * 2 > t->slots)
+        grow_rooms(t);
+    r = lnt_calloc(1, sizeof(*r) + n);
+    r->room = info->room;
+    r->app_id = info->app;
+    r->app = app;
+    memcpy(r->name, info->name, n);
+    t->rooms[find_slot(t, info->room)] = r;
+    return r;
+}
+
+/* Moves those behind it up, so that no search ends too early. */
+static void
+free_room(struct lnt_subs *t, struct lnt_hub_room *r)
+{
+    uint32_t mask = t->slots - 1, hole = find_slot(t, r->room);
+
+    for (uint32_t i = (hole + 1) & mask; t->rooms[i]; i = (i + 1) & mask) {
+        uint32_t home = slot_of(t, t->rooms[i]->room);
+
+        if (((i - home) & mask) >= ((i - hole) & mask)) {
+            t->rooms[hole] = t->rooms[i];
+            hole = i;
+        }
+    }
+    t->rooms[hole] = NULL;
+    t->n--;
+    free(r);
+}
+
+/* ---- groups ---- */
+
+static struct lnt_group *
+take_group(struct lnt_hub_room *r, const struct lnt_session *s, unsigned format)
+{
+    struct lnt_module_ctx *protocol = lnt_session_protocol(s);
+    const struct lnt_protocol *p = protocol->module->protocol;
+    unsigned variant = p->variant ? p->variant(s) : 0;
+    struct lnt_group *g;
+
+    for (g = r->groups; g; g = g->next) {
+        if (g->protocol == protocol && g->variant == variant &&
+            g->format == format)
+            return g;
+    }
+    g = lnt_calloc(1, sizeof(*g));
+    g->room = r;
+    g->protocol = protocol;
+    g->variant = variant;
+    g->format = (uint8_t)format;
+    g->next = r->groups;
+    r->groups = g;
+    return g;
+}
+
+static void
+drop_group(struct lnt_subs *t, struct lnt_group *g)
+{
+    struct lnt_hub_room *r = g->room;
+    struct lnt_group **at = &r->groups;
+
+    while (*at != g)
+        at = &(*at)->next;
+    *at = g->next;
+    free_group(g);
+    if (!r->groups)
+        free_room(t, r);
+}
+
+/* Rooms of few have little, rooms of many little more than they need. */
+static void
+grow_group(struct lnt_group *g)
+{
+    g->cap += g->cap < 2 ? 1 : g->cap < 64 ? g->cap / 2 + 1 : g->cap / 4;
+    g->entries = lnt_realloc(g->entries, g->cap * sizeof(*g->entries));
+}
+
+static void
+append_entry(struct lnt_group *g, struct lnt_sub *sub)
+{
+    if (g->n == g->cap)
+        grow_group(g);
+    sub->at = g->n;
+    g->entries[g->n++] = (struct lnt_entry){sub->session, sub};
+}
+
+static void
+remove_entry(struct lnt_group *g, uint32_t at)
+{
+    struct lnt_entry *last = &g->entries[--g->n];
+
+    if (at != g->n) {
+        g->entries[at] = *last;
+        if (last->sub)
+            last->sub->at = at;
+    }
+    if (g->n < g->cap / 4) {
+        g->cap = g->n * 2;
+        if (g->cap > 0)
+            g->entries = lnt_realloc(g->entries, g->cap * sizeof(*g->entries));
+    }
+}
+
+/* ---- those that wait ---- */
+
+static void
+wait_for(struct lnt_subs *t, struct lnt_sub *sub, uint64_t start)
+{
+    if (t->last == t->cap) {
+        t->cap = t->cap ? t->cap * 2 : WAITING_MIN;
+        t->waiting = lnt_realloc(t->waiting, t->cap * sizeof(*t->waiting));
+    }
+    lnt_assert(t->last < WAITS);
+    sub->at = t->last | WAITS;
+    t->waiting[t->last++] = (struct waiting){sub, start};
+}
+
+uint64_t
+lnt_subs_start(const struct lnt_subs *t, const struct lnt_sub *sub)
+{
+    return sub->at & WAITS ? t->waiting[sub->at & ~WAITS].start : 0;
+}
+
+uint64_t
+lnt_subs_waiting(const struct lnt_subs *t)
+{
+    return t->first < t->last ? t->waiting[t->first].start : UINT64_MAX;
+}
+
+void
+lnt_subs_reach(struct lnt_subs *t, uint64_t seq)
+{
+    while (t->first < t->last && t->waiting[t->first].start <= seq) {
+        struct lnt_sub *sub = t->waiting[t->first++].sub;
+
+        if (sub)
+            append_entry(sub->group, sub);
+    }
+    if (t->first < t->last)
+        return;
+    t->first = t->last = 0;
+    if (t->cap > WAITING_KEEP) {
+        free(t->waiting);
+        t->waiting = NULL;
+        t->cap = 0;
+    }
+}
+
+/* ---- subscribers ---- */
+
+static struct lnt_sub *
+take_sub(struct lnt_subs *t)
+{
+    struct lnt_sub *sub;
+
+    if (!t->free) {
+        struct slab *s = lnt_malloc(sizeof(*s));
+
+        s->next = t->slabs;
+        t->slabs = s;
+        for (size_t i = SLAB; i-- > 0;) {
+            s->subs[i].next = t->free;
+            t->free = &s->subs[i];
+        }
+    }
+    sub = t->free;
+    t->free = sub->next;
+    return sub;
+}
+
+struct lnt_sub *
+lnt_subs_add(struct lnt_subs *t, struct lnt_hub_room *room,
+             struct lnt_session *s, unsigned format, uint32_t member,
+             uint64_t start, bool now)
+{
+    struct lnt_sub *sub = take_sub(t);
+
+    lnt_assert(format < LNT_FORMATS_MAX);
+    sub->session = s;
+    sub->next = NULL;
+    sub->member = member;
+    sub->group = take_group(room, s, format);
+    sub->group->subs++;
+    if (now && !t->busy)
+        append_entry(sub->group, sub);
+    else
+        wait_for(t, sub, start);
+    return sub;
+}
+
+void
+lnt_subs_remove(struct lnt_subs *t, struct lnt_sub *sub)
+{
+    struct lnt_group *g = sub->group;
+
+    g->subs--;
+    if (sub->at & WAITS) {
+        t->waiting[sub->at & ~WAITS].sub = NULL;
+    } else if (t->busy) {
+        g->entries[sub->at] = (struct lnt_entry){NULL, NULL};
+    } else {
+        remove_entry(g, sub->at);
+    }
+    sub->next = t->free;
+    t->free = sub;
+    if (!t->busy) {
+        if (g->subs == 0)
+            drop_group(t, g);
+    } else if (!g->dirty) {
+        g->dirty = true;
+        g->dirty_next = t->dirty;
+        t->dirty = g;
+    }
+}
+
+void
+lnt_subs_begin(struct lnt_subs *t)
+{
+    t->busy = true;
+}
+
+void
+lnt_subs_end(struct lnt_subs *t)
+{
+    t->busy = false;
+    while (t->dirty) {
+        struct lnt_group *g = t->dirty;
+
+        t->dirty = g->dirty_next;
+        g->dirty = false;
+        for (uint32_t i = g->n; i-- > 0;) {
+            if (!g->entries[i].session)
+                remove_entry(g, i);
+        }
+        if (g->subs == 0)
+            drop_group(t, g);
+    }
+}
+
+void
+lnt_subs_each(const struct lnt_subs *t,
+              void (*fn)(void *arg, const struct lnt_sub *sub), void *arg)
+{
+    for (uint32_t i = 0; i < t->slots; i++) {
+        const struct lnt_group *g = t->rooms[i] ? t->rooms[i]->groups : NULL;
+
+        for (; g; g = g->next) {
+            for (uint32_t k = 0; k < g->n; k++) {
+                if (g->entries[k].sub)
+                    fn(arg, g->entries[k].sub);
+            }
+        }
+    }
+    for (uint32_t i = t->first; i < t->last; i++) {
+        if (t->waiting[i].sub)
+            fn(arg, t->waiting[i].sub);
+    }
+}

@@ -1,0 +1,320 @@
+/*
+ * The zone: one mapping shared by every process of a server. Fixed tables and
+ * one ring, offsets only, one robust mutex held for short straight sections.
+ *
+ *   cells     one a worker process: its doorbell flag, its statistics
+ *   log       a ring of records in one order over the whole server
+ *   users     a nick, unique in the server, owned by a session of a worker
+ *   rooms     a name, per application; exist while they have members or history
+ *   members   user x room
+ *   blocks    the history of rooms, apart from the ring: a busy room can never
+ *             push out a quiet one's
+ *
+ * If the holder of the lock dies, the next one to lock repairs: a record that
+ * was being written lies past the head and does not exist, tables are rebuilt
+ * by scanning nodes.
+ */
+#ifndef LNT_HUB_ZONE_H
+#define LNT_HUB_ZONE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/str.h"
+#include "net/stats.h"
+
+struct lnt_strbuf;
+struct lnt_zone; /* this process's handle; the mapping survives fork */
+
+enum {
+    LNT_CELLS = 128,        /* worker processes alive at once, draining ones
+                               included */
+    LNT_NICK_MAX = 32,      /* bytes */
+    LNT_ROOM_NAME_MAX = 64, /* bytes */
+    LNT_ZONE_LAYOUT = 1,
+};
+#define LNT_ZONE_MIN_SIZE (1u << 20)
+
+/* ---- life ---- */
+
+/* A new zone of size bytes.  NULL with errno and a text in why. */
+struct lnt_zone *lnt_zone_create(size_t size, struct lnt_strbuf *why);
+/* Maps one that another process made.  Refuses another layout (EPROTO). Owns
+   fd afterwards, also on failure. */
+struct lnt_zone *lnt_zone_attach(int fd, struct lnt_strbuf *why);
+void lnt_zone_close(struct lnt_zone *z); /* unmaps, closes */
+int lnt_zone_fd(const struct lnt_zone *z);
+uint64_t lnt_zone_epoch(const struct lnt_zone *z); /* below 2^53, not 0 */
+uint64_t lnt_zone_head(const struct lnt_zone *z);  /* seq of the last record */
+/* The most payload one record can have, bytes. */
+size_t lnt_zone_record_max(const struct lnt_zone *z);
+
+/* ---- cells ---- */
+
+enum lnt_cell_state {
+    LNT_CELL_FREE,
+    LNT_CELL_STARTING,
+    LNT_CELL_READY, /* accepting */
+    LNT_CELL_DRAINING,
+};
+
+struct lnt_cell {
+    uint32_t state;       /* lnt_cell_state, atomic */
+    uint32_t asleep;      /* 1: ring the doorbell, atomic */
+    uint32_t incarnation; /* server-wide unique, never 0 */
+    uint32_t generation;
+    int32_t pid;
+    uint32_t slot;
+    uint32_t hint;     /* 1: connections wait to be accepted, atomic */
+    uint64_t position; /* where the owner reads the log, atomic */
+    struct lnt_stats stats;
+} __attribute__((aligned(64)));
+
+/* Takes a free cell for a worker to come: state STARTING, statistics zero, new
+   incarnation.  Its index, or -1 when all are taken. */
+int lnt_zone_cell_take(struct lnt_zone *z, uint32_t slot, uint32_t generation);
+/* Frees it; users of that incarnation are removed with their leaves in the
+   log.  Safe to call twice, and for a process that was killed. */
+void lnt_zone_cell_release(struct lnt_zone *z, unsigned cell,
+                           uint32_t incarnation);
+struct lnt_cell *lnt_zone_cell(struct lnt_zone *z, unsigned cell);
+/* What the owners of released cells had counted, all together: with this, sums
+   over the server never go back. */
+const struct lnt_stats *lnt_zone_past(const struct lnt_zone *z);
+static inline uint32_t
+lnt_cell_state(const struct lnt_cell *c)
+{
+    return __atomic_load_n(&c->state, __ATOMIC_ACQUIRE);
+}
+void lnt_cell_set_state(struct lnt_cell *c, enum lnt_cell_state state);
+
+/* ---- the log ---- */
+
+/* Events that the zone itself writes have kinds below LNT_EVENT_APP. */
+enum {
+    LNT_EVENT_JOIN = 1, /* data: nick */
+    LNT_EVENT_LEAVE,    /* data: nick */
+    LNT_EVENT_NICK,     /* data: old nick, NUL, new nick */
+    LNT_EVENT_APP = 16, /* first free for applications */
+};
+enum {
+    LNT_EVENT_HISTORY = 1,    /* also kept in the room's history */
+    LNT_EVENT_NOT_ORIGIN = 2, /* not delivered to the session origin */
+    LNT_EVENT_DIRECT = 4,     /* for the session target alone */
+};
+
+struct lnt_event {
+    uint64_t seq;     /* in: ignored */
+    uint64_t time_us; /* since the Unix epoch; in: ignored */
+    uint64_t origin;  /* session id of the sender, 0 none */
+    uint64_t target;  /* session id with LNT_EVENT_DIRECT, else 0 */
+    uint32_t app;     /* lnt_zone_app_id of the application */
+    uint32_t room;    /* index, or LNT_ROOM_NONE */
+    uint16_t kind, flags;
+    struct lnt_str data;
+};
+#define LNT_ROOM_NONE UINT32_MAX
+
+/* The number under which an application's rooms and events go. */
+uint32_t lnt_zone_app_id(const char *app_name);
+
+/*
+ * Appends to the log; e->seq and e->time_us are set.  0, or -1 with EMSGSIZE
+ * (over lnt_zone_record_max) or ENOENT (room is gone).  Does not ring.
+ */
+int lnt_zone_publish(struct lnt_zone *z, struct lnt_event *e);
+
+/* Where a process reads. */
+struct lnt_cursor {
+    uint64_t position; /* byte offset, ever growing */
+    uint64_t seq;      /* of the last record read */
+    char *scratch;     /* the record's bytes; grows; free() when done */
+    size_t cap;
+};
+/* From the head on: what is published from now. */
+void lnt_zone_cursor_init(struct lnt_zone *z, struct lnt_cursor *c);
+
+enum lnt_read { LNT_READ_NONE, LNT_READ_ONE, LNT_READ_LAPPED };
+/*
+ * The next record; e->data points into the cursor's scratch until the next
+ * call.  Never locks.  LAPPED: the ring was overwritten before this reader
+ * came; the cursor now stands at the head.
+ */
+enum lnt_read lnt_zone_read(struct lnt_zone *z, struct lnt_cursor *c,
+                            struct lnt_event *e);
+/* Whether there is something to read; for the last look before sleep. */
+bool lnt_zone_pending(const struct lnt_zone *z, const struct lnt_cursor *c);
+
+/* The cells that sleep and must be rung, as a list; their flags are cleared
+   (the caller rings).  self is left out.  Returns how many (at most
+   LNT_CELLS); 0 at once when this process has published nothing, released no
+   cell and repaired nothing since the last call. */
+size_t lnt_zone_sleepers(struct lnt_zone *z, int self, uint8_t *cells);
+
+/* ---- users, rooms, members ---- */
+
+/* Takes nick for a session.  0 with *user, or -1: EEXIST taken, ENOSPC table
+   full, EINVAL bad length. */
+int lnt_zone_user_add(struct lnt_zone *z, struct lnt_str nick, unsigned cell,
+                      uint64_t session, uint32_t *user);
+/* Another nick; one LNT_EVENT_NICK in each room of the user (rooms with more
+   than quiet members: none).  Errors as above. */
+int lnt_zone_user_rename(struct lnt_zone *z, uint32_t user, struct lnt_str nick,
+                         unsigned quiet);
+/* Leaves all rooms (LNT_EVENT_LEAVE in each but the large ones), frees the
+   nick. */
+void lnt_zone_user_remove(struct lnt_zone *z, uint32_t user, unsigned quiet);
+/* The nick of a user, for its owner alone: nobody else changes it.  Points
+   into the zone, valid until the user is renamed or removed.  Never locks. */
+struct lnt_str lnt_zone_user_nick(const struct lnt_zone *z, uint32_t user);
+/* Who has this nick: its session, or 0. */
+uint64_t lnt_zone_user_find(struct lnt_zone *z, struct lnt_str nick);
+/* A guest number never given out before by this zone. */
+uint64_t lnt_zone_guest(struct lnt_zone *z);
+
+struct lnt_room_info {
+    uint32_t room;
+    uint32_t app;
+    uint32_t members;
+    uint32_t kept; /* messages in its history */
+    uint64_t seq;  /* the join's own (of one without event: the log's),
+                           else of the room's last record */
+    uint64_t next; /* the first seq that a subscriber from here on gets;
+                           what comes before it is history (after a join:
+                           seq + 1) */
+    char name[LNT_ROOM_NAME_MAX + 1];
+};
+
+/*
+ * Adds user to the room of that name and application, making the room if it is
+ * new; in the same step LNT_EVENT_JOIN goes into the log, with
+ * LNT_EVENT_NOT_ORIGIN (unless the room then has more than quiet members).  0
+ * with *member and *info, or -1: EEXIST is a member already, ENOSPC, EINVAL.
+ */
+int lnt_zone_join(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+                  uint32_t user, uint64_t origin, unsigned quiet,
+                  uint32_t *member, struct lnt_room_info *info);
+/* The room itself goes when it is empty and has neither history nor holds. */
+void lnt_zone_leave(struct lnt_zone *z, uint32_t member, uint64_t origin,
+                    unsigned quiet);
+/* 0, or -1 with ENOENT. */
+int lnt_zone_room_find(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+                       struct lnt_room_info *info);
+/*
+ * Keeps the room (made if it is new) as long as the cell's worker lives or
+ * until it is unheld, also without members.  0 with *hold and *info, or -1:
+ * ENOSPC, EINVAL.
+ */
+int lnt_zone_hold(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+                  unsigned cell, uint32_t *hold, struct lnt_room_info *info);
+void lnt_zone_unhold(struct lnt_zone *z, uint32_t hold);
+/* Appends up to max nicks of the room, in order of joining, each followed by
+   NUL, to out.  Returns how many members there are. */
+unsigned lnt_zone_room_nicks(struct lnt_zone *z, uint32_t room, unsigned max,
+                             struct lnt_strbuf *out);
+/* The same by its number. */
+int lnt_zone_room_info(struct lnt_zone *z, uint32_t room,
+                       struct lnt_room_info *info);
+/* One call for each room of the application (0: all); outside the lock. */
+void lnt_zone_rooms(struct lnt_zone *z, uint32_t app,
+                    void (*fn)(void *arg, const struct lnt_room_info *info),
+                    void *arg);
+
+struct lnt_member_info {
+    uint64_t session;
+    uint64_t joined_us; /* to the second */
+    unsigned cell;      /* of its worker */
+    uint32_t incarnation;
+    struct lnt_str nick;
+};
+/* One call for each member, in order of joining; outside the lock, so who
+   comes or goes meanwhile may be in it or not.  Returns how many there are. */
+unsigned lnt_zone_members(struct lnt_zone *z, uint32_t room, unsigned max,
+                          void (*fn)(void *arg,
+                                     const struct lnt_member_info *m),
+                          void *arg);
+
+/* ---- history ---- */
+
+/*
+ * What a room keeps of the events published with LNT_EVENT_HISTORY: at most
+ * the last count, none older than age_s.  bytes are its quota: so much of that
+ * (32 bytes more a message than its data) is kept whatever other rooms do; what
+ * is beyond only while nobody needs the space.
+ */
+struct lnt_keep {
+    uint32_t count;
+    uint32_t age_s; /* 0 no limit */
+    uint64_t bytes;
+};
+
+/*
+ * Sets it.  0, or -1 with ENOSPC: the quotas of all rooms together would be
+ * more than there is; this room then keeps what it can on top of the quota it
+ * had.  Before that, rooms in which nobody is give up theirs and go, first the
+ * one that has been empty for the longest time.  ENOENT: the room is gone.
+ */
+int lnt_zone_keep(struct lnt_zone *z, uint32_t room,
+                  const struct lnt_keep *keep);
+
+/*
+ * Appends the last messages (up to limit) with a seq below before, oldest
+ * first, to out, to be taken apart with lnt_zone_kept_next.  Returns how many.
+ * After a join, before is info.next: what comes from there on is delivered.
+ */
+unsigned lnt_zone_history(struct lnt_zone *z, uint32_t room, uint64_t before,
+                          unsigned limit, struct lnt_strbuf *out);
+
+/*
+ * Appends every message with LNT_EVENT_HISTORY of the room behind since and
+ * below before, oldest first, if that can be had whole: from the history, or
+ * from the log.  true with *count, also when there are none.  false (and out as
+ * it was) when some are gone, there are more than limit or LNT_SINCE_MAX bytes
+ * of them, or since is not of this room's life.
+ */
+enum { LNT_SINCE_MAX = 1024 * 1024 };
+bool lnt_zone_since(struct lnt_zone *z, uint32_t room, uint64_t since,
+                    uint64_t before, unsigned limit, struct lnt_strbuf *out,
+                    unsigned *count);
+
+/* Takes the next message off what the two above appended; false at the end.
+   e->data points into rest; app and room are not set. */
+bool lnt_zone_kept_next(struct lnt_str *rest, struct lnt_event *e);
+
+/*
+ * For a zone that nobody has used yet, to go on where a former one ended: takes
+ * its epoch and the seq of its last record.  whole: nothing of it was lost.
+ * If something may have been, seqs go on at a distance, and lnt_zone_since
+ * tells everybody from before that there is a gap.
+ */
+void lnt_zone_continue(struct lnt_zone *z, uint64_t epoch, uint64_t seq,
+                       bool whole);
+/* Puts a message of the former zone into the history of a room, oldest first:
+   e->seq (not above that of lnt_zone_continue), time_us, origin, kind, flags
+   and data.  0, or -1 with ENOSPC, EINVAL or EMSGSIZE. */
+int lnt_zone_restore(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+                     const struct lnt_keep *keep, const struct lnt_event *e);
+
+/* Drops history that has become too old and rooms that only it kept alive.  To
+   be called now and then by one process; cheap. */
+void lnt_zone_sweep(struct lnt_zone *z);
+
+/* ---- repair ---- */
+
+struct lnt_zone_usage {
+    uint64_t size, log_bytes, log_used, records, published;
+    uint64_t oldest_us; /* time of the oldest record in the log */
+    uint64_t users, users_max, rooms, rooms_max, members, members_max;
+    uint64_t history_bytes, history_used, history_promised, kept;
+    uint64_t repairs;
+};
+void lnt_zone_usage(struct lnt_zone *z, struct lnt_zone_usage *u);
+/* What a zone of size bytes would have, without making it: the _max,
+   log_bytes and history_bytes. */
+void lnt_zone_plan(size_t size, struct lnt_zone_usage *u);
+/* Checks every invariant under the lock; false with a text in why. */
+bool lnt_zone_check(struct lnt_zone *z, struct lnt_strbuf *why);
+
+#endif

@@ -1,0 +1,404 @@
+/*
+ * History for those outside: what rooms keep, and reading it back.  Long
+ * answers are copied in several locked sections, so that nobody waits for
+ * long; where messages are kept is left to zone_blocks.c.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/strbuf.h"
+#include "hub/zone_blocks.h"
+#include "hub/zone_map.h"
+#include "hub/zone_ring.h"
+#include "hub/zone_steps.h"
+#include "os/clock.h"
+
+enum {
+    COPY = 32 * 1024, /* bytes copied in one locked section */
+    EVICT = 256,      /* rooms that may have to go for another */
+    WALK = 64 * 1024, /* records looked at on the way back in the log */
+    ROOMS_AT_ONCE = 64,
+    LEAP = 1024 * 1024, /* seqs left out where some may have been lost */
+};
+
+/* -1 when the quota cannot be promised. */
+static int
+set_keep(struct lnt_zone *z, uint32_t room, const struct lnt_keep *keep)
+{
+    uint32_t blocks = keep->count ? lnt_kept_blocks(keep->bytes) : 0;
+    struct lnt_zone_room *r = &z->rooms[room];
+    int e;
+
+    r->keep_count = keep->count;
+    r->keep_age = keep->age_s;
+    e = lnt_kept_reserve(z, room, blocks);
+    for (int n = 0; e < 0 && n < EVICT && z->map->idle_first != room; n++) {
+        if (!lnt_room_evict(z))
+            break;
+        e = lnt_kept_reserve(z, room, blocks);
+    }
+    return e;
+}
+
+int
+lnt_zone_keep(struct lnt_zone *z, uint32_t room, const struct lnt_keep *keep)
+{
+    uint32_t i;
+    int e = 0;
+
+    lnt_zone_lock(z);
+    i = lnt_room_index(z, room);
+    if (i) {
+        e = set_keep(z, i, keep);
+        lnt_kept_trim(z, i, lnt_clock_wall_us());
+        lnt_room_settle(z, i);
+    }
+    lnt_zone_unlock(z);
+    if (i && e == 0)
+        return 0;
+    errno = i ? ENOSPC : ENOENT;
+    return -1;
+}
+
+void
+lnt_zone_sweep(struct lnt_zone *z)
+{
+    const struct lnt_zone_pool *p = &z->map->parts.rooms;
+    uint64_t now = lnt_clock_wall_us();
+    uint32_t i = 1, n;
+
+    do {
+        lnt_zone_lock(z);
+        for (n = 0; n < ROOMS_AT_ONCE && i < p->fresh; n++, i++) {
+            if (z->rooms[i].state != LNT_NODE_USED)
+                continue;
+            if (z->rooms[i].kept > 0)
+                lnt_kept_trim(z, i, now);
+            lnt_room_settle(z, i);
+        }
+        lnt_zone_unlock(z);
+    } while (n > 0);
+}
+
+/* ---- copies ---- */
+
+static size_t
+padded(uint32_t len)
+{
+    return LNT_KEPT_HEAD + lnt_kept_align(len);
+}
+
+/* There is room for it in out. */
+static void
+copy_kept(const struct lnt_zone *z, struct lnt_kept_at at,
+          struct lnt_strbuf *out)
+{
+    const struct lnt_zone_kept *k = lnt_kept_head(z, at);
+    size_t n = padded(k->len);
+    char *to = out->p + out->n;
+
+    memset(to + n - 8, 0, 8);
+    memcpy(to, k, LNT_KEPT_HEAD);
+    lnt_kept_data(z, at, to + LNT_KEPT_HEAD);
+    out->n += n;
+    out->p[out->n] = '\0';
+}
+
+/* What is being read, from section to section. */
+struct reading {
+    struct lnt_strbuf *out;
+    size_t start;           /* what was in out before */
+    uint64_t since, before; /* seqs, both left out */
+    uint64_t oldest_us;     /* older ones are left out */
+    unsigned left;
+    unsigned count;
+    size_t room; /* reserved in out */
+    size_t want; /* to be reserved, for the next message */
+};
+
+/*
+ * Copies messages from at on as long as there is room.  false: that was all.
+ */
+static bool
+copy_some(const struct lnt_zone *z, struct lnt_kept_at at, struct reading *r)
+{
+    size_t used = 0;
+
+    for (; at.block && r->left > 0; at = lnt_kept_next(z, at)) {
+        const struct lnt_zone_kept *k = lnt_kept_head(z, at);
+
+        if (k->seq >= r->before)
+            return false;
+        if (k->time_us >= r->oldest_us) {
+            r->want = padded(k->len);
+            if (used + r->want > r->room)
+                return true;
+            used += r->want;
+            copy_kept(z, at, r->out);
+            r->count++;
+        }
+        r->since = k->seq;
+        r->left--;
+    }
+    return false;
+}
+
+static void
+forget_copied(struct reading *r)
+{
+    r->out->n = r->start;
+    r->count = 0;
+}
+
+static void
+make_space(struct reading *r)
+{
+    r->room = r->want > COPY ? r->want : COPY;
+    lnt_strbuf_reserve(r->out, r->room);
+}
+
+unsigned
+lnt_zone_history(struct lnt_zone *z, uint32_t room, uint64_t before,
+                 unsigned limit, struct lnt_strbuf *out)
+{
+    struct reading r = {
+        .out = out, .start = out->n, .before = before, .left = limit};
+    uint64_t now = lnt_clock_wall_us(), age;
+    bool more = true;
+
+    while (more) {
+        uint32_t i;
+
+        make_space(&r);
+        lnt_zone_lock(z);
+        i = lnt_room_index(z, room);
+        age = i ? (uint64_t)z->rooms[i].keep_age * 1000000 : 0;
+        r.oldest_us = age && age < now ? now - age : 0;
+        /* What follows on what was copied is gone meanwhile: no hole. */
+        if (i && r.since < z->rooms[i].lost_seq)
+            forget_copied(&r);
+        more = i && copy_some(z,
+                              r.since == 0 ? lnt_kept_back(z, i, before, limit)
+                                           : lnt_kept_since(z, i, r.since),
+                              &r);
+        lnt_zone_unlock(z);
+    }
+    return r.count;
+}
+
+/* ---- what was missed ---- */
+
+/* From the room's history; false when that does not have all of it. */
+static bool
+since_kept(struct lnt_zone *z, uint32_t room, struct reading *r)
+{
+    bool more = true, whole = true;
+
+    while (more && whole) {
+        uint32_t i;
+
+        make_space(r);
+        lnt_zone_lock(z);
+        i = lnt_room_index(z, room);
+        whole = i && r->since >= z->rooms[i].lost_seq;
+        if (whole)
+            more = copy_some(z, lnt_kept_since(z, i, r->since), r);
+        lnt_zone_unlock(z);
+        whole = whole && r->out->n - r->start <= LNT_SINCE_MAX;
+    }
+    return whole;
+}
+
+/*
+ * Positions of the room's messages behind since in the log, newest first.
+ * false: the way back is cut, or too long.
+ */
+static bool
+walk_back(const struct lnt_zone *z, uint64_t position, const struct reading *r,
+          struct lnt_strbuf *found)
+{
+    struct lnt_zone_record rec;
+    unsigned n = 0;
+
+    for (unsigned steps = 0; position != 0; steps++) {
+        if (steps == WALK || !lnt_ring_head(z, position, &rec))
+            return false;
+        if (rec.seq <= r->since)
+            break;
+        if ((rec.flags & LNT_EVENT_HISTORY) && rec.seq < r->before) {
+            if (++n > r->left)
+                return false;
+            lnt_strbuf_add(found, &position, sizeof(position));
+        }
+        position = rec.prev;
+    }
+    return true;
+}
+
+static bool
+copy_record(const struct lnt_zone *z, uint64_t position, struct reading *r)
+{
+    struct lnt_zone_record rec;
+    struct lnt_zone_kept k = {0};
+    char *to;
+    size_t n;
+
+    if (!lnt_ring_head(z, position, &rec))
+        return false;
+    k.len = rec.len;
+    k.kind = rec.kind;
+    k.flags = rec.flags;
+    k.seq = rec.seq;
+    k.time_us = rec.time_us;
+    k.origin = rec.origin;
+    n = padded(rec.len);
+    to = lnt_strbuf_reserve(r->out, n);
+    memcpy(to, &k, LNT_KEPT_HEAD);
+    if (!lnt_ring_copy(z, position, &rec, to + LNT_KEPT_HEAD))
+        return false;
+    r->out->n += n;
+    r->out->p[r->out->n] = '\0';
+    r->count++;
+    return true;
+}
+
+/* From the log, without the lock. */
+static bool
+since_log(struct lnt_zone *z, uint32_t room, struct reading *r)
+{
+    struct lnt_strbuf found = LNT_STRBUF_INIT;
+    uint64_t position = 0, at;
+    bool whole = false;
+    uint32_t i;
+
+    lnt_zone_lock(z);
+    i = lnt_room_index(z, room);
+    if (i && r->since >= z->rooms[i].born_seq && r->since <= z->map->seq) {
+        whole = true;
+        position = z->rooms[i].last;
+    }
+    lnt_zone_unlock(z);
+    whole = whole && walk_back(z, position, r, &found);
+    for (size_t n = found.n; whole && n > 0; n -= sizeof(at)) {
+        memcpy(&at, found.p + n - sizeof(at), sizeof(at));
+        whole =
+            copy_record(z, at, r) && r->out->n - r->start <= LNT_SINCE_MAX;
+    }
+    lnt_strbuf_release(&found);
+    return whole;
+}
+
+bool
+lnt_zone_since(struct lnt_zone *z, uint32_t room, uint64_t since,
+               uint64_t before, unsigned limit, struct lnt_strbuf *out,
+               unsigned *count)
+{
+    const struct reading start = {.out = out,
+                                  .start = out->n,
+                                  .since = since,
+                                  .before = before,
+                                  .left = limit};
+    struct reading r = start;
+    bool whole;
+
+    /* One more than the limit, to see that there are too many. */
+    if (limit < UINT32_MAX)
+        r.left++;
+    whole = since <= lnt_zone_head(z) && since_kept(z, room, &r);
+    if (!whole) {
+        r = start;
+        forget_copied(&r);
+        whole = since_log(z, room, &r);
+    }
+    whole = whole && r.count <= limit;
+    *count = whole ? r.count : 0;
+    if (!whole) {
+        forget_copied(&r);
+        if (out->p)
+            out->p[out->n] = '\0';
+    }
+    return whole;
+}
+
+bool
+lnt_zone_kept_next(struct lnt_str *rest, struct lnt_event *e)
+{
+    struct lnt_zone_kept k;
+
+    if (rest->n < LNT_KEPT_HEAD)
+        return false;
+    memcpy(&k, rest->p, LNT_KEPT_HEAD);
+    if (rest->n < padded(k.len))
+        return false;
+    *e = (struct lnt_event){
+        .seq = k.seq,
+        .time_us = k.time_us,
+        .origin = k.origin,
+        .room = LNT_ROOM_NONE,
+        .kind = k.kind,
+        .flags = k.flags,
+        .data = {rest->p + LNT_KEPT_HEAD, k.len},
+    };
+    rest->p += padded(k.len);
+    rest->n -= padded(k.len);
+    return true;
+}
+
+/* ---- a former zone's history ---- */
+
+void
+lnt_zone_continue(struct lnt_zone *z, uint64_t epoch, uint64_t seq, bool whole)
+{
+    lnt_zone_lock(z);
+    lnt_assert(z->map->seq == 0);
+    z->map->epoch = epoch;
+    z->map->seq = whole ? seq : seq + LEAP;
+    z->map->whole_seq = whole ? 0 : z->map->seq;
+    lnt_zone_unlock(z);
+}
+
+/* The room as it was before e, the first message that is known of it. */
+static uint32_t
+old_room(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+         const struct lnt_keep *keep, uint64_t seq)
+{
+    uint32_t room = lnt_room_take(z, app, name);
+
+    if (!room || z->rooms[room].kept > 0)
+        return room;
+    z->rooms[room].lost_seq =
+        seq - 1 > z->map->whole_seq ? seq - 1 : z->map->whole_seq;
+    /* Without promise it is kept as well as can be. */
+    (void)set_keep(z, room, keep);
+    return room;
+}
+
+int
+lnt_zone_restore(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+                 const struct lnt_keep *keep, const struct lnt_event *e)
+{
+    uint32_t room;
+
+    if (name.n == 0 || name.n > LNT_ROOM_NAME_MAX || e->seq == 0 ||
+        e->seq > lnt_zone_head(z)) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (e->data.n > lnt_zone_record_max(z)) {
+        errno = EMSGSIZE;
+        return -1;
+    }
+    lnt_zone_lock(z);
+    room = old_room(z, app, name, keep, e->seq);
+    if (room) {
+        if (e->seq > z->rooms[room].kept_seq)
+            lnt_kept_add(z, room, e);
+        lnt_room_settle(z, room);
+    }
+    lnt_zone_unlock(z);
+    if (room)
+        return 0;
+    errno = ENOSPC;
+    return -1;
+}

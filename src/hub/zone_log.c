@@ -1,0 +1,72 @@
+/*
+ * Publishing, and whom to wake.  The ring itself is zone_ring.c; reading it
+ * needs no lock and is there, too.
+ */
+#include <errno.h>
+
+#include "core/log.h"
+#include "hub/zone_map.h"
+#include "hub/zone_ring.h"
+#include "os/clock.h"
+
+int
+lnt_zone_publish(struct lnt_zone *z, struct lnt_event *e)
+{
+    uint32_t room = 0;
+
+    lnt_assert(e->kind != 0);
+    if (e->data.n > lnt_zone_record_max(z)) {
+        errno = EMSGSIZE;
+        return -1;
+    }
+    e->time_us = lnt_clock_wall_us();
+    lnt_zone_lock(z);
+    if (e->room != LNT_ROOM_NONE) {
+        room = lnt_room_index(z, e->room);
+        if (room == 0 || z->rooms[room].app != e->app) {
+            lnt_zone_unlock(z);
+            errno = ENOENT;
+            return -1;
+        }
+    }
+    lnt_ring_append(z, room, e);
+    lnt_zone_unlock(z);
+    return 0;
+}
+
+void
+lnt_zone_cursor_init(struct lnt_zone *z, struct lnt_cursor *c)
+{
+    *c = (struct lnt_cursor){0};
+    lnt_zone_lock(z);
+    c->position = z->map->head;
+    c->seq = z->map->seq;
+    lnt_zone_unlock(z);
+}
+
+size_t
+lnt_zone_sleepers(struct lnt_zone *z, int self, uint8_t *cells)
+{
+    size_t n = 0;
+
+    if (!z->unrung)
+        return 0;
+    z->unrung = false;
+    /* The head is out before we look who sleeps; a sleeper says so before it
+       looks at the head once more.  One of the two sees the other. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    for (unsigned w = 0; w < LNT_CELLS / 64; w++) {
+        uint64_t bits =
+            __atomic_load_n(&z->map->cells_used[w], __ATOMIC_SEQ_CST);
+
+        for (; bits; bits &= bits - 1) {
+            unsigned i = w * 64 + (unsigned)__builtin_ctzll(bits);
+            uint32_t *asleep = &z->cells[i].asleep;
+
+            if ((int)i != self && __atomic_load_n(asleep, __ATOMIC_SEQ_CST) &&
+                __atomic_exchange_n(asleep, 0, __ATOMIC_SEQ_CST))
+                cells[n++] = (uint8_t)i;
+        }
+    }
+    return n;
+}

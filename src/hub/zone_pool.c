@@ -1,0 +1,213 @@
+/*
+ * Tables of nodes (free list and fresh ones) and hash tables over them.  What
+ * nodes mean, and which state they are in, is left to the callers.
+ *
+ * The hash tables grow by linear hashing: with n nodes, n/2 slots are active;
+ * one more is activated when there are two nodes more, and takes its share from
+ * the one slot that held it so far.
+ */
+#include "hub/zone_pool.h"
+
+#include <string.h>
+
+#include "core/hash.h"
+
+enum { NODES_PER_SLOT = 2 };
+
+/* ---- nodes ---- */
+
+static uint32_t *
+link_of(struct lnt_zone *z, const struct lnt_zone_pool *p, uint32_t i)
+{
+    return lnt_zone_at(z, p->base + (uint64_t)i * p->stride + p->link);
+}
+
+uint32_t
+lnt_pool_take(struct lnt_zone *z, struct lnt_zone_pool *p)
+{
+    uint32_t i = p->free;
+
+    if (i != 0) {
+        p->free = *link_of(z, p, i);
+    } else if (p->fresh <= p->max) {
+        i = p->fresh++;
+    } else {
+        return 0;
+    }
+    p->used++;
+    LNT_ZONE_STEP(z);
+    return i;
+}
+
+void
+lnt_pool_give(struct lnt_zone *z, struct lnt_zone_pool *p, uint32_t i)
+{
+    lnt_pool_return(z, p, i);
+    p->used--;
+}
+
+void
+lnt_pool_reset(struct lnt_zone_pool *p)
+{
+    p->free = 0;
+    p->used = 0;
+}
+
+void
+lnt_pool_return(struct lnt_zone *z, struct lnt_zone_pool *p, uint32_t i)
+{
+    *link_of(z, p, i) = p->free;
+    p->free = i;
+    LNT_ZONE_STEP(z);
+}
+
+/* ---- hash tables ---- */
+
+static struct lnt_zone_slots *
+slots_of(struct lnt_zone *z, enum lnt_slots_kind kind)
+{
+    struct lnt_zone_parts *p = &z->map->parts;
+
+    return kind == LNT_SLOTS_NICKS ? &p->nicks : &p->names;
+}
+
+static uint32_t *
+next_of(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i)
+{
+    return kind == LNT_SLOTS_NICKS ? &z->users[i].hash_next
+                                   : &z->rooms[i].hash_next;
+}
+
+static uint64_t
+hash_nick(const struct lnt_zone *z, const char *nick, size_t n)
+{
+    return lnt_hash(z->map->hash_key, nick, n);
+}
+
+static uint64_t
+hash_name(const struct lnt_zone *z, uint32_t app, const char *name, size_t n)
+{
+    return lnt_hash(z->map->hash_key + app, name, n);
+}
+
+static uint64_t
+hash_of(const struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i)
+{
+    const struct lnt_zone_user *u = &z->users[i];
+    const struct lnt_zone_room *r;
+
+    if (kind == LNT_SLOTS_NICKS)
+        return hash_nick(z, u->nick, u->nick_len);
+    r = &z->rooms[i];
+    return hash_name(z, r->app, r->name, r->name_len);
+}
+
+/* The slot of a hash among n active ones. */
+static uint32_t
+slot_of(uint32_t n, uint64_t hash)
+{
+    uint32_t mask = n > 1 ? UINT32_MAX >> __builtin_clz(n - 1) : 0;
+    uint32_t slot = (uint32_t)hash & mask;
+
+    return slot < n ? slot : slot & (mask >> 1);
+}
+
+/* Activates one slot more and gives it what is now its own. */
+static void
+split(struct lnt_zone *z, enum lnt_slots_kind kind)
+{
+    struct lnt_zone_slots *s = slots_of(z, kind);
+    uint32_t to = s->active;
+    uint32_t *from = lnt_zone_slot(z, s, slot_of(to, to));
+    uint32_t *taken = lnt_zone_slot(z, s, to);
+
+    *taken = 0;
+    s->active = to + 1;
+    LNT_ZONE_STEP(z);
+    while (*from != 0) {
+        uint32_t i = *from, *next = next_of(z, kind, i);
+
+        if (slot_of(s->active, hash_of(z, kind, i)) == to) {
+            *from = *next;
+            *next = *taken;
+            *taken = i;
+        } else {
+            from = next;
+        }
+    }
+}
+
+void
+lnt_slots_add(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i)
+{
+    struct lnt_zone_slots *s = slots_of(z, kind);
+    const struct lnt_zone_parts *p = &z->map->parts;
+    uint32_t used = kind == LNT_SLOTS_NICKS ? p->users.used : p->rooms.used;
+    uint32_t *slot;
+
+    if (used / NODES_PER_SLOT > s->active && s->active < s->max)
+        split(z, kind);
+    slot = lnt_zone_slot(z, s, slot_of(s->active, hash_of(z, kind, i)));
+    *next_of(z, kind, i) = *slot;
+    LNT_ZONE_STEP(z);
+    *slot = i;
+    LNT_ZONE_STEP(z);
+}
+
+void
+lnt_slots_remove(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i)
+{
+    struct lnt_zone_slots *s = slots_of(z, kind);
+    uint32_t *at = lnt_zone_slot(z, s, slot_of(s->active, hash_of(z, kind, i)));
+
+    while (*at != i && *at != 0)
+        at = next_of(z, kind, *at);
+    if (*at == i)
+        *at = *next_of(z, kind, i);
+    LNT_ZONE_STEP(z);
+}
+
+void
+lnt_slots_reset(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t n)
+{
+    struct lnt_zone_slots *s = slots_of(z, kind);
+    uint32_t active = n / NODES_PER_SLOT + 1;
+
+    s->active = active < s->max ? active : s->max;
+    memset(lnt_zone_slot(z, s, 0), 0, s->active * sizeof(uint32_t));
+    LNT_ZONE_STEP(z);
+}
+
+uint32_t
+lnt_slots_nick(struct lnt_zone *z, struct lnt_str nick)
+{
+    const struct lnt_zone_slots *s = &z->map->parts.nicks;
+    uint32_t i =
+        *lnt_zone_slot(z, s, slot_of(s->active, hash_nick(z, nick.p, nick.n)));
+
+    while (i != 0) {
+        const struct lnt_zone_user *u = &z->users[i];
+
+        if (lnt_str_eq(lnt_str(u->nick, u->nick_len), nick))
+            return i;
+        i = u->hash_next;
+    }
+    return 0;
+}
+
+uint32_t
+lnt_slots_name(struct lnt_zone *z, uint32_t app, struct lnt_str name)
+{
+    const struct lnt_zone_slots *s = &z->map->parts.names;
+    uint32_t i = *lnt_zone_slot(
+        z, s, slot_of(s->active, hash_name(z, app, name.p, name.n)));
+
+    while (i != 0) {
+        const struct lnt_zone_room *r = &z->rooms[i];
+
+        if (r->app == app && lnt_str_eq(lnt_str(r->name, r->name_len), name))
+            return i;
+        i = r->hash_next;
+    }
+    return 0;
+}

@@ -1,0 +1,34 @@
+/*
+ * Tables of nodes and hash tables over them.  Private to the zone; all of it
+ * under the lock.
+ */
+#ifndef LNT_HUB_ZONE_POOL_H
+#define LNT_HUB_ZONE_POOL_H
+
+#include "hub/zone_map.h"
+
+static inline uint32_t
+lnt_pool_left(const struct lnt_zone_pool *p)
+{
+    return p->max - p->used;
+}
+
+/* A node's index, 0 when all are used.  Its state is the caller's. */
+uint32_t lnt_pool_take(struct lnt_zone *z, struct lnt_zone_pool *p);
+/* Its state is FREE already. */
+void lnt_pool_give(struct lnt_zone *z, struct lnt_zone_pool *p, uint32_t i);
+/* Forgets what is free; for repair, which gives back every free node below
+   fresh one by one with lnt_pool_return, and counts the others. */
+void lnt_pool_reset(struct lnt_zone_pool *p);
+void lnt_pool_return(struct lnt_zone *z, struct lnt_zone_pool *p, uint32_t i);
+
+enum lnt_slots_kind { LNT_SLOTS_NICKS, LNT_SLOTS_NAMES };
+
+void lnt_slots_add(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i);
+void lnt_slots_remove(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i);
+/* Empties the table for n nodes to come. */
+void lnt_slots_reset(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t n);
+uint32_t lnt_slots_nick(struct lnt_zone *z, struct lnt_str nick);
+uint32_t lnt_slots_name(struct lnt_zone *z, uint32_t app, struct lnt_str name);
+
+#endif

@@ -1,0 +1,428 @@
+/*
+ * Rooms and members, one change at a time.
+ *
+ * A change that others are told of by an event must be seen whole or not at
+ * all, also when the process dies half way.  So it is written into the journal
+ * first, with the log's seq: from that repair knows whether the events are
+ * out.  Whether a change is allowed is left to zone_users.c and zone_rooms.c.
+ */
+#include "hub/zone_steps.h"
+
+#include <string.h>
+
+#include "hub/zone_blocks.h"
+#include "hub/zone_pool.h"
+#include "hub/zone_ring.h"
+#include "os/clock.h"
+
+/* ---- rooms ---- */
+
+static void
+idle_append(struct lnt_zone *z, uint32_t room)
+{
+    struct lnt_zone_map *map = z->map;
+    struct lnt_zone_room *r = &z->rooms[room];
+
+    r->idle_next = 0;
+    r->idle_prev = map->idle_last;
+    if (map->idle_last)
+        z->rooms[map->idle_last].idle_next = room;
+    else
+        map->idle_first = room;
+    map->idle_last = room;
+    r->idle = 1;
+    LNT_ZONE_STEP(z);
+}
+
+static void
+idle_unlink(struct lnt_zone *z, uint32_t room)
+{
+    struct lnt_zone_map *map = z->map;
+    struct lnt_zone_room *r = &z->rooms[room];
+
+    if (r->idle_prev)
+        z->rooms[r->idle_prev].idle_next = r->idle_next;
+    else
+        map->idle_first = r->idle_next;
+    if (r->idle_next)
+        z->rooms[r->idle_next].idle_prev = r->idle_prev;
+    else
+        map->idle_last = r->idle_prev;
+    r->idle = 0;
+    LNT_ZONE_STEP(z);
+}
+
+static uint32_t
+make_room(struct lnt_zone *z, uint32_t app, struct lnt_str name)
+{
+    uint32_t room = lnt_pool_take(z, &z->map->parts.rooms);
+    struct lnt_zone_room *r = &z->rooms[room];
+    uint32_t gen;
+
+    if (room == 0)
+        return 0;
+    gen = r->gen;
+    memset(r, 0, sizeof(*r));
+    r->gen = gen;
+    r->app = app;
+    r->last_seq = r->born_seq = r->lost_seq = z->map->seq;
+    memcpy(r->name, name.p, name.n);
+    r->name_len = (uint8_t)name.n;
+    LNT_ZONE_STEP(z);
+    r->state = LNT_NODE_USED;
+    LNT_ZONE_STEP(z);
+    lnt_slots_add(z, LNT_SLOTS_NAMES, room);
+    return room;
+}
+
+static void
+free_room(struct lnt_zone *z, uint32_t room)
+{
+    struct lnt_zone_room *r = &z->rooms[room];
+
+    lnt_kept_clear(z, room);
+    lnt_kept_reserve(z, room, 0);
+    if (r->idle)
+        idle_unlink(z, room);
+    lnt_slots_remove(z, LNT_SLOTS_NAMES, room);
+    r->gen++;
+    LNT_ZONE_STEP(z);
+    r->state = LNT_NODE_FREE;
+    LNT_ZONE_STEP(z);
+    lnt_pool_give(z, &z->map->parts.rooms, room);
+}
+
+bool
+lnt_room_evict(struct lnt_zone *z)
+{
+    uint32_t room = z->map->idle_first;
+
+    if (room)
+        free_room(z, room);
+    return room != 0;
+}
+
+uint32_t
+lnt_room_take(struct lnt_zone *z, uint32_t app, struct lnt_str name)
+{
+    uint32_t room = lnt_slots_name(z, app, name);
+
+    if (room)
+        return room;
+    room = make_room(z, app, name);
+    if (!room && lnt_room_evict(z))
+        room = make_room(z, app, name);
+    return room;
+}
+
+void
+lnt_room_settle(struct lnt_zone *z, uint32_t room)
+{
+    struct lnt_zone_room *r = &z->rooms[room];
+
+    if (r->members > 0 || r->holds) {
+        if (r->idle)
+            idle_unlink(z, room);
+    } else if (r->kept == 0) {
+        free_room(z, room);
+    } else if (!r->idle) {
+        idle_append(z, room);
+    }
+}
+
+/* ---- members ---- */
+
+void
+lnt_member_link(struct lnt_zone *z, uint32_t member)
+{
+    struct lnt_zone_member *m = &z->members[member];
+    struct lnt_zone_room *r = &z->rooms[m->room];
+
+    if (lnt_member_state(m) == LNT_NODE_HOLD) {
+        m->prev = 0;
+        m->next = r->holds;
+        if (r->holds)
+            z->members[r->holds].prev = member;
+        r->holds = member;
+        LNT_ZONE_STEP(z);
+        return;
+    }
+    m->next = 0;
+    m->prev = r->last_member;
+    if (r->last_member)
+        z->members[r->last_member].next = member;
+    else
+        r->first = member;
+    r->last_member = member;
+    r->members++;
+    LNT_ZONE_STEP(z);
+    /* The latest first: repair relies on that order. */
+    m->user_next = z->users[m->user].members;
+    z->users[m->user].members = member;
+    LNT_ZONE_STEP(z);
+}
+
+static void
+unlink_member(struct lnt_zone *z, uint32_t member)
+{
+    const struct lnt_zone_member *m = &z->members[member];
+    struct lnt_zone_room *r = &z->rooms[m->room];
+    uint32_t *at = &z->users[m->user].members;
+
+    if (m->prev)
+        z->members[m->prev].next = m->next;
+    else
+        r->first = m->next;
+    if (m->next)
+        z->members[m->next].prev = m->prev;
+    else
+        r->last_member = m->prev;
+    r->members--;
+    LNT_ZONE_STEP(z);
+    while (*at != member)
+        at = &z->members[*at].user_next;
+    *at = m->user_next;
+    LNT_ZONE_STEP(z);
+}
+
+/* Fills a node that was taken; its state makes it real. */
+static void
+set_member(struct lnt_zone *z, uint32_t member, uint32_t user, uint32_t room,
+           enum lnt_node_state state)
+{
+    struct lnt_zone_member *m = &z->members[member];
+    struct lnt_zone_map *map = z->map;
+    uint64_t now = lnt_clock_wall_us();
+
+    m->user = user;
+    m->room = room;
+    m->joined =
+        now > map->born_us ? (uint32_t)((now - map->born_us) / 1000000) : 0;
+    LNT_ZONE_STEP(z);
+    m->tag = ++map->order << 8 | state;
+    LNT_ZONE_STEP(z);
+}
+
+static void
+drop_member(struct lnt_zone *z, uint32_t member)
+{
+    lnt_pool_give(z, &z->map->parts.members, member);
+}
+
+/* ---- with events ---- */
+
+static void
+tell(struct lnt_zone *z, uint32_t room, uint16_t kind, uint64_t origin,
+     struct lnt_str data)
+{
+    struct lnt_event e = {
+        .time_us = lnt_clock_wall_us(),
+        .origin = origin,
+        .app = z->rooms[room].app,
+        .kind = kind,
+        .data = data,
+    };
+
+    lnt_ring_append(z, room, &e);
+}
+
+static struct lnt_str
+nick_of(const struct lnt_zone *z, uint32_t user)
+{
+    return lnt_str(z->users[user].nick, z->users[user].nick_len);
+}
+
+static void
+journal(struct lnt_zone *z, enum lnt_journal_op op, uint32_t node,
+        uint64_t origin)
+{
+    struct lnt_zone_journal *j = &z->map->journal;
+
+    j->node = node;
+    j->seq = z->map->seq;
+    j->origin = origin;
+    LNT_ZONE_STEP(z);
+    j->op = op;
+    LNT_ZONE_STEP(z);
+}
+
+static void
+journal_end(struct lnt_zone *z)
+{
+    z->map->journal.op = LNT_JOURNAL_NONE;
+    LNT_ZONE_STEP(z);
+}
+
+uint32_t
+lnt_member_join(struct lnt_zone *z, uint32_t user, uint32_t room,
+                uint64_t origin, unsigned quiet)
+{
+    struct lnt_zone_room *r = &z->rooms[room];
+    uint32_t member = lnt_pool_take(z, &z->map->parts.members);
+    bool told = r->members < quiet;
+
+    if (member == 0)
+        return 0;
+    if (told)
+        journal(z, LNT_JOURNAL_JOIN, member, origin);
+    set_member(z, member, user, room, LNT_NODE_USED);
+    lnt_member_link(z, member);
+    r->quiet = quiet;
+    lnt_room_settle(z, room);
+    if (told) {
+        tell(z, room, LNT_EVENT_JOIN, origin, nick_of(z, user));
+        journal_end(z);
+    }
+    return member;
+}
+
+void
+lnt_member_leave(struct lnt_zone *z, uint32_t member, uint64_t origin,
+                 bool told)
+{
+    struct lnt_zone_member *m = &z->members[member];
+    uint32_t room = m->room;
+
+    if (told) {
+        journal(z, LNT_JOURNAL_LEAVE, member, origin);
+        tell(z, room, LNT_EVENT_LEAVE, origin, nick_of(z, m->user));
+    }
+    m->tag = LNT_NODE_FREE;
+    LNT_ZONE_STEP(z);
+    unlink_member(z, member);
+    drop_member(z, member);
+    lnt_room_settle(z, room);
+    journal_end(z);
+}
+
+uint32_t
+lnt_member_hold(struct lnt_zone *z, uint32_t room, unsigned cell,
+                uint32_t incarnation)
+{
+    uint32_t member = lnt_pool_take(z, &z->map->parts.members);
+
+    if (member == 0)
+        return 0;
+    z->members[member].user_next = cell;
+    set_member(z, member, incarnation, room, LNT_NODE_HOLD);
+    lnt_member_link(z, member);
+    lnt_room_settle(z, room);
+    return member;
+}
+
+void
+lnt_member_unhold(struct lnt_zone *z, uint32_t member)
+{
+    struct lnt_zone_member *m = &z->members[member];
+    uint32_t room = m->room;
+
+    m->tag = LNT_NODE_FREE;
+    LNT_ZONE_STEP(z);
+    if (m->prev)
+        z->members[m->prev].next = m->next;
+    else
+        z->rooms[room].holds = m->next;
+    if (m->next)
+        z->members[m->next].prev = m->prev;
+    LNT_ZONE_STEP(z);
+    drop_member(z, member);
+    lnt_room_settle(z, room);
+}
+
+/* ---- nicks ---- */
+
+static void
+set_nick(struct lnt_zone_user *u, struct lnt_str nick)
+{
+    memcpy(u->nick, nick.p, nick.n);
+    u->nick_len = (uint8_t)nick.n;
+}
+
+/* Tells the user's rooms, but not the first skip ones of those to be told. */
+static void
+tell_nicks(struct lnt_zone *z, uint32_t user, uint64_t skip)
+{
+    const struct lnt_zone_journal *j = &z->map->journal;
+    char data[2 * LNT_NICK_MAX + 1];
+    size_t n = j->nick_len;
+    struct lnt_str nick = nick_of(z, user);
+
+    memcpy(data, j->nick, n);
+    data[n++] = '\0';
+    memcpy(data + n, nick.p, nick.n);
+    n += nick.n;
+    for (uint32_t i = z->users[user].members; i; i = z->members[i].user_next) {
+        uint32_t room = z->members[i].room;
+
+        if (z->rooms[room].members > j->quiet)
+            continue;
+        if (skip > 0)
+            skip--;
+        else
+            tell(z, room, LNT_EVENT_NICK, z->users[user].session,
+                 lnt_str(data, n));
+    }
+}
+
+void
+lnt_user_rename(struct lnt_zone *z, uint32_t user, struct lnt_str nick,
+                unsigned quiet)
+{
+    struct lnt_zone_journal *j = &z->map->journal;
+    struct lnt_zone_user *u = &z->users[user];
+
+    memcpy(j->nick, u->nick, u->nick_len);
+    j->nick_len = u->nick_len;
+    j->quiet = quiet;
+    journal(z, LNT_JOURNAL_RENAME, user, 0);
+    lnt_slots_remove(z, LNT_SLOTS_NICKS, user);
+    set_nick(u, nick);
+    LNT_ZONE_STEP(z);
+    lnt_slots_add(z, LNT_SLOTS_NICKS, user);
+    z->map->journal.op = LNT_JOURNAL_NICKS;
+    LNT_ZONE_STEP(z);
+    tell_nicks(z, user, 0);
+    journal_end(z);
+}
+
+/* ---- after a crash ---- */
+
+void
+lnt_journal_undo(struct lnt_zone *z)
+{
+    const struct lnt_zone_journal *j = &z->map->journal;
+
+    if (j->op != LNT_JOURNAL_RENAME)
+        return;
+    set_nick(&z->users[j->node], lnt_str(j->nick, j->nick_len));
+    LNT_ZONE_STEP(z);
+    journal_end(z);
+}
+
+void
+lnt_journal_finish(struct lnt_zone *z)
+{
+    const struct lnt_zone_journal *j = &z->map->journal;
+    uint64_t out = z->map->seq - j->seq; /* events */
+    bool alive;
+
+    switch ((enum lnt_journal_op)j->op) {
+    case LNT_JOURNAL_NONE:
+    case LNT_JOURNAL_RENAME:
+        break;
+    case LNT_JOURNAL_JOIN:
+        alive = lnt_member_state(&z->members[j->node]) == LNT_NODE_USED;
+        if (alive && out == 0)
+            lnt_member_leave(z, j->node, 0, false);
+        break;
+    case LNT_JOURNAL_LEAVE:
+        alive = lnt_member_state(&z->members[j->node]) == LNT_NODE_USED;
+        if (alive)
+            lnt_member_leave(z, j->node, j->origin, out == 0);
+        break;
+    case LNT_JOURNAL_NICKS:
+        tell_nicks(z, j->node, out);
+        break;
+    }
+    journal_end(z);
+}

@@ -1,0 +1,238 @@
+/*
+ * Users: nicks, unique in the server, and the cells of the workers that own
+ * them.  When a worker is gone, so are its users.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "hub/zone_map.h"
+#include "hub/zone_pool.h"
+#include "hub/zone_steps.h"
+
+enum { SWEEP = 256 }; /* nodes looked at in one locked section */
+
+static bool
+is_nick(struct lnt_str nick)
+{
+    if (nick.n > 0 && nick.n <= LNT_NICK_MAX)
+        return true;
+    errno = EINVAL;
+    return false;
+}
+
+static int
+add_user(struct lnt_zone *z, struct lnt_str nick, unsigned cell,
+         uint64_t session, uint32_t *user)
+{
+    struct lnt_zone_user *u;
+    uint32_t i;
+
+    if (lnt_slots_nick(z, nick))
+        return EEXIST;
+    i = lnt_pool_take(z, &z->map->parts.users);
+    if (!i)
+        return ENOSPC;
+    u = &z->users[i];
+    u->session = session;
+    u->incarnation = z->cells[cell].incarnation;
+    u->members = 0;
+    u->cell = (uint8_t)cell;
+    memcpy(u->nick, nick.p, nick.n);
+    u->nick_len = (uint8_t)nick.n;
+    LNT_ZONE_STEP(z);
+    u->state = LNT_NODE_USED;
+    LNT_ZONE_STEP(z);
+    lnt_slots_add(z, LNT_SLOTS_NICKS, i);
+    *user = i;
+    return 0;
+}
+
+int
+lnt_zone_user_add(struct lnt_zone *z, struct lnt_str nick, unsigned cell,
+                  uint64_t session, uint32_t *user)
+{
+    int e;
+
+    lnt_assert(cell < LNT_CELLS);
+    if (!is_nick(nick))
+        return -1;
+    lnt_zone_lock(z);
+    e = add_user(z, nick, cell, session, user);
+    lnt_zone_unlock(z);
+    if (e == 0)
+        return 0;
+    errno = e;
+    return -1;
+}
+
+int
+lnt_zone_user_rename(struct lnt_zone *z, uint32_t user, struct lnt_str nick,
+                     unsigned quiet)
+{
+    uint32_t other;
+
+    if (!is_nick(nick))
+        return -1;
+    lnt_zone_lock(z);
+    lnt_assert(z->users[user].state == LNT_NODE_USED);
+    other = lnt_slots_nick(z, nick);
+    if (!other)
+        lnt_user_rename(z, user, nick, quiet);
+    lnt_zone_unlock(z);
+    if (!other || other == user)
+        return 0;
+    errno = EEXIST;
+    return -1;
+}
+
+/* by_room: by what the room's members said last instead of quiet. */
+static void
+remove_user(struct lnt_zone *z, uint32_t user, bool by_room, unsigned quiet)
+{
+    struct lnt_zone_user *u = &z->users[user];
+
+    while (u->members) {
+        uint32_t member = u->members;
+        const struct lnt_zone_room *r = &z->rooms[z->members[member].room];
+
+        lnt_member_leave(z, member, u->session,
+                         r->members <= (by_room ? r->quiet : quiet));
+    }
+    lnt_slots_remove(z, LNT_SLOTS_NICKS, user);
+    u->state = LNT_NODE_FREE;
+    LNT_ZONE_STEP(z);
+    lnt_pool_give(z, &z->map->parts.users, user);
+}
+
+void
+lnt_zone_user_remove(struct lnt_zone *z, uint32_t user, unsigned quiet)
+{
+    lnt_zone_lock(z);
+    lnt_assert(z->users[user].state == LNT_NODE_USED);
+    remove_user(z, user, false, quiet);
+    lnt_zone_unlock(z);
+}
+
+struct lnt_str
+lnt_zone_user_nick(const struct lnt_zone *z, uint32_t user)
+{
+    return lnt_str(z->users[user].nick, z->users[user].nick_len);
+}
+
+uint64_t
+lnt_zone_user_find(struct lnt_zone *z, struct lnt_str nick)
+{
+    uint64_t session = 0;
+    uint32_t user;
+
+    if (!is_nick(nick))
+        return 0;
+    lnt_zone_lock(z);
+    user = lnt_slots_nick(z, nick);
+    if (user)
+        session = z->users[user].session;
+    lnt_zone_unlock(z);
+    return session;
+}
+
+/* ---- cells ---- */
+
+int
+lnt_zone_cell_take(struct lnt_zone *z, uint32_t slot, uint32_t generation)
+{
+    int found = -1;
+
+    lnt_zone_lock(z);
+    for (unsigned i = 0; i < LNT_CELLS && found < 0; i++) {
+        struct lnt_cell *c = &z->cells[i];
+
+        if (lnt_cell_state(c) != LNT_CELL_FREE)
+            continue;
+        memset(c, 0, sizeof(*c));
+        if (++z->map->incarnation == 0)
+            z->map->incarnation = 1;
+        c->incarnation = z->map->incarnation;
+        c->generation = generation;
+        c->slot = slot;
+        __atomic_store_n(&c->position, z->map->head, __ATOMIC_RELAXED);
+        lnt_cell_set_state(c, LNT_CELL_STARTING);
+        LNT_ZONE_STEP(z);
+        __atomic_or_fetch(&z->map->cells_used[i / 64], UINT64_C(1) << i % 64,
+                          __ATOMIC_SEQ_CST);
+        found = (int)i;
+    }
+    lnt_zone_unlock(z);
+    return found;
+}
+
+static void
+sweep_users(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
+{
+    const struct lnt_zone_pool *p = &z->map->parts.users;
+    uint32_t i = 1, n;
+    bool more = true;
+
+    while (more) {
+        lnt_zone_lock(z);
+        for (n = 0; n < SWEEP && i < p->fresh; n++, i++) {
+            const struct lnt_zone_user *u = &z->users[i];
+
+            if (u->state == LNT_NODE_USED && u->cell == cell &&
+                u->incarnation == incarnation)
+                remove_user(z, i, true, 0);
+        }
+        more = i < p->fresh;
+        lnt_zone_unlock(z);
+    }
+}
+
+static void
+sweep_holds(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
+{
+    const struct lnt_zone_pool *p = &z->map->parts.members;
+    uint32_t i = 1, n;
+    bool more = true;
+
+    while (more) {
+        lnt_zone_lock(z);
+        for (n = 0; n < SWEEP && i < p->fresh; n++, i++) {
+            const struct lnt_zone_member *m = &z->members[i];
+
+            if (lnt_member_state(m) == LNT_NODE_HOLD && m->user_next == cell &&
+                m->user == incarnation)
+                lnt_member_unhold(z, i);
+        }
+        more = i < p->fresh;
+        lnt_zone_unlock(z);
+    }
+}
+
+/* The connections are gone, what was counted stays. */
+static void
+add_to_past(struct lnt_zone *z, const struct lnt_stats *s)
+{
+    for (unsigned i = 0; i < LNT_COUNTERS; i++)
+        lnt_count_add(&z->map->past, i,
+                      __atomic_load_n(&s->counters[i], __ATOMIC_RELAXED));
+}
+
+void
+lnt_zone_cell_release(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
+{
+    struct lnt_cell *c = &z->cells[cell];
+
+    sweep_users(z, cell, incarnation);
+    sweep_holds(z, cell, incarnation);
+    lnt_zone_lock(z);
+    if (c->incarnation == incarnation && lnt_cell_state(c) != LNT_CELL_FREE) {
+        __atomic_and_fetch(&z->map->cells_used[cell / 64],
+                           ~(UINT64_C(1) << cell % 64), __ATOMIC_SEQ_CST);
+        LNT_ZONE_STEP(z);
+        lnt_cell_set_state(c, LNT_CELL_FREE);
+        add_to_past(z, &c->stats);
+    }
+    lnt_zone_unlock(z);
+    /* It may have died between publishing and ringing. */
+    z->unrung = true;
+}

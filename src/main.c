@@ -1,0 +1,324 @@
+/*
+ * The command line.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "auto_config.h"
+#include "core/conf.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/strbuf.h"
+#include "net/module.h"
+#include "os/clock.h"
+#include "os/process.h"
+#include "proc/config.h"
+#include "proc/ctl.h"
+#include "proc/run.h"
+
+enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 };
+
+extern const struct lnt_module *const lnt_static_modules[];
+
+static const char usage_text[] =
+    "usage: linnet [-hvVtTqd] [-p prefix] [-c file] [-o section.key=value]\n"
+    "              [-s stop|quit|reload|reopen|upgrade]\n"
+    "       linnet [-p prefix] [-c file] ctl COMMAND ...\n"
+    "\n"
+    "  -h          this text\n"
+    "  -v          the version\n"
+    "  -V          the version and how it was built\n"
+    "  -t          test the configuration and exit\n"
+    "  -T          the same, and print it: effective values, and where each "
+    "comes from\n"
+    "  -q          no messages other than errors, with -t\n"
+    "  -d          detach from the terminal\n"
+    "  -p prefix   folder that relative paths start at (" LNT_PREFIX ")\n"
+    "  -c file     configuration (" LNT_CONF_PATH ")\n"
+    "  -o ...      set section.key, or \"section name.key\", to value; may "
+    "repeat\n"
+    "  -s ...      tell the running server to stop, quit, reload, reopen or "
+    "upgrade\n"
+    "\n"
+    "  ctl status [--json] | reload | reopen | quit | stop | upgrade | rooms "
+    "|\n"
+    "      conns | kick ID | publish ROOM TEXT | broadcast TEXT | get KEY |\n"
+    "      set KEY VALUE | unset KEY | values | zone | log-level LEVEL\n";
+
+struct options {
+    const char *prefix, *conf, *command;
+    const char **overrides;
+    size_t noverrides;
+    bool test, dump, quiet, detach, reference;
+    char **ctl; /* words behind "ctl" */
+    size_t nctl;
+};
+
+static void
+print_build(void)
+{
+    printf("linnet %s\nbuilt with %s\nconfigure arguments:%s%s\nmodules:",
+           LNT_VERSION, LNT_COMPILER, LNT_CONFIGURE_ARGS[0] ? " " : "",
+           LNT_CONFIGURE_ARGS);
+    for (int i = 0; lnt_static_modules[i]; i++)
+        printf(" %s", lnt_static_modules[i]->name);
+    printf("\n");
+}
+
+static bool
+is_signal_word(const char *word)
+{
+    static const char *const words[] = {"stop",   "quit",    "reload",
+                                        "reopen", "upgrade", NULL};
+    for (int i = 0; words[i]; i++)
+        if (strcmp(word, words[i]) == 0)
+            return true;
+    return false;
+}
+
+/* -1 to go on, or the exit status. */
+static int
+parse_options(int argc, char **argv, struct options *o)
+{
+    int c;
+    o->overrides = lnt_calloc((size_t)argc + 1, sizeof(char *));
+    /* "+": ctl's own words are not ours to read. */
+    while ((c = getopt(argc, argv, "+hvVtTqdRp:c:o:s:")) != -1) {
+        switch (c) {
+        case 'h':
+            fputs(usage_text, stdout);
+            return 0;
+        case 'v':
+            printf("linnet %s\n", LNT_VERSION);
+            return 0;
+        case 'V':
+            print_build();
+            return 0;
+        case 't':
+            o->test = true;
+            break;
+        case 'T':
+            o->test = o->dump = true;
+            break;
+        case 'q':
+            o->quiet = true;
+            break;
+        case 'd':
+            o->detach = true;
+            break;
+        case 'R': /* the reference manual, for docs/ */
+            o->reference = true;
+            break;
+        case 'p':
+            o->prefix = optarg;
+            break;
+        case 'c':
+            o->conf = optarg;
+            break;
+        case 'o':
+            o->overrides[o->noverrides++] = optarg;
+            break;
+        case 's':
+            if (!is_signal_word(optarg)) {
+                fprintf(stderr,
+                        "linnet: -s takes stop, quit, reload, reopen or "
+                        "upgrade, not \"%s\"\n",
+                        optarg);
+                return EXIT_USAGE;
+            }
+            o->command = optarg;
+            break;
+        default:
+            fputs(usage_text, stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (optind == argc)
+        return -1;
+    if (strcmp(argv[optind], "ctl") != 0) {
+        fprintf(stderr,
+                "linnet: unexpected argument \"%s\"; linnet -h tells more\n",
+                argv[optind]);
+        return EXIT_USAGE;
+    }
+    o->ctl = argv + optind + 1;
+    o->nctl = (size_t)(argc - optind - 1);
+    if (o->nctl > 0)
+        return -1;
+    fputs(usage_text, stderr);
+    return EXIT_USAGE;
+}
+
+/* path as it is when absolute, else in the folder (which ends with /). */
+static char *
+absolute(const char *folder, const char *path)
+{
+    struct lnt_strbuf b = LNT_STRBUF_INIT;
+    if (path[0] != '/')
+        lnt_strbuf_adds(&b, folder);
+    lnt_strbuf_adds(&b, path);
+    return lnt_strbuf_detach(&b);
+}
+
+static char *
+working_folder(void)
+{
+    char *cwd = getcwd(NULL, 0);
+    struct lnt_strbuf b = LNT_STRBUF_INIT;
+    lnt_strbuf_adds(&b, cwd ? cwd : "");
+    lnt_strbuf_addc(&b, '/');
+    free(cwd);
+    return lnt_strbuf_detach(&b);
+}
+
+/* Our own file, by a name that a later version of it will have, too. */
+static char *
+own_path(const char *argv0, const char *cwd)
+{
+    char buf[PATH_MAX];
+    if (strchr(argv0, '/'))
+        return absolute(cwd, argv0);
+    ssize_t n = readlink("/proc/self/exe", buf, sizeof(buf) - 1);
+    return n > 0 ? lnt_strndup(buf, (size_t)n) : lnt_strdup(argv0);
+}
+
+static int
+print_reference(const struct lnt_config_source *source)
+{
+    struct lnt_strbuf out = LNT_STRBUF_INIT;
+    lnt_config_reference(source, &out);
+    fwrite(out.p, 1, out.n, stdout);
+    lnt_strbuf_release(&out);
+    return fflush(stdout) == 0 ? 0 : 1;
+}
+
+static int
+talk(const struct lnt_config_source *source, const struct options *o)
+{
+    char *path = lnt_config_control_path(source);
+    char *word = lnt_strdup(o->command ? o->command : "");
+    int status = o->command ? lnt_ctl_run(path, &word, 1)
+                            : lnt_ctl_run(path, o->ctl, o->nctl);
+    free(word);
+    free(path);
+    return status;
+}
+
+static int
+report_bad(const struct options *o, const char *path,
+           const struct lnt_strbuf *errors)
+{
+    fwrite(errors->p, 1, errors->n, stderr);
+    if (o->test)
+        fprintf(stderr, "linnet: configuration file %s test failed\n", path);
+    else
+        fprintf(stderr,
+                "linnet: not started: the configuration %s has "
+                "errors\n",
+                path);
+    return EXIT_CONFIG;
+}
+
+static int
+report_good(const struct options *o, const char *path,
+            const struct lnt_config *config)
+{
+    if (o->dump) {
+        struct lnt_strbuf out = LNT_STRBUF_INIT;
+        lnt_conf_print(config->sections, &out);
+        fwrite(out.p, 1, out.n, stdout);
+        lnt_strbuf_release(&out);
+    }
+    if (!o->quiet)
+        fprintf(stderr, "linnet: configuration file %s test is successful\n",
+                path);
+    return fflush(stdout) == 0 ? 0 : 1;
+}
+
+static int
+serve_or_test(const struct options *o, const struct lnt_config_source *source,
+              struct lnt_server_info *info, const char *cwd, char **argv)
+{
+    struct lnt_strbuf errors = LNT_STRBUF_INIT;
+    int status;
+    struct lnt_config *config = lnt_config_load(source, &errors);
+    if (!config) {
+        status = report_bad(o, source->path, &errors);
+    } else if (o->test) {
+        status = report_good(o, source->path, config);
+        lnt_config_free(config);
+    } else {
+        char *binary = own_path(argv[0], cwd);
+        struct lnt_run_params p = {
+            .source = source,
+            .info = info,
+            .config = config,
+            .binary = binary,
+            .argv = argv,
+            .detach = o->detach || config->server->daemon,
+        };
+        /* A new binary is started by the old one and has its place. */
+        if (getenv("LINNET_HANDOVER"))
+            p.detach = false;
+        status = lnt_server_run(&p);
+        free(binary);
+    }
+    lnt_strbuf_release(&errors);
+    return status;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct options o = {.prefix = LNT_PREFIX, .conf = LNT_CONF_PATH};
+    /* The title is written over argv: what is kept, is kept elsewhere. */
+    char **kept = lnt_calloc((size_t)argc + 1, sizeof(char *));
+    for (int i = 0; i < argc; i++)
+        kept[i] = lnt_strdup(argv[i]);
+    lnt_title_init(argc, argv);
+    int status = parse_options(argc, kept, &o);
+    char *cwd = working_folder();
+    char *folder = absolute(cwd, o.prefix);
+    struct lnt_strbuf prefix = LNT_STRBUF_INIT;
+    lnt_strbuf_adds(&prefix, folder);
+    if (prefix.p[prefix.n - 1] != '/')
+        lnt_strbuf_addc(&prefix, '/');
+    char *path = absolute(prefix.p, o.conf);
+    struct lnt_server_info info = {
+        .version = LNT_VERSION,
+        .prefix = prefix.p,
+        .started_us = lnt_clock_wall_us(),
+        .slot = -1,
+        .access_fd = -1,
+    };
+    struct lnt_config_source source = {
+        .prefix = prefix.p,
+        .path = path,
+        .overrides = o.overrides,
+        .noverrides = o.noverrides,
+        .builtin = lnt_static_modules,
+        .info = &info,
+    };
+    if (status < 0) {
+        if (o.reference)
+            status = print_reference(&source);
+        else if (o.command || o.ctl)
+            status = talk(&source, &o);
+        else
+            status = serve_or_test(&o, &source, &info, cwd, kept);
+    }
+    free(path);
+    lnt_strbuf_release(&prefix);
+    free(folder);
+    free(cwd);
+    free(o.overrides);
+    for (int i = 0; i < argc; i++)
+        free(kept[i]);
+    free(kept);
+    return status;
+}

@@ -1,0 +1,583 @@
+/*
+ * The life of a connection: input to its protocol, the states in which it
+ * ends, its deadlines.  What is written is output.c's; what modules may call
+ * is session.c's.
+ *
+ * Callbacks of modules run from the event handlers here and from the end of
+ * the turn only (lnt_conn_settle), never from within delivery: whoever queues
+ * output may be in the middle of a list of sessions.
+ */
+#include "net/conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "net/endpoint.h"
+#include "net/ips.h"
+#include "net/limits.h"
+#include "net/stats.h"
+#include "net/table.h"
+
+enum {
+    GOODBYE_TIME = 5000, /* for the peer's answer */
+    FINISH_TIME = 10000, /* for the rest of the output */
+    LINGER_TIME = 2000,  /* for the peer's end of file */
+    READ_MIN = 64 * 1024,
+    UNREAD_MAX = 64 * 1024, /* over message_size */
+};
+
+static void on_event(struct lnt_watch *w, uint32_t events);
+static void on_timer(struct lnt_timer *t);
+
+static const struct lnt_protocol *
+protocol_of(const struct lnt_conn *c)
+{
+    return c->session.endpoint->protocol->protocol;
+}
+
+static const struct lnt_app *
+app_of(const struct lnt_conn *c)
+{
+    const struct lnt_module *m = c->session.endpoint->app;
+    return m ? m->app : NULL;
+}
+
+static bool
+is_due(uint32_t now, uint32_t at)
+{
+    return (int32_t)(now - at) >= 0;
+}
+
+/* ---- begin and end ---- */
+
+static lnt_verdict
+open_protocol(struct lnt_conn *c, const struct lnt_endpoint *e)
+{
+    c->session.endpoint = e;
+    c->session.state = NULL;
+    c->session.app_state = NULL;
+    c->state = LNT_CONN_HANDSHAKE;
+    c->opened = c->active = lnt_net_time(c->net);
+    c->deadline = 0;
+    const struct lnt_protocol *p = protocol_of(c);
+    if (p->state_size)
+        c->session.state = lnt_calloc(1, p->state_size);
+    return p->open ? p->open(&c->session) : LNT_GO_ON;
+}
+
+struct lnt_conn *
+lnt_conn_open(struct lnt_net *n, int fd, const struct lnt_endpoint *e,
+              uint32_t ip)
+{
+    struct lnt_conn *c = lnt_calloc(1, sizeof(*c));
+    c->net = n;
+    c->watch.fd = fd;
+    c->watch.fn = on_event;
+    c->timer.fn = on_timer;
+    if (ip) {
+        c->ip = ip;
+        c->flags |= LNT_F_COUNTED_IP;
+    }
+    if (!lnt_table_add(n, c)) {
+        lnt_log_error("connection refused: the table of connections is full");
+    } else if (lnt_watch_add(n->loop, &c->watch, EPOLLIN) < 0) {
+        lnt_log_error("epoll: cannot watch a connection: %s", strerror(errno));
+        lnt_table_remove(n, c);
+    } else {
+        lnt_count(n->stats, LNT_C_ACCEPTED);
+        lnt_log_conn(lnt_table_id(c));
+        lnt_verdict v = open_protocol(c, e);
+        if (v)
+            lnt_conn_goodbye(c, v, NULL);
+        else
+            lnt_conn_schedule(c);
+        lnt_log_conn(0);
+        return c;
+    }
+    if (ip)
+        lnt_ips_drop(n->ips, ip);
+    close(fd);
+    free(c);
+    return NULL;
+}
+
+/* The application is told once, as soon as nothing more can reach it. */
+static void
+end_app(struct lnt_conn *c)
+{
+    if (c->state != LNT_CONN_READY)
+        return;
+    c->state = LNT_CONN_GOODBYE;
+    const struct lnt_app *app = app_of(c);
+    if (app && app->close)
+        app->close(&c->session);
+    lnt_loop_free(c->net->loop, c->session.app_state);
+    c->session.app_state = NULL;
+}
+
+static void
+end_protocol(struct lnt_conn *c)
+{
+    const struct lnt_protocol *p = protocol_of(c);
+    if (p->close)
+        p->close(&c->session);
+    /* Its code may be on the stack above us. */
+    lnt_loop_free(c->net->loop, c->session.state);
+    c->session.state = NULL;
+}
+
+void
+lnt_conn_kill(struct lnt_conn *c)
+{
+    struct lnt_net *n = c->net;
+    if (c->state == LNT_CONN_DEAD)
+        return;
+    end_app(c);
+    end_protocol(c);
+    c->state = LNT_CONN_DEAD;
+    lnt_timer_stop(n->loop, &c->timer);
+    lnt_output_release(c);
+    free(c->in);
+    c->in = NULL;
+    if (c->flags & LNT_F_COUNTED_IP)
+        lnt_ips_drop(n->ips, c->ip);
+    close(lnt_watch_forget(&c->watch));
+    lnt_table_remove(n, c);
+    lnt_count(n->stats, LNT_C_CLOSED);
+    lnt_loop_free(n->loop, c);
+}
+
+static void
+bound_state(struct lnt_conn *c, uint32_t ms)
+{
+    struct lnt_net *n = c->net;
+    uint32_t now = lnt_net_time(n);
+    /* A worker that drains gives each the time it has itself. */
+    if (n->draining && c->state == LNT_CONN_GOODBYE) {
+        uint64_t loop_now = lnt_loop_now(n->loop);
+        if (n->drain_until > loop_now + ms)
+            ms = (uint32_t)(n->drain_until - loop_now);
+    }
+    c->deadline = now + ms ? now + ms : 1;
+    lnt_conn_schedule(c);
+}
+
+void
+lnt_conn_finish(struct lnt_conn *c)
+{
+    if (c->state >= LNT_CONN_FINISHING)
+        return;
+    end_app(c);
+    c->state = LNT_CONN_FINISHING;
+    bound_state(c, FINISH_TIME);
+    lnt_output_touch(c);
+}
+
+void
+lnt_conn_goodbye(struct lnt_conn *c, int code, const char *reason)
+{
+    if (c->state >= LNT_CONN_GOODBYE)
+        return;
+    end_app(c);
+    c->state = LNT_CONN_GOODBYE;
+    const struct lnt_protocol *p = protocol_of(c);
+    if (p->goodbye && p->goodbye(&c->session, code, reason)) {
+        if (c->state == LNT_CONN_GOODBYE)
+            bound_state(c, GOODBYE_TIME);
+    } else {
+        lnt_conn_finish(c);
+    }
+}
+
+void
+lnt_conn_ask_close(struct lnt_conn *c, int code, const char *reason)
+{
+    if (c->state >= LNT_CONN_GOODBYE || (c->flags & LNT_F_CLOSE_ASKED))
+        return;
+    struct lnt_close *entry = lnt_calloc(1, sizeof(*entry));
+    entry->conn = c;
+    entry->code = code;
+    if (reason)
+        snprintf(entry->reason, sizeof(entry->reason), "%s", reason);
+    entry->next = c->net->closes;
+    c->net->closes = entry;
+    c->flags |= LNT_F_CLOSE_ASKED;
+}
+
+lnt_verdict
+lnt_conn_become(struct lnt_conn *c, const struct lnt_endpoint *e)
+{
+    lnt_assert(c->state <= LNT_CONN_READY);
+    end_app(c);
+    end_protocol(c);
+    lnt_verdict v = open_protocol(c, e);
+    if (!v)
+        lnt_conn_schedule(c);
+    return v;
+}
+
+lnt_verdict
+lnt_conn_ready(struct lnt_conn *c)
+{
+    if (c->state != LNT_CONN_HANDSHAKE)
+        return LNT_GO_ON;
+    c->state = LNT_CONN_READY;
+    const struct lnt_app *app = app_of(c);
+    if (!app)
+        return LNT_GO_ON;
+    /* It was let in just before the worker began to drain. */
+    if (c->net->draining)
+        lnt_conn_ask_close(c, LNT_CLOSE_AWAY, "server is going away");
+    if (app->state_size)
+        c->session.app_state = lnt_calloc(1, app->state_size);
+    return app->open ? app->open(&c->session) : LNT_GO_ON;
+}
+
+/* ---- input ---- */
+
+static void
+keep_rest(struct lnt_conn *c, const uint8_t *p, size_t n)
+{
+    struct lnt_piece *in = lnt_malloc(sizeof(*in) + n);
+    in->n = (uint32_t)n;
+    memcpy(in->data, p, n);
+    c->in = in;
+}
+
+/* Gives the bytes to the protocol, and after a change of protocols the rest to
+   the next. */
+static lnt_verdict
+feed(struct lnt_conn *c, uint8_t *p, size_t n, bool eof, size_t *used)
+{
+    *used = 0;
+    for (;;) {
+        const struct lnt_endpoint *e = c->session.endpoint;
+        struct lnt_input in = {.p = p + *used, .n = n - *used, .eof = eof};
+        lnt_verdict v = e->protocol->protocol->data(&c->session, &in);
+        lnt_assert(in.used <= in.n);
+        *used += in.used;
+        if (v || c->session.endpoint == e || c->state > LNT_CONN_GOODBYE)
+            return v;
+        if (*used == n && !eof)
+            return v;
+    }
+}
+
+static void
+handle_input(struct lnt_conn *c, uint8_t *p, size_t n, bool eof)
+{
+    struct lnt_net *net = c->net;
+    size_t used;
+    net->current = c;
+    lnt_verdict v = feed(c, p, n, eof, &used);
+    lnt_output_echo(net);
+    net->current = NULL;
+    bool held = c->flags & LNT_F_HELD;
+    if (v) {
+        lnt_conn_goodbye(c, v, NULL);
+    } else if (eof && !held) {
+        lnt_conn_finish(c);
+    } else if (used < n && c->state < LNT_CONN_FINISHING) {
+        if (n - used > c->session.endpoint->limits->message_size + UNREAD_MAX) {
+            lnt_count(net->stats, LNT_C_TOO_BIG);
+            lnt_conn_goodbye(c, LNT_CLOSE_TOO_BIG, NULL);
+        } else {
+            keep_rest(c, p + used, n - used);
+        }
+    }
+    if (held && c->state < LNT_CONN_FINISHING) {
+        lnt_output_touch(c); /* there may be nothing to wait for */
+        if (lnt_output_watch(c) < 0)
+            c->flags |= LNT_F_DOOMED;
+    }
+}
+
+static uint8_t *
+input_space(struct lnt_net *n, size_t have)
+{
+    if (n->rbuf_cap < have + READ_MIN) {
+        n->rbuf_cap = have + 2 * READ_MIN;
+        n->rbuf = lnt_realloc(n->rbuf, LNT_INPUT_ROOM * 4 + n->rbuf_cap);
+    }
+    return n->rbuf + LNT_INPUT_ROOM;
+}
+
+/* What waits in front of the next read, moved to where it is read to. */
+static uint8_t *
+take_rest(struct lnt_conn *c, size_t *have)
+{
+    *have = c->in ? c->in->n : 0;
+    uint8_t *p = input_space(c->net, *have);
+    if (*have) {
+        memcpy(p, c->in->data, *have);
+        free(c->in);
+        c->in = NULL;
+    }
+    return p;
+}
+
+static void
+on_eof(struct lnt_conn *c, uint8_t *p, size_t have)
+{
+    c->flags |= LNT_F_EOF;
+    if (c->state >= LNT_CONN_FINISHING) {
+        if (c->state == LNT_CONN_LINGER || !c->out)
+            lnt_conn_kill(c);
+        else if (lnt_output_watch(c) < 0)
+            lnt_conn_kill(c);
+        return;
+    }
+    /* End of file stays readable: look for room to write only. */
+    if (lnt_output_watch(c) < 0) {
+        lnt_conn_kill(c);
+        return;
+    }
+    handle_input(c, p, have, true);
+}
+
+static void
+on_readable(struct lnt_conn *c)
+{
+    struct lnt_net *n = c->net;
+    size_t have = c->in ? c->in->n : 0;
+    uint8_t *p = input_space(n, have);
+    ssize_t got = recv(c->watch.fd, p + have, n->rbuf_cap - have, 0);
+    if (got < 0) {
+        if (errno == EAGAIN || errno == EINTR)
+            return;
+        lnt_log_debug("recv: %s", strerror(errno));
+        lnt_conn_kill(c);
+        return;
+    }
+    lnt_count_add(n->stats, LNT_C_BYTES_IN, (uint64_t)got);
+    c->active = lnt_net_time(n);
+    c->flags &= (uint16_t)~LNT_F_PINGED;
+    if (c->state >= LNT_CONN_FINISHING) {
+        if (got == 0)
+            on_eof(c, p, 0);
+        return;
+    }
+    (void)take_rest(c, &have);
+    if (got == 0)
+        on_eof(c, p, have);
+    else
+        handle_input(c, p, have + (size_t)got, false);
+}
+
+/* ---- the end of a turn ---- */
+
+/* The output is out: what was held back may come. */
+static void
+release_input(struct lnt_conn *c)
+{
+    size_t have;
+    bool eof = c->flags & LNT_F_EOF;
+    c->active = lnt_net_time(c->net);
+    uint8_t *p = take_rest(c, &have);
+    if (have || eof)
+        handle_input(c, p, have, eof);
+    if (c->state < LNT_CONN_FINISHING && lnt_output_watch(c) < 0)
+        lnt_conn_kill(c);
+}
+
+static void
+settle_empty(struct lnt_conn *c)
+{
+    const struct lnt_protocol *p = protocol_of(c);
+    bool held = c->flags & LNT_F_HELD;
+    c->flags &= (uint16_t)~LNT_F_HELD;
+    if (p->drained)
+        p->drained(&c->session);
+    /* Held again: it has queued more, which brings us here once that is out. */
+    if (held && !(c->flags & LNT_F_HELD) && c->state < LNT_CONN_FINISHING)
+        release_input(c);
+}
+
+static void
+settle_finish(struct lnt_conn *c)
+{
+    if (c->flags & (LNT_F_END | LNT_F_EOF)) {
+        lnt_conn_kill(c);
+        return;
+    }
+    if (shutdown(c->watch.fd, SHUT_WR) < 0) {
+        lnt_conn_kill(c);
+        return;
+    }
+    c->state = LNT_CONN_LINGER;
+    bound_state(c, LINGER_TIME);
+}
+
+void
+lnt_conn_settle(struct lnt_conn *c)
+{
+    if (c->state == LNT_CONN_DEAD)
+        return;
+    if ((c->flags & LNT_F_DOOMED) || lnt_output_flush(c) < 0) {
+        lnt_conn_kill(c);
+        return;
+    }
+    if (c->out)
+        return;
+    if (c->state == LNT_CONN_FINISHING)
+        settle_finish(c);
+    else if (c->state <= LNT_CONN_GOODBYE)
+        settle_empty(c);
+}
+
+void
+lnt_conn_poll(struct lnt_conn *c)
+{
+    if (!(c->flags & (LNT_F_EOF | LNT_F_HELD)))
+        on_readable(c);
+}
+
+static void
+on_event(struct lnt_watch *w, uint32_t events)
+{
+    struct lnt_conn *c =
+        (struct lnt_conn *)((uintptr_t)w - offsetof(struct lnt_conn, watch));
+    lnt_log_conn(lnt_table_id(c));
+    if (events & EPOLLIN)
+        on_readable(c);
+    else if (events & (EPOLLERR | EPOLLHUP))
+        lnt_conn_kill(c);
+    if ((events & EPOLLOUT) && c->state != LNT_CONN_DEAD)
+        lnt_output_touch(c);
+    lnt_log_conn(0);
+}
+
+/* ---- deadlines ---- */
+
+/* Spreads what many connections do at the same time over an eighth of it. */
+static uint32_t
+spread(const struct lnt_conn *c, uint64_t ms)
+{
+    uint32_t part = (uint32_t)(ms / 8);
+    return part ? (uint32_t)ms - c->serial * 2654435761u % part : (uint32_t)ms;
+}
+
+/* What is due first, in net time; false when nothing ever is. */
+static bool
+next_due(const struct lnt_conn *c, uint32_t *at)
+{
+    const struct lnt_limits *l = c->session.endpoint->limits;
+    bool any = false;
+    if (c->deadline) {
+        *at = c->deadline;
+        any = true;
+    }
+    if (c->state == LNT_CONN_HANDSHAKE && l->handshake_timeout) {
+        uint32_t t = c->opened + (uint32_t)l->handshake_timeout;
+        *at = !any || is_due(*at, t) ? t : *at;
+        any = true;
+    }
+    if (c->state != LNT_CONN_READY)
+        return any;
+    if (l->idle_timeout) {
+        uint32_t t = c->active + (uint32_t)l->idle_timeout;
+        *at = !any || is_due(*at, t) ? t : *at;
+        any = true;
+    }
+    if (l->ping_interval && protocol_of(c)->ping &&
+        !(c->flags & LNT_F_PINGED)) {
+        uint32_t t = c->active + spread(c, l->ping_interval);
+        *at = !any || is_due(*at, t) ? t : *at;
+        any = true;
+    }
+    return any;
+}
+
+void
+lnt_conn_schedule(struct lnt_conn *c)
+{
+    struct lnt_loop *loop = c->net->loop;
+    uint32_t at;
+    if (!next_due(c, &at))
+        return;
+    int32_t delay = (int32_t)(at - lnt_net_time(c->net));
+    uint64_t due = lnt_loop_now(loop) + (delay > 0 ? (uint64_t)delay : 0);
+    /* One that fires early looks again; that is cheaper than moving it. */
+    if (lnt_timer_active(&c->timer) && lnt_timer_due(loop, &c->timer) <= due)
+        return;
+    lnt_timer_at(loop, &c->timer, due);
+}
+
+static void
+time_out(struct lnt_conn *c, enum lnt_timeout which, enum lnt_counter counter)
+{
+    const struct lnt_protocol *p = protocol_of(c);
+    lnt_count(c->net->stats, counter);
+    if (p->timeout)
+        (void)p->timeout(&c->session, which);
+    lnt_conn_goodbye(c, LNT_CLOSE_AWAY, "timeout");
+}
+
+static void
+check_ready(struct lnt_conn *c, uint32_t now)
+{
+    const struct lnt_limits *l = c->session.endpoint->limits;
+    const struct lnt_protocol *p = protocol_of(c);
+    if (l->idle_timeout && is_due(now, c->active + (uint32_t)l->idle_timeout)) {
+        time_out(c, LNT_TIMEOUT_IDLE, LNT_C_TIMEOUTS_IDLE);
+    } else if (l->ping_interval && p->ping && !(c->flags & LNT_F_PINGED) &&
+               is_due(now, c->active + spread(c, l->ping_interval))) {
+        c->flags |= LNT_F_PINGED;
+        p->ping(&c->session);
+    }
+}
+
+static void
+check_own(struct lnt_conn *c)
+{
+    const struct lnt_protocol *p = protocol_of(c);
+    c->deadline = 0;
+    lnt_verdict v =
+        p->timeout ? p->timeout(&c->session, LNT_TIMEOUT_OWN) : LNT_CLOSE_AWAY;
+    if (v)
+        lnt_conn_goodbye(c, v, "timeout");
+}
+
+static void
+on_timer(struct lnt_timer *t)
+{
+    struct lnt_conn *c =
+        (struct lnt_conn *)((uintptr_t)t - offsetof(struct lnt_conn, timer));
+    uint32_t now = lnt_net_time(c->net);
+    const struct lnt_limits *l = c->session.endpoint->limits;
+    lnt_log_conn(lnt_table_id(c));
+    switch ((enum lnt_conn_state)c->state) {
+    case LNT_CONN_HANDSHAKE:
+        if (l->handshake_timeout &&
+            is_due(now, c->opened + (uint32_t)l->handshake_timeout)) {
+            time_out(c, LNT_TIMEOUT_HANDSHAKE, LNT_C_TIMEOUTS_HANDSHAKE);
+            break;
+        }
+        if (c->deadline && is_due(now, c->deadline))
+            check_own(c);
+        break;
+    case LNT_CONN_READY:
+        if (c->deadline && is_due(now, c->deadline))
+            check_own(c);
+        if (c->state == LNT_CONN_READY)
+            check_ready(c, now);
+        break;
+    case LNT_CONN_GOODBYE:
+    case LNT_CONN_FINISHING:
+    case LNT_CONN_LINGER:
+        if (is_due(now, c->deadline))
+            lnt_conn_kill(c);
+        break;
+    case LNT_CONN_DEAD:
+        break;
+    }
+    if (c->state != LNT_CONN_DEAD)
+        lnt_conn_schedule(c);
+    lnt_log_conn(0);
+}

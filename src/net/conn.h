@@ -1,0 +1,184 @@
+/*
+ * A connection and the worker's set of them.  Private to net/.
+ *
+ * A connection is one allocation, laid out so that fan-out (queue a buffer,
+ * flush it) touches its first cache line only.  Everything that an idle
+ * connection does not need hangs off a pointer.
+ */
+#ifndef LNT_NET_CONN_H
+#define LNT_NET_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "event/loop.h"
+#include "net/module.h"
+#include "net/net.h"
+#include "net/session.h"
+
+struct lnt_buf;
+struct lnt_endpoint;
+
+enum lnt_conn_state {
+    LNT_CONN_HANDSHAKE, /* the protocol is open, the application is not */
+    LNT_CONN_READY,     /* both are */
+    LNT_CONN_GOODBYE,   /* goodbye was said, the peer's answer is awaited */
+    LNT_CONN_FINISHING, /* the rest of the output goes out */
+    LNT_CONN_LINGER,    /* our side is shut, the peer's is read and dropped */
+    LNT_CONN_DEAD,      /* closed; freed when the turn ends */
+};
+
+enum {                         /* lnt_conn.flags */
+       LNT_F_QUEUED = 1,       /* is in the flush list */
+       LNT_F_BLOCKED = 2,      /* the kernel took less than all: wait for OUT */
+       LNT_F_EOF = 4,          /* the peer has shut its side */
+       LNT_F_CLOSE_ASKED = 8,  /* is in the list of closes to come */
+       LNT_F_DOOMED = 16,      /* to be cut at the end of this turn */
+       LNT_F_END = 32,         /* no linger */
+       LNT_F_PINGED = 64,      /* a ping went out since something came in */
+       LNT_F_COUNTED_IP = 128, /* counts towards connections_per_ip */
+       LNT_F_RATED = 256,      /* rate_at is valid */
+       LNT_F_HELD = 512,       /* no input until the output queue is empty */
+};
+
+/* Output behind the first buffer: a ring of references. */
+struct lnt_outq {
+    uint32_t head, n, cap; /* cap is a power of two */
+    struct lnt_buf *bufs[];
+};
+
+/* Input that no callback has consumed yet. */
+struct lnt_piece {
+    uint32_t n;
+    uint8_t data[];
+};
+
+struct lnt_session {
+    const struct lnt_endpoint *endpoint;
+    void *state;     /* the protocol's */
+    void *app_state; /* the application's */
+};
+
+struct lnt_conn {
+    struct lnt_watch watch;
+    struct lnt_net *net;
+    struct lnt_buf *out;   /* first buffer queued */
+    struct lnt_outq *more; /* the others */
+    uint32_t out_off;      /* bytes of out already sent */
+    uint32_t out_bytes;    /* queued, unsent */
+    struct lnt_conn *flush_next;
+    uint16_t flags;
+    uint8_t state;   /* lnt_conn_state */
+    uint8_t linger;  /* unused input bytes may still come */
+    uint32_t active; /* last input, net time */
+
+    struct lnt_session session;
+    struct lnt_piece *in;
+    struct lnt_timer timer;
+    uint32_t index, serial; /* the id, with the cell */
+    uint32_t deadline;      /* net time, 0 none */
+    uint32_t opened;        /* net time */
+    uint32_t rate_at;       /* net time: earliest moment of the next message
+                                 at the permitted rate */
+    uint32_t ip;            /* its number in the table of addresses */
+};
+
+struct lnt_close {
+    struct lnt_conn *conn;
+    int code;
+    char reason[124];
+    struct lnt_close *next;
+};
+
+struct lnt_net {
+    struct lnt_loop *loop;
+    struct lnt_stats *stats;
+    unsigned cell;
+    const struct lnt_module *const *modules;
+    struct lnt_module_ctx *ctx;
+    uint64_t start; /* loop time that is net time 1 */
+
+    struct lnt_conn **table; /* by index; NULL is free */
+    uint32_t table_cap, table_free, count, serial;
+    uint32_t *free_list;
+
+    uint8_t *rbuf; /* one for all: room, then rbuf_cap bytes, then padding */
+    size_t rbuf_cap;
+    /* Input bytes to be written back when data() returns. */
+    struct lnt_conn *current;
+    const uint8_t *echo;
+    size_t echo_n;
+
+    struct lnt_conn *flush; /* connections with output queued this turn */
+    struct lnt_close *closes;
+
+    int reserve_fd; /* given up when there are no more; -1 */
+
+    bool draining;
+    uint64_t drain_until;
+    struct lnt_timer drain_timer;
+    void (*drained)(void *);
+    void *drained_arg;
+
+    struct lnt_ips *ips; /* connections by peer address; made when needed */
+};
+
+static inline struct lnt_conn *
+lnt_conn_of(const struct lnt_session *s)
+{
+    return (struct lnt_conn *)((uintptr_t)s -
+                               offsetof(struct lnt_conn, session));
+}
+
+/* Milliseconds since the net began, never 0; 32 bits, compare by difference. */
+static inline uint32_t
+lnt_net_time(const struct lnt_net *n)
+{
+    uint32_t t = (uint32_t)(lnt_loop_now(n->loop) - n->start);
+    return t ? t : 1;
+}
+
+/* ---- output.c ---- */
+
+/* Appends a copy; over the cap of the send queue the connection is doomed. */
+void lnt_output_copy(struct lnt_conn *c, const void *p, size_t n);
+/* Appends a reference. */
+void lnt_output_ref(struct lnt_conn *c, struct lnt_buf *b);
+/* Bytes of the input; see lnt_session_write_input. */
+void lnt_output_input(struct lnt_conn *c, const uint8_t *p, size_t n);
+/* Sends the pending input bytes at once. */
+void lnt_output_echo(struct lnt_net *n);
+/* Tells epoll what the connection waits for now.  0, or -1 with errno. */
+int lnt_output_watch(struct lnt_conn *c);
+/* Puts the connection on the flush list. */
+void lnt_output_touch(struct lnt_conn *c);
+/* Writes what is queued: one system call.  0, or -1 when the connection is
+   broken. */
+int lnt_output_flush(struct lnt_conn *c);
+void lnt_output_release(struct lnt_conn *c);
+
+/* ---- conn.c ---- */
+
+/* Takes over an accepted, non-blocking descriptor; NULL when it could not
+   (closed then). */
+struct lnt_conn *lnt_conn_open(struct lnt_net *n, int fd,
+                               const struct lnt_endpoint *e, uint32_t ip);
+/* Starts the end: the protocol's goodbye. */
+void lnt_conn_goodbye(struct lnt_conn *c, int code, const char *reason);
+void lnt_conn_finish(struct lnt_conn *c);
+/* Goodbye at the end of this turn; safe to call from anywhere. */
+void lnt_conn_ask_close(struct lnt_conn *c, int code, const char *reason);
+/* Reads what has arrived by now. */
+void lnt_conn_poll(struct lnt_conn *c);
+/* Ends it now: callbacks, then close. */
+void lnt_conn_kill(struct lnt_conn *c);
+/* The new endpoint's protocol from here on. */
+lnt_verdict lnt_conn_become(struct lnt_conn *c, const struct lnt_endpoint *e);
+lnt_verdict lnt_conn_ready(struct lnt_conn *c);
+/* Sets the timer for whatever is due first; cheap when it is set already. */
+void lnt_conn_schedule(struct lnt_conn *c);
+/* What must happen at the end of a turn for one connection. */
+void lnt_conn_settle(struct lnt_conn *c);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * An endpoint: what a listener or a route leads to.  Made from its section
+ * when the configuration is built; const afterwards.
+ */
+#ifndef LNT_NET_ENDPOINT_H
+#define LNT_NET_ENDPOINT_H
+
+#include <stdint.h>
+
+struct lnt_limits;
+struct lnt_module;
+struct lnt_module_setup;
+struct lnt_section;
+
+struct lnt_endpoint {
+    const char *name; /* "listen echo", "route chat" */
+    const struct lnt_module *protocol;
+    const struct lnt_module *app;       /* NULL for bare protocols */
+    unsigned protocol_index, app_index; /* in the list of modules */
+    const struct lnt_limits *limits;
+    const struct lnt_section *section; /* for module's own keys */
+};
+
+/*
+ * Resolves the names (app may be NULL or empty when the protocol is bare) and
+ * the limits: those of the section where given, else of up (NULL: [limits]).
+ * Unknown names go to the report with a suggestion.  NULL then.
+ */
+struct lnt_endpoint *lnt_endpoint_make(struct lnt_module_setup *setup,
+                                       struct lnt_section *section,
+                                       const char *protocol, const char *app,
+                                       const struct lnt_section *up);
+
+#endif

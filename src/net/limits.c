@@ -1,0 +1,91 @@
+/*
+ * The directives of [limits], which a listener or a route may set for itself.
+ */
+#include "net/limits.h"
+
+#include <stddef.h>
+
+#include "core/conf.h"
+
+static const struct lnt_enum_value policies[] = {
+    {"close", LNT_SLOW_CLOSE},
+    {"drop", LNT_SLOW_DROP},
+    {NULL, 0},
+};
+
+#define FIELD(name) offsetof(struct lnt_limits, name)
+
+static const struct lnt_directive directives[] = {
+    {.name = "connections",
+     .type = LNT_TYPE_INT,
+     .offset = FIELD(connections),
+     .def = "65536",
+     .min = 1,
+     .max = 1 << 20,
+     .help = "Connections open at once, a worker."},
+    {.name = "connections_per_ip",
+     .type = LNT_TYPE_INT,
+     .offset = FIELD(connections_per_ip),
+     .def = "0",
+     .min = 0,
+     .max = 1 << 20,
+     .help = "Connections from one address, a worker (v6: one /64); 0: no "
+             "limit."},
+    {.name = "handshake_timeout",
+     .type = LNT_TYPE_DURATION,
+     .offset = FIELD(handshake_timeout),
+     .def = "10s",
+     .min = 0,
+     .max = 3600000,
+     .help = "Time for the handshake, and for the head of an HTTP request."},
+    {.name = "idle_timeout",
+     .type = LNT_TYPE_DURATION,
+     .offset = FIELD(idle_timeout),
+     .def = "75s",
+     .min = 0,
+     .max = 7 * 86400000,
+     .help = "A peer from which nothing came for so long is closed; 0: never."},
+    {.name = "ping_interval",
+     .type = LNT_TYPE_DURATION,
+     .offset = FIELD(ping_interval),
+     .def = "25s",
+     .min = 0,
+     .max = 7 * 86400000,
+     .help = "A peer that was silent for so long is sent a ping; 0: never."},
+    {.name = "message_size",
+     .type = LNT_TYPE_SIZE,
+     .offset = FIELD(message_size),
+     .def = "64k",
+     .min = 1,
+     .max = 256 << 20,
+     .help = "The largest message taken from a client."},
+    {.name = "message_rate",
+     .type = LNT_TYPE_RATE,
+     .offset = FIELD(message_rate),
+     .def = "0",
+     .min = 0,
+     .max = 1000000000,
+     .help = "Messages a client may send, as in 20/s; one second's worth may "
+             "come at once; 0: no limit."},
+    {.name = "send_queue",
+     .type = LNT_TYPE_SIZE,
+     .offset = FIELD(send_queue),
+     .def = "1m",
+     .min = 4096,
+     .max = 1 << 30,
+     .help = "Bytes that wait for one slow reader."},
+    {.name = "send_queue_policy",
+     .type = LNT_TYPE_ENUM,
+     .offset = FIELD(send_queue_policy),
+     .def = "close",
+     .values = policies,
+     .help = "What happens to a reader whose queue is full: it is closed, or "
+             "messages to it are dropped."},
+    {.name = NULL},
+};
+
+const struct lnt_directive_set lnt_limits_set = {
+    .owner = "core",
+    .size = sizeof(struct lnt_limits),
+    .directives = directives,
+};

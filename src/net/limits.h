@@ -1,0 +1,27 @@
+/*
+ * The [limits] of a server, a listener or a route.
+ */
+#ifndef LNT_NET_LIMITS_H
+#define LNT_NET_LIMITS_H
+
+#include <stdint.h>
+
+struct lnt_directive_set;
+
+enum { LNT_SLOW_CLOSE, LNT_SLOW_DROP };
+
+struct lnt_limits {
+    int64_t connections;        /* a worker */
+    int64_t connections_per_ip; /* 0: no limit */
+    uint64_t handshake_timeout; /* ms */
+    uint64_t idle_timeout;      /* ms, 0 none */
+    uint64_t ping_interval;     /* ms, 0 none */
+    uint64_t message_size;      /* bytes */
+    uint64_t message_rate;      /* a second, times 1000; 0 none */
+    uint64_t send_queue;        /* bytes */
+    int64_t send_queue_policy;  /* LNT_SLOW_CLOSE, LNT_SLOW_DROP */
+};
+
+extern const struct lnt_directive_set lnt_limits_set;
+
+#endif

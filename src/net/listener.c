@@ -1,0 +1,267 @@
+/*
+ * Accepting, fairly and whatever the kernel says.
+ *
+ * Fairness: the kernel wakes whichever worker it likes.  One that has more
+ * than its share takes the listener out of its epoll for a moment, asks the
+ * worker with the fewest connections to look, and comes back; if by then
+ * nobody has taken anything (that worker is stopped or stuck) it accepts all
+ * the same, so nobody waits in the backlog for a process that does not come.
+ *
+ * Out of descriptors: a reserve is given up to accept and close, so that peers
+ * learn at once; then accepting pauses, so that the loop does not spin.
+ */
+#include "net/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "net/conn.h"
+#include "net/endpoint.h"
+#include "net/ips.h"
+#include "net/limits.h"
+#include "net/stats.h"
+#include "os/socket.h"
+
+enum {
+    BUDGET = 64,       /* accepts a turn */
+    PASS_PAUSE = 20,   /* ms for the others to take what waits */
+    ERROR_PAUSE = 100, /* ms without descriptors */
+    TAKEOVER = 500,    /* ms in which the share does not count */
+    COMPLAIN_EVERY = 60000,
+};
+
+struct lnt_listener {
+    struct lnt_watch watch;
+    struct lnt_timer timer;
+    struct lnt_net *net;
+    const struct lnt_endpoint *endpoint;
+    const struct lnt_accept_policy *policy;
+    bool passed;             /* asked the others before this pause */
+    uint64_t progress;       /* theirs at that time */
+    uint64_t takeover_until; /* loop time */
+    uint64_t complain_at;    /* loop time of the next line about errors */
+};
+
+static void on_event(struct lnt_watch *w, uint32_t events);
+static void on_timer(struct lnt_timer *t);
+
+/* The descriptor kept for the moment when there are no more. */
+static bool
+keep_reserve(struct lnt_net *n)
+{
+    if (n->reserve_fd < 0)
+        n->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return n->reserve_fd >= 0;
+}
+
+static int
+resume(struct lnt_listener *l)
+{
+    return lnt_watch_add(l->net->loop, &l->watch, EPOLLIN | EPOLLEXCLUSIVE);
+}
+
+struct lnt_listener *
+lnt_listener_open(struct lnt_net *n, int fd, const struct lnt_endpoint *e,
+                  const struct lnt_accept_policy *policy)
+{
+    struct lnt_listener *l = lnt_calloc(1, sizeof(*l));
+    if (!keep_reserve(n))
+        lnt_log_warn("no descriptor to keep in reserve: %s", strerror(errno));
+    l->net = n;
+    l->endpoint = e;
+    l->policy = policy;
+    l->watch.fd = fd;
+    l->watch.fn = on_event;
+    l->timer.fn = on_timer;
+    if (resume(l) == 0)
+        return l;
+    int error = errno;
+    close(fd);
+    free(l);
+    errno = error;
+    return NULL;
+}
+
+void
+lnt_listener_close(struct lnt_listener *l)
+{
+    lnt_timer_stop(l->net->loop, &l->timer);
+    /* The socket stays open in other processes: epoll must be told. */
+    close(lnt_watch_del(l->net->loop, &l->watch));
+    lnt_loop_free(l->net->loop, l);
+}
+
+static void
+pause_for(struct lnt_listener *l, unsigned ms)
+{
+    struct lnt_loop *loop = l->net->loop;
+    if (lnt_timer_active(&l->timer))
+        return;
+    int fd = lnt_watch_del(loop, &l->watch);
+    l->watch.fd = fd;
+    lnt_timer_at(loop, &l->timer, lnt_loop_now(loop) + ms);
+}
+
+static void
+on_timer(struct lnt_timer *t)
+{
+    struct lnt_listener *l =
+        (struct lnt_listener *)((uintptr_t)t -
+                                offsetof(struct lnt_listener, timer));
+    if (resume(l) < 0) {
+        lnt_log_error("cannot watch a listener again: %s; trying on",
+                      strerror(errno));
+        lnt_timer_at(l->net->loop, t, lnt_loop_now(l->net->loop) + 1000);
+    }
+}
+
+static void
+complain(struct lnt_listener *l, const char *what)
+{
+    uint64_t now = lnt_loop_now(l->net->loop);
+    if (now < l->complain_at)
+        return;
+    l->complain_at = now + COMPLAIN_EVERY;
+    lnt_log_error("%s: %s: %s", l->endpoint->name, what, strerror(errno));
+}
+
+/* No descriptor is left: tell the peer by closing, with the reserve. */
+static bool
+turn_away(struct lnt_listener *l)
+{
+    if (l->net->reserve_fd < 0)
+        return false;
+    close(l->net->reserve_fd);
+    l->net->reserve_fd = -1;
+    int fd = lnt_socket_accept(l->watch.fd, NULL);
+    if (fd >= 0) {
+        close(fd);
+        lnt_count(l->net->stats, LNT_C_REFUSED);
+    }
+    return keep_reserve(l->net) && fd >= 0;
+}
+
+/* true: go on accepting. */
+static bool
+survive(struct lnt_listener *l, int error)
+{
+    switch (error) {
+    case EAGAIN:
+        return false;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        lnt_count(l->net->stats, LNT_C_ACCEPT_ERRORS);
+        errno = error;
+        complain(l, "cannot accept connections");
+        if (error == EMFILE && turn_away(l))
+            return true;
+        pause_for(l, ERROR_PAUSE);
+        return false;
+    case EBADF:
+    case EINVAL:
+    case ENOTSOCK:
+        errno = error;
+        complain(l, "accept");
+        pause_for(l, ERROR_PAUSE);
+        return false;
+    default:
+        /* The connection was gone before we came (ECONNABORTED and what
+           accept(2) passes on from the network). */
+        lnt_count(l->net->stats, LNT_C_ACCEPT_ERRORS);
+        return true;
+    }
+}
+
+/* The address's number in the table of addresses; false: it has too many. */
+static bool
+count_ip(struct lnt_listener *l, const struct lnt_addr *peer, uint32_t *ip)
+{
+    int64_t max = l->endpoint->limits->connections_per_ip;
+    *ip = 0;
+    if (max == 0 || lnt_addr_is_unix(peer))
+        return true;
+    if (!l->net->ips)
+        l->net->ips = lnt_ips_new();
+    *ip = lnt_ips_add(l->net->ips, peer, max);
+    return *ip != 0;
+}
+
+static void
+take(struct lnt_listener *l, int fd, const struct lnt_addr *peer)
+{
+    struct lnt_net *n = l->net;
+    uint32_t ip;
+    if (n->count >= l->endpoint->limits->connections ||
+        !count_ip(l, peer, &ip)) {
+        lnt_count(n->stats, LNT_C_REFUSED);
+        close(fd);
+        return;
+    }
+    (void)lnt_conn_open(n, fd, l->endpoint, ip);
+}
+
+static unsigned
+share(const struct lnt_listener *l)
+{
+    const struct lnt_accept_policy *p = l->policy;
+    if (!p->share)
+        return BUDGET;
+    if (lnt_loop_now(l->net->loop) < l->takeover_until)
+        return BUDGET;
+    unsigned n = p->share(p->arg);
+    return n < BUDGET ? n : BUDGET;
+}
+
+static void
+accept_some(struct lnt_listener *l, unsigned n)
+{
+    bool want_peer = l->endpoint->limits->connections_per_ip != 0;
+    struct lnt_addr peer;
+    for (unsigned i = 0; i < n; i++) {
+        int fd = lnt_socket_accept(l->watch.fd, want_peer ? &peer : NULL);
+        if (fd >= 0)
+            take(l, fd, &peer);
+        else if (!survive(l, errno))
+            return;
+    }
+}
+
+static void
+on_event(struct lnt_watch *w, uint32_t events)
+{
+    struct lnt_listener *l =
+        (struct lnt_listener *)((uintptr_t)w -
+                                offsetof(struct lnt_listener, watch));
+    const struct lnt_accept_policy *p = l->policy;
+    (void)events;
+    unsigned n = share(l);
+    if (n == 0 && l->passed && p->progress(p->arg) == l->progress) {
+        l->takeover_until = lnt_loop_now(l->net->loop) + TAKEOVER;
+        n = BUDGET;
+    }
+    l->passed = false;
+    if (n) {
+        accept_some(l, n);
+        return;
+    }
+    l->passed = true;
+    l->progress = p->progress(p->arg);
+    pause_for(l, PASS_PAUSE);
+    p->pass(p->arg);
+}
+
+void
+lnt_listener_poll(struct lnt_listener *l)
+{
+    unsigned n = share(l);
+    if (n)
+        accept_some(l, n);
+}

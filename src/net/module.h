@@ -1,0 +1,191 @@
+/*
+ * The module API.  A module is one const descriptor:
+ *
+ *     const struct lnt_module lnt_module_echo = {
+ *         LNT_MODULE_HEAD,
+ *         .name = "echo",
+ *         .app = &echo_app,
+ *     };
+ *
+ * exported as lnt_module_NAME, with a folder NAME and a file "config" in it
+ * for configure.  See docs/modules.md.
+ */
+#ifndef LNT_NET_MODULE_H
+#define LNT_NET_MODULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/conf.h"
+#include "core/str.h"
+#include "core/strbuf.h"
+#include "net/session.h"
+
+struct lnt_event;
+struct lnt_http_handler;
+struct lnt_server_info;
+
+enum { LNT_MODULE_ABI = 1 };
+#define LNT_MODULE_HEAD                                                        \
+    .abi = LNT_MODULE_ABI, .struct_size = sizeof(struct lnt_module)
+
+/* Bytes from the peer.  p[-LNT_INPUT_ROOM] .. p[-1] may be overwritten. */
+enum { LNT_INPUT_ROOM = 16 };
+struct lnt_input {
+    uint8_t *p; /* may be changed in place */
+    size_t n;
+    size_t used; /* set by data(): what it has consumed */
+    bool eof;    /* the peer will send no more */
+};
+
+/* Which deadline has passed. */
+enum lnt_timeout { LNT_TIMEOUT_HANDSHAKE, LNT_TIMEOUT_IDLE, LNT_TIMEOUT_OWN };
+
+/*
+ * A protocol turns bytes into messages and back.  All but data and send may be
+ * NULL.
+ */
+struct lnt_protocol {
+    size_t state_size; /* zeroed, one a session */
+    bool human;        /* people type and read here */
+    bool bare;         /* works without an app (http) */
+
+    lnt_verdict (*open)(struct lnt_session *s);
+    /*
+     * Handles what it can of in, sets in->used.  What it leaves is kept and
+     * comes again with more behind it; at the latest at message_size plus
+     * 64 KiB it must have consumed something, else the core closes with 1009.
+     * With eof set (n may be 0) it is called a last time.
+     */
+    lnt_verdict (*data)(struct lnt_session *s, struct lnt_input *in);
+    /* Sends one message to this session (lnt_session_write...). */
+    void (*send)(struct lnt_session *s, enum lnt_message_type type,
+                 const void *p, size_t n);
+    /*
+     * One message framed for every session of the same variant; a new buffer,
+     * or NULL when sessions of this variant must be sent to one by one.
+     * messages = 1 is set by the caller.
+     */
+    struct lnt_buf *(*encode)(struct lnt_module_ctx *m, unsigned variant,
+                              enum lnt_message_type type, struct lnt_str data);
+    /* Appends to an encoded buffer instead, for runs of messages; returns
+       where it is now.  NULL function: runs are queued buffer by buffer. */
+    struct lnt_buf *(*append)(struct lnt_module_ctx *m, unsigned variant,
+                              struct lnt_buf *b, enum lnt_message_type type,
+                              struct lnt_str data);
+    /* The output queue went empty in this turn: a body sent in pieces goes on
+       here. */
+    void (*drained)(struct lnt_session *s);
+    /* What encodings this session shares with others (negotiated options). */
+    unsigned (*variant)(const struct lnt_session *s);
+    /* The peer was silent for ping_interval. */
+    void (*ping)(struct lnt_session *s);
+    /* A deadline passed; the core closes afterwards (LNT_TIMEOUT_OWN: the
+       verdict decides). */
+    lnt_verdict (*timeout)(struct lnt_session *s, enum lnt_timeout which);
+    /* Says goodbye (a close frame ...).  Returns true when the protocol will
+       call lnt_session_finish itself (after the peer's answer); the core
+       bounds that by 5 s.  NULL or false: the core finishes. */
+    bool (*goodbye)(struct lnt_session *s, int code, const char *reason);
+    /* The worker drains: return true when the session can end right now (idle
+       keep-alive); otherwise goodbye(1001) follows, whose bound is then the
+       worker's own. */
+    bool (*drain)(struct lnt_session *s);
+    int (*freeze)(struct lnt_session *s, struct lnt_strbuf *out);
+    int (*thaw)(struct lnt_session *s, struct lnt_str state);
+    /* The session ends; the last call, exactly one for each open. */
+    void (*close)(struct lnt_session *s);
+};
+
+/* An application turns messages into actions.  Any may be NULL. */
+struct lnt_app {
+    size_t state_size; /* zeroed, one a session */
+    unsigned formats;  /* how many renderings events have; 0 is 1 */
+    lnt_verdict (*open)(struct lnt_session *s);
+    lnt_verdict (*message)(struct lnt_session *s, const struct lnt_message *m);
+    /*
+     * Renders an event from the log for subscribers of one format, once for
+     * all of them; appends to out.  false: nothing for them.
+     */
+    bool (*event)(struct lnt_module_ctx *m, const struct lnt_event *e,
+                  unsigned format, struct lnt_strbuf *out);
+    /* The same for an event meant for one session. */
+    bool (*direct)(struct lnt_session *s, const struct lnt_event *e,
+                   struct lnt_strbuf *out);
+    /* The log was overwritten before this worker could read it; s has lost
+       events of the rooms it is in. */
+    void (*gap)(struct lnt_session *s);
+    /* Appends what ctl conns shows of the session, as in "ann in lobby". */
+    void (*describe)(const struct lnt_session *s, struct lnt_strbuf *out);
+    void (*drain)(struct lnt_session *s);
+    int (*freeze)(struct lnt_session *s, struct lnt_strbuf *out);
+    int (*thaw)(struct lnt_session *s, struct lnt_str state);
+    void (*close)(struct lnt_session *s);
+};
+
+/* A file compiled into the binary (config: assets="..."). */
+struct lnt_asset {
+    const char *path; /* relative, "index.html" */
+    const unsigned char *data;
+    size_t size;
+    const char *etag; /* quoted, a hash of the contents */
+};
+
+/* Passed to configure(): once per load of the configuration, in the master
+   (and for -t); nothing may be opened or started here. */
+struct lnt_module_setup {
+    const struct lnt_module *module;
+    struct lnt_arena *arena;      /* lives as long as the configuration */
+    struct lnt_section *sections; /* all, built */
+    struct lnt_report *report;    /* problems go here */
+    const struct lnt_server_info *server;
+    const struct lnt_module *const *modules; /* all loaded, ends with NULL */
+    const void *conf; /* out: the module's configuration */
+};
+
+/* A module in a worker. */
+struct lnt_module_ctx {
+    const struct lnt_module *module;
+    const void *conf; /* from configure */
+    void *data;       /* the module's own, from worker_start */
+    struct lnt_net *net;
+    struct lnt_hub *hub; /* rooms and the log: hub/hub.h */
+    const struct lnt_server_info *server;
+};
+
+struct lnt_module {
+    uint32_t abi;
+    uint32_t struct_size;
+    const char *name;
+    const char *help;                               /* one line */
+    const struct lnt_section_kind *sections;        /* ends with kind NULL */
+    const struct lnt_section_extension *extensions; /* ends with kind NULL */
+    const struct lnt_protocol *protocol;
+    const struct lnt_app *app;
+    const struct lnt_http_handler *handler; /* modules/http/http.h */
+    const struct lnt_asset *assets;         /* ends with path NULL */
+
+    /* 0, or -1 with problems in the report. */
+    int (*configure)(struct lnt_module_setup *setup);
+    /* In each worker before READY.  0, or -1 with a text in why. */
+    int (*worker_start)(struct lnt_module_ctx *m, struct lnt_strbuf *why);
+    void (*worker_stop)(struct lnt_module_ctx *m);
+    /* A broadcast addressed to this module (or to all). */
+    void (*on_broadcast)(struct lnt_module_ctx *m, struct lnt_str data);
+    /* A shared value changed (data.p NULL: was unset). */
+    void (*on_value)(struct lnt_module_ctx *m, struct lnt_str key,
+                     struct lnt_str data);
+    /* A request by another worker or the master (ctl publish): true with the
+       answer, or false with why not, in reply. */
+    bool (*on_request)(struct lnt_module_ctx *m, struct lnt_str name,
+                       struct lnt_str data, struct lnt_strbuf *reply);
+    /* Appends ,"key":value pairs to the worker's status object. */
+    void (*status)(struct lnt_module_ctx *m, struct lnt_strbuf *json);
+};
+
+/* The module of that name, or NULL. */
+const struct lnt_module *
+lnt_module_find(const struct lnt_module *const *modules, const char *name);
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * What a module may know of the server it runs in, and ask of it.  One a
+ * process; functions are handed down by the process floor and NULL while the
+ * configuration is only tested.
+ */
+#ifndef LNT_NET_SERVER_INFO_H
+#define LNT_NET_SERVER_INFO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/str.h"
+
+struct lnt_server_info {
+    const char *version;
+    const char *prefix;  /* absolute folder, ends with / */
+    uint64_t started_us; /* the server's start, Unix time */
+    uint32_t generation; /* of the configuration, from 1 */
+    uint32_t workers;    /* configured */
+    int32_t master_pid;
+    int slot;      /* of this worker, -1 in the master */
+    int access_fd; /* for the access log; -1: off */
+    bool access_json;
+
+    /*
+     * A small message for on_broadcast of the module of that name in every
+     * worker (this one included), in one order for all.  0, or -1: EMSGSIZE
+     * over 32 KiB, ENOBUFS when the channel is full.
+     */
+    int (*broadcast)(void *arg, const char *module, struct lnt_str data);
+
+    /*
+     * Shared values.  get reads this worker's replica: true with *value, valid
+     * until control returns to the loop.  set (value NULL: unset) goes to the
+     * master, which orders all changes; done (may be NULL) is called later
+     * with the version that the change got, or 0 and why it was refused; by
+     * then this worker's replica has it and on_value was called.  0, or -1
+     * with errno when it could not be sent.
+     */
+    bool (*get)(void *arg, struct lnt_str key, struct lnt_str *value);
+    int (*set)(void *arg, struct lnt_str key, const struct lnt_str *value,
+               void (*done)(void *done_arg, uint64_t version, const char *why),
+               void *done_arg);
+
+    /*
+     * Asks the module of that name in the worker of a cell (the low bits of a
+     * session id name one) and calls reply exactly once, later: with the
+     * answer, or with ok false and a text when it refuses, does not answer in
+     * time or dies.  0, or -1 with errno and no reply.
+     */
+    int (*request)(void *arg, unsigned cell, const char *module,
+                   const char *name, struct lnt_str data, uint64_t timeout_ms,
+                   void (*reply)(void *reply_arg, bool ok,
+                                 struct lnt_str answer),
+                   void *reply_arg);
+    void *arg; /* first argument of all of these */
+};
+
+#endif

@@ -1,0 +1,300 @@
+/*
+ * What modules may do with a session.  Thin: the connection under it does the
+ * work.
+ */
+#include "net/session.h"
+
+#include <string.h>
+
+#include "core/buf.h"
+#include "core/log.h"
+#include "net/conn.h"
+#include "net/endpoint.h"
+#include "net/limits.h"
+#include "net/stats.h"
+#include "net/table.h"
+#include "os/socket.h"
+
+static struct lnt_conn *
+conn(const struct lnt_session *s)
+{
+    return lnt_conn_of(s);
+}
+
+uint64_t
+lnt_session_id(const struct lnt_session *s)
+{
+    return lnt_table_id(conn(s));
+}
+
+const struct lnt_endpoint *
+lnt_session_endpoint(const struct lnt_session *s)
+{
+    return s->endpoint;
+}
+
+const struct lnt_limits *
+lnt_session_limits(const struct lnt_session *s)
+{
+    return s->endpoint->limits;
+}
+
+struct lnt_net *
+lnt_session_net(const struct lnt_session *s)
+{
+    return conn(s)->net;
+}
+
+struct lnt_stats *
+lnt_session_stats(const struct lnt_session *s)
+{
+    return conn(s)->net->stats;
+}
+
+uint64_t
+lnt_session_now(const struct lnt_session *s)
+{
+    return lnt_loop_now(conn(s)->net->loop);
+}
+
+uint64_t
+lnt_session_age(const struct lnt_session *s)
+{
+    const struct lnt_conn *c = conn(s);
+    return lnt_net_time(c->net) - c->opened;
+}
+
+int
+lnt_session_peer(const struct lnt_session *s, struct lnt_addr *peer)
+{
+    peer->len = sizeof(peer->ss);
+    return getpeername(conn(s)->watch.fd, (struct sockaddr *)&peer->ss,
+                       &peer->len);
+}
+
+void
+lnt_session_close(struct lnt_session *s, int code, const char *reason)
+{
+    lnt_conn_ask_close(conn(s), code, reason);
+}
+
+void
+lnt_session_cut(struct lnt_session *s)
+{
+    struct lnt_conn *c = conn(s);
+    if (c->state == LNT_CONN_DEAD)
+        return;
+    c->flags |= LNT_F_DOOMED;
+    lnt_output_touch(c);
+}
+
+bool
+lnt_session_closing(const struct lnt_session *s)
+{
+    const struct lnt_conn *c = conn(s);
+    return c->state >= LNT_CONN_GOODBYE ||
+           (c->flags & (LNT_F_CLOSE_ASKED | LNT_F_DOOMED));
+}
+
+bool
+lnt_session_is_ready(const struct lnt_session *s)
+{
+    return conn(s)->state == LNT_CONN_READY;
+}
+
+/* ---- applications ---- */
+
+void *
+lnt_session_app_state(const struct lnt_session *s)
+{
+    return s->app_state;
+}
+
+struct lnt_module_ctx *
+lnt_session_app(const struct lnt_session *s)
+{
+    return s->endpoint->app ? &conn(s)->net->ctx[s->endpoint->app_index] : NULL;
+}
+
+/* Under the policy "drop" a reader that is too slow loses messages. */
+static bool
+must_drop(struct lnt_conn *c, size_t n)
+{
+    const struct lnt_limits *l = c->session.endpoint->limits;
+    if (l->send_queue_policy != LNT_SLOW_DROP || c->out_bytes == 0 ||
+        c->out_bytes + n <= l->send_queue)
+        return false;
+    lnt_count(c->net->stats, LNT_C_SLOW_DROPPED);
+    return true;
+}
+
+void
+lnt_session_send(struct lnt_session *s, enum lnt_message_type type,
+                 const void *p, size_t n)
+{
+    struct lnt_conn *c = conn(s);
+    if (c->state > LNT_CONN_READY || must_drop(c, n))
+        return;
+    lnt_count(c->net->stats, LNT_C_MESSAGES_OUT);
+    s->endpoint->protocol->protocol->send(s, type, p, n);
+}
+
+bool
+lnt_session_is_human(const struct lnt_session *s)
+{
+    return s->endpoint->protocol->protocol->human;
+}
+
+/* ---- protocols ---- */
+
+void *
+lnt_session_state(const struct lnt_session *s)
+{
+    return s->state;
+}
+
+struct lnt_module_ctx *
+lnt_session_protocol(const struct lnt_session *s)
+{
+    return &conn(s)->net->ctx[s->endpoint->protocol_index];
+}
+
+/*
+ * The permitted rate, by the moment at which the next message would be on
+ * time; a second's worth may come at once.  Counted in sixteenths of a
+ * millisecond; a moment further off than the burst is left from long ago.
+ */
+static bool
+over_rate(struct lnt_conn *c, uint64_t milli)
+{
+    enum { SECOND = 16000 };
+    uint32_t now = lnt_net_time(c->net) * 16;
+    uint32_t step = (uint32_t)(SECOND * 1000ull / milli);
+    uint32_t ahead = c->rate_at - now;
+    if (!(c->flags & LNT_F_RATED) || ahead > SECOND + step)
+        ahead = 0;
+    c->flags |= LNT_F_RATED;
+    if (ahead > SECOND)
+        return true;
+    c->rate_at = now + ahead + step;
+    return false;
+}
+
+lnt_verdict
+lnt_session_message(struct lnt_session *s, enum lnt_message_type type, void *p,
+                    size_t n)
+{
+    struct lnt_conn *c = conn(s);
+    if (c->state != LNT_CONN_READY || (c->flags & LNT_F_CLOSE_ASKED))
+        return LNT_GO_ON;
+    lnt_count(c->net->stats, LNT_C_MESSAGES_IN);
+    uint64_t rate = s->endpoint->limits->message_rate;
+    if (rate && over_rate(c, rate)) {
+        lnt_count(c->net->stats, LNT_C_RATE_LIMITED);
+        lnt_session_close(s, LNT_CLOSE_POLICY, "too many messages");
+        return LNT_GO_ON;
+    }
+    const struct lnt_app *app = s->endpoint->app->app;
+    if (!app->message)
+        return LNT_GO_ON;
+    struct lnt_message m = {.type = type, .data = {p, n}};
+    return app->message(s, &m);
+}
+
+lnt_verdict
+lnt_session_ready(struct lnt_session *s)
+{
+    struct lnt_conn *c = conn(s);
+    lnt_verdict v = lnt_conn_ready(c);
+    if (!v)
+        lnt_conn_schedule(c);
+    return v;
+}
+
+void
+lnt_session_write(struct lnt_session *s, const void *p, size_t n)
+{
+    if (conn(s)->state <= LNT_CONN_GOODBYE)
+        lnt_output_copy(conn(s), p, n);
+}
+
+void
+lnt_session_write_input(struct lnt_session *s, const void *p, size_t n)
+{
+    if (conn(s)->state <= LNT_CONN_GOODBYE)
+        lnt_output_input(conn(s), p, n);
+}
+
+void
+lnt_session_write_buf(struct lnt_session *s, struct lnt_buf *b)
+{
+    if (conn(s)->state <= LNT_CONN_GOODBYE)
+        lnt_output_ref(conn(s), b);
+}
+
+size_t
+lnt_session_queued(const struct lnt_session *s)
+{
+    const struct lnt_conn *c = conn(s);
+    return c->out_bytes + (c->net->current == c ? c->net->echo_n : 0);
+}
+
+void
+lnt_session_finish(struct lnt_session *s)
+{
+    lnt_conn_finish(conn(s));
+}
+
+void
+lnt_session_end(struct lnt_session *s)
+{
+    conn(s)->flags |= LNT_F_END;
+    lnt_conn_finish(conn(s));
+}
+
+void
+lnt_session_deadline(struct lnt_session *s, uint64_t at_ms)
+{
+    struct lnt_conn *c = conn(s);
+    if (c->state > LNT_CONN_READY)
+        return;
+    uint64_t start = c->net->start;
+    c->deadline = at_ms > start ? (uint32_t)(at_ms - start) : 0;
+    if (c->deadline)
+        lnt_conn_schedule(c);
+}
+
+void
+lnt_session_hold(struct lnt_session *s)
+{
+    conn(s)->flags |= LNT_F_HELD;
+}
+
+lnt_verdict
+lnt_session_become(struct lnt_session *s, const struct lnt_endpoint *to)
+{
+    return lnt_conn_become(conn(s), to);
+}
+
+/* ---- delivery ---- */
+
+void
+lnt_net_deliver(struct lnt_session *s, struct lnt_buf *b)
+{
+    struct lnt_conn *c = conn(s);
+    if (c->state != LNT_CONN_READY || (c->flags & LNT_F_DOOMED))
+        return;
+    const struct lnt_limits *l = s->endpoint->limits;
+    if (c->out_bytes && c->out_bytes + b->len > l->send_queue) {
+        if (l->send_queue_policy == LNT_SLOW_DROP) {
+            lnt_count_add(c->net->stats, LNT_C_SLOW_DROPPED, b->messages);
+            return;
+        }
+        lnt_count(c->net->stats, LNT_C_SLOW_CLOSED);
+        c->flags |= LNT_F_DOOMED;
+        lnt_output_touch(c);
+        return;
+    }
+    lnt_count_add(c->net->stats, LNT_C_MESSAGES_OUT, b->messages);
+    lnt_output_ref(c, b);
+}

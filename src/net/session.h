@@ -1,0 +1,149 @@
+/*
+ * A session: protocol x application over one connection, as modules see it.
+ * A module never sees the socket; the core owns buffers, timers, backpressure
+ * and the end of life.
+ */
+#ifndef LNT_NET_SESSION_H
+#define LNT_NET_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/str.h"
+
+struct lnt_addr;
+struct lnt_buf;
+struct lnt_endpoint;
+struct lnt_limits;
+struct lnt_module;
+struct lnt_module_ctx;
+struct lnt_net;
+struct lnt_session;
+struct lnt_stats;
+
+enum lnt_message_type {
+    LNT_TEXT, /* UTF-8, checked by the protocol */
+    LNT_BINARY,
+};
+
+/* One message from a client; the bytes are valid during the call only. */
+struct lnt_message {
+    enum lnt_message_type type;
+    struct lnt_str data;
+};
+
+/*
+ * What callbacks return: 0 to go on, or a close code of RFC 6455, section 7.4
+ * (1008 policy, 4500 "do not come back" ...), upon which the core closes the
+ * session in its protocol's way.  Protocols without codes just close.
+ */
+typedef int lnt_verdict;
+enum {
+    LNT_GO_ON = 0,
+    LNT_CLOSE_NORMAL = 1000,
+    LNT_CLOSE_AWAY = 1001, /* drain, shutdown */
+    LNT_CLOSE_PROTOCOL = 1002,
+    LNT_CLOSE_BAD_DATA = 1007,
+    LNT_CLOSE_POLICY = 1008,
+    LNT_CLOSE_TOO_BIG = 1009,
+    LNT_CLOSE_ERROR = 1011,
+    LNT_CLOSE_RESTART = 1012,
+    LNT_CLOSE_LATER = 1013, /* try again later */
+};
+
+/* ---- any module ---- */
+
+/* Server-wide unique while the connection lives, never 0; the number in logs
+   and in ctl conns.  The low LNT_ID_CELL_BITS bits name the worker's cell. */
+uint64_t lnt_session_id(const struct lnt_session *s);
+const struct lnt_endpoint *lnt_session_endpoint(const struct lnt_session *s);
+const struct lnt_limits *lnt_session_limits(const struct lnt_session *s);
+struct lnt_net *lnt_session_net(const struct lnt_session *s);
+struct lnt_stats *lnt_session_stats(const struct lnt_session *s);
+/* Milliseconds, monotonic, of this loop turn. */
+uint64_t lnt_session_now(const struct lnt_session *s);
+/* Milliseconds since the session began. */
+uint64_t lnt_session_age(const struct lnt_session *s);
+/* The peer's address, asked from the kernel; 0, or -1 with errno. */
+int lnt_session_peer(const struct lnt_session *s, struct lnt_addr *peer);
+/*
+ * Ends the session in its protocol's way: queued output first, then the
+ * protocol's goodbye with code and reason (a static or short-lived text, may
+ * be NULL).  Callbacks may still come until close; no-op when already closing.
+ */
+void lnt_session_close(struct lnt_session *s, int code, const char *reason);
+/* The same without goodbye and without the queued output, at the end of this
+   turn. */
+void lnt_session_cut(struct lnt_session *s);
+bool lnt_session_closing(const struct lnt_session *s);
+/* Whether the handshake is over and the application has it. */
+bool lnt_session_is_ready(const struct lnt_session *s);
+
+/* ---- applications ---- */
+
+/* The app's state: app->state_size zeroed bytes; NULL when that is 0. */
+void *lnt_session_app_state(const struct lnt_session *s);
+struct lnt_module_ctx *lnt_session_app(const struct lnt_session *s);
+/*
+ * Sends one message.  p may be the bytes of the message being handled (the
+ * cheapest way to echo) or anything else; it is copied or written before this
+ * returns.  Failures need no handling: the session is then closed by the core
+ * (or the message dropped and counted) as [limits] says.
+ */
+void lnt_session_send(struct lnt_session *s, enum lnt_message_type type,
+                      const void *p, size_t n);
+/* Whether a person reads and types here (line protocol): apps then take and
+   give plain lines instead of their machine format. */
+bool lnt_session_is_human(const struct lnt_session *s);
+
+/* ---- protocols ---- */
+
+void *lnt_session_state(const struct lnt_session *s); /* the protocol's */
+struct lnt_module_ctx *lnt_session_protocol(const struct lnt_session *s);
+/* The app's message callback, with counting and rate limit.  The verdict is
+   to be returned from data(). */
+lnt_verdict lnt_session_message(struct lnt_session *s,
+                                enum lnt_message_type type, void *p, size_t n);
+/* Opens the app: the handshake is over; handshake_timeout no longer counts. */
+lnt_verdict lnt_session_ready(struct lnt_session *s);
+/* Queues a copy of the bytes as they are; to go out in one write this turn. */
+void lnt_session_write(struct lnt_session *s, const void *p, size_t n);
+/*
+ * The same for bytes inside the input being handled by data(): not copied but
+ * written when data() returns.  They must follow each other without a gap
+ * from call to call to be one write; the protocol sees to that by moving them
+ * together (see lnt_input.room).
+ */
+void lnt_session_write_input(struct lnt_session *s, const void *p, size_t n);
+/* Queues a reference to a finished buffer (takes none over). */
+void lnt_session_write_buf(struct lnt_session *s, struct lnt_buf *b);
+/* Bytes queued and not yet taken by the kernel. */
+size_t lnt_session_queued(const struct lnt_session *s);
+/* No more bytes wanted: closes when the queue is empty (shutdown of our side,
+   bounded linger for the peer's, then close). */
+void lnt_session_finish(struct lnt_session *s);
+/* Both sides are done (close handshake complete): closes as soon as the queue
+   is empty, without waiting for the peer. */
+void lnt_session_end(struct lnt_session *s);
+/* A deadline of the protocol's own, absolute ms, 0 none; when it passes,
+   protocol->timeout is called.  Cheap to move later. */
+void lnt_session_deadline(struct lnt_session *s, uint64_t at_ms);
+/*
+ * Holds the input back, for an answer that goes out in pieces or for requests
+ * that come faster than their answers go: when the callback in progress has
+ * returned, nothing more is read and data() is not called (not with eof
+ * either) until the output queue is empty.  Then protocol->drained is called,
+ * and unless that holds again, data() comes with what was kept.  A queue that
+ * went empty counts as activity for idle_timeout.  From data() and drained().
+ */
+void lnt_session_hold(struct lnt_session *s);
+/*
+ * Turns this session into one of another endpoint (HTTP to WebSocket).  The
+ * old protocol's close is called, the new one's open; bytes not consumed by
+ * the data() call in progress go to the new protocol's data.
+ */
+lnt_verdict lnt_session_become(struct lnt_session *s,
+                               const struct lnt_endpoint *to);
+
+#endif

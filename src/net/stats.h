@@ -1,0 +1,58 @@
+/*
+ * What a worker counts.  Lives in its cell of the zone, written by the worker
+ * alone, read by anyone: plain 64-bit stores, no locks.
+ */
+#ifndef LNT_NET_STATS_H
+#define LNT_NET_STATS_H
+
+#include <stdint.h>
+
+enum lnt_counter {
+    LNT_C_ACCEPTED,     /* connections accepted, ever */
+    LNT_C_CLOSED,       /* connections ended, ever */
+    LNT_C_REFUSED,      /* closed at once: a limit on connections */
+    LNT_C_MESSAGES_IN,  /* messages from clients */
+    LNT_C_MESSAGES_OUT, /* messages to clients */
+    LNT_C_BYTES_IN,
+    LNT_C_BYTES_OUT,
+    LNT_C_REQUESTS,     /* HTTP requests */
+    LNT_C_BAD_REQUESTS, /* answered with 4xx */
+    LNT_C_PROTOCOL_ERRORS,
+    LNT_C_TIMEOUTS_HANDSHAKE,
+    LNT_C_TIMEOUTS_IDLE,
+    LNT_C_TOO_BIG, /* messages over message_size */
+    LNT_C_RATE_LIMITED,
+    LNT_C_SLOW_CLOSED,   /* connections closed over send_queue */
+    LNT_C_SLOW_DROPPED,  /* messages dropped over send_queue */
+    LNT_C_ACCEPT_ERRORS, /* EMFILE and the like */
+    LNT_C_PUBLISHED,     /* records put into the log */
+    LNT_C_DELIVERED,     /* deliveries from the log to local connections */
+    LNT_C_LAPPED,        /* times the log was overwritten before it was read */
+    LNT_C_DOORBELLS,     /* rings of other workers */
+    LNT_C_TURNS,         /* loop turns */
+    LNT_COUNTERS
+};
+
+struct lnt_stats {
+    uint64_t counters[LNT_COUNTERS];
+    uint64_t connections; /* open now */
+    uint64_t send_queue;  /* bytes queued now, all connections */
+};
+
+/* Name of a counter as in /metrics, without prefix: "messages_in_total". */
+extern const char *const lnt_counter_names[LNT_COUNTERS];
+extern const char *const lnt_counter_help[LNT_COUNTERS];
+
+static inline void
+lnt_count_add(struct lnt_stats *s, enum lnt_counter c, uint64_t n)
+{
+    __atomic_store_n(&s->counters[c], s->counters[c] + n, __ATOMIC_RELAXED);
+}
+
+static inline void
+lnt_count(struct lnt_stats *s, enum lnt_counter c)
+{
+    lnt_count_add(s, c, 1);
+}
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * Descriptors: a forked worker keeps those that it was given, no others.
+ */
+#include "os/fds.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int
+compare(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void
+close_from_to(unsigned first, unsigned last)
+{
+    if (first > last)
+        return;
+    if (close_range(first, last, 0) == 0)
+        return;
+    /* A kernel before 5.9. */
+    long max = sysconf(_SC_OPEN_MAX);
+    unsigned end = max > 0 && (unsigned long)max < last ? (unsigned)max : last;
+    for (unsigned fd = first; fd <= end; fd++)
+        close((int)fd);
+}
+
+void
+lnt_fds_keep(int *keep, size_t n)
+{
+    unsigned next = 3;
+    qsort(keep, n, sizeof(keep[0]), compare);
+    for (size_t i = 0; i < n; i++) {
+        if (keep[i] < (int)next)
+            continue;
+        if ((unsigned)keep[i] > next)
+            close_from_to(next, (unsigned)keep[i] - 1);
+        next = (unsigned)keep[i] + 1;
+    }
+    close_from_to(next, ~0u);
+}
+
+int
+lnt_fd_cloexec(int fd, int on)
+{
+    int flags = fcntl(fd, F_GETFD);
+    if (flags < 0)
+        return -1;
+    return fcntl(fd, F_SETFD, on ? flags | FD_CLOEXEC : flags & ~FD_CLOEXEC);
+}

@@ -1,0 +1,141 @@
+/*
+ * Limits, processors and memory of a process.  Which limits are wanted is
+ * left to the configuration.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "os/process.h"
+
+enum { CPUS_MAX = 8192 }; /* the largest number a kernel is built for */
+
+static cpu_set_t *allowed(size_t *size);
+
+uint64_t
+lnt_process_nofile(uint64_t n)
+{
+    struct rlimit lim;
+
+    if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
+        return 0;
+    if (n > lim.rlim_cur) {
+        struct rlimit want = {.rlim_cur = n, .rlim_max = lim.rlim_max};
+
+        /* Above the hard limit only root may go, and only up to the
+           kernel's own; whoever may not takes all there is. */
+        if (n > lim.rlim_max)
+            want.rlim_max = n;
+        if (setrlimit(RLIMIT_NOFILE, &want) < 0) {
+            want.rlim_max = lim.rlim_max;
+            want.rlim_cur = n < lim.rlim_max ? n : lim.rlim_max;
+            setrlimit(RLIMIT_NOFILE, &want);
+        }
+        if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
+            return 0;
+    }
+    return lim.rlim_cur;
+}
+
+int
+lnt_process_core_limit(uint64_t bytes)
+{
+    struct rlimit lim;
+
+    if (getrlimit(RLIMIT_CORE, &lim) < 0)
+        return -1;
+    lim.rlim_cur = bytes;
+    if (lim.rlim_max < bytes)
+        lim.rlim_max = bytes;
+    return setrlimit(RLIMIT_CORE, &lim);
+}
+
+int
+lnt_process_dumpable(void)
+{
+    return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+}
+
+unsigned
+lnt_process_cpus(void)
+{
+    size_t size;
+    cpu_set_t *set = allowed(&size);
+    int n = set ? CPU_COUNT_S(size, set) : 0;
+
+    CPU_FREE(set);
+    return n > 0 ? (unsigned)n : 1;
+}
+
+int
+lnt_process_pin(unsigned nth)
+{
+    size_t size;
+    cpu_set_t *set = allowed(&size);
+    int rc = -1;
+
+    if (!set)
+        return -1;
+    int n = CPU_COUNT_S(size, set);
+    unsigned skip = n > 0 ? nth % (unsigned)n : 0;
+    for (size_t cpu = 0; cpu < CPUS_MAX; cpu++) {
+        if (!CPU_ISSET_S(cpu, size, set) || skip-- > 0)
+            continue;
+        CPU_ZERO_S(size, set);
+        CPU_SET_S(cpu, size, set);
+        rc = sched_setaffinity(0, size, set);
+        break;
+    }
+    int saved = errno;
+    CPU_FREE(set);
+    errno = saved;
+    return rc;
+}
+
+uint64_t
+lnt_process_rss(pid_t pid)
+{
+    char path[64], text[128];
+    unsigned long long pages;
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    do
+        n = read(fd, text, sizeof(text) - 1);
+    while (n < 0 && errno == EINTR);
+    close(fd);
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    if (sscanf(text, "%*u %llu", &pages) != 1)
+        return 0;
+    return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* The processors this process may run on; free with CPU_FREE. */
+static cpu_set_t *
+allowed(size_t *size)
+{
+    cpu_set_t *set = CPU_ALLOC(CPUS_MAX);
+
+    if (!set)
+        return NULL;
+    *size = CPU_ALLOC_SIZE(CPUS_MAX);
+    CPU_ZERO_S(*size, set);
+    if (sched_getaffinity(0, *size, set) < 0) {
+        int saved = errno;
+
+        CPU_FREE(set);
+        errno = saved;
+        return NULL;
+    }
+    return set;
+}

@@ -1,0 +1,77 @@
+/*
+ * What a daemon does to its own process: signals through a descriptor,
+ * privileges, limits, affinity, title, daemonizing, the pidfile, sd_notify.
+ */
+#ifndef LNT_OS_PROCESS_H
+#define LNT_OS_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * Blocks the n signals for this process and returns a non-blocking,
+ * close-on-exec signalfd that delivers them; -1 with errno.
+ */
+int lnt_signals_open(const int *signals, size_t n);
+
+/* Next pending signal: number (and *sender when not NULL), 0 none, -1 error. */
+int lnt_signals_read(int fd, pid_t *sender);
+
+/* Unblocks everything and restores default actions; for before an exec. */
+void lnt_signals_reset(void);
+
+/* Ignores SIGPIPE (and nothing else). */
+void lnt_signals_ignore_pipe(void);
+
+/*
+ * Detaches: forks, new session, stdin/stdout to /dev/null.  The parent does
+ * not return: it waits until the child calls lnt_daemon_ready, and exits with
+ * the status given there (1 if the child ended before).  stderr stays open
+ * until then.  Returns in the child: 0, or -1 with errno.
+ */
+int lnt_daemon_detach(void);
+void lnt_daemon_ready(int status); /* no-op when not detached */
+
+/*
+ * Changes to user and group by name (group NULL: the user's).  Supplementary
+ * groups are those of the user.  0, or -1 with *why set to a static text and
+ * errno.  Only for root.
+ */
+int lnt_process_drop(const char *user, const char *group, const char **why);
+/* Looks the names up without changing anything. */
+int lnt_process_user(const char *user, const char *group, uid_t *uid,
+                     gid_t *gid, const char **why);
+
+/* Raises RLIMIT_NOFILE's soft limit to n (and the hard one where allowed);
+   returns what is in force. */
+uint64_t lnt_process_nofile(uint64_t n);
+int lnt_process_core_limit(uint64_t bytes);
+/* The cpus this process may use, and pinning to the n-th of them. */
+unsigned lnt_process_cpus(void);
+int lnt_process_pin(unsigned nth);
+/* Core dumps and /proc stay possible after a change of user. */
+int lnt_process_dumpable(void);
+
+/* Resident memory of pid in bytes; 0 if it cannot be read. */
+uint64_t lnt_process_rss(pid_t pid);
+
+/* Process title over argv and environ.  Call init once, first thing. */
+void lnt_title_init(int argc, char **argv);
+void lnt_title_set(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * Locks and writes the pidfile: opens path, takes an flock, writes the pid to
+ * it only after that.  Returns the fd that holds the lock (keep it), or -1
+ * with errno; EWOULDBLOCK means another process has it, whose pid is in
+ * *other when it could be read.  The file appears whole, never half written.
+ */
+int lnt_pidfile_open(const char *path, pid_t *other);
+/* Removes the file if it still is the one that fd holds; closes fd. */
+void lnt_pidfile_close(int fd, const char *path);
+
+/* sd_notify: sends state ("READY=1\n...") to $NOTIFY_SOCKET when set. */
+void lnt_sd_notify(const char *state);
+
+#endif

@@ -1,0 +1,228 @@
+/*
+ * Sockets: listeners, accepted connections, pairs, and their few options.
+ * All descriptors are close-on-exec.  Addresses as text are addr.c's, passing
+ * descriptors is fdpass.c's; who listens where is left to the master.
+ */
+#include "os/socket.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "os/file.h"
+
+static int listen_inet(const struct lnt_addr *a, int backlog);
+static int listen_unix(const struct lnt_addr *a, int backlog, mode_t mode);
+static bool is_any_v6(const struct lnt_addr *a);
+static int remove_stale(const struct sockaddr_un *un, socklen_t len);
+static void unmap_v4(struct lnt_addr *a);
+
+int
+lnt_socket_listen(const struct lnt_addr *a, int backlog, mode_t mode)
+{
+    if (lnt_addr_is_unix(a))
+        return listen_unix(a, backlog, mode);
+
+    int fd = listen_inet(a, backlog);
+    if (fd < 0 && is_any_v6(a) &&
+        (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
+        struct sockaddr_in6 v6;
+        struct lnt_addr any = {.len = sizeof(struct sockaddr_in)};
+        struct sockaddr_in v4 = {.sin_family = AF_INET};
+
+        memcpy(&v6, &a->ss, sizeof(v6));
+        v4.sin_port = v6.sin6_port;
+        memcpy(&any.ss, &v4, sizeof(v4));
+        fd = listen_inet(&any, backlog);
+    }
+    return fd;
+}
+
+int
+lnt_socket_accept(int fd, struct lnt_addr *peer)
+{
+    struct lnt_addr none;
+    int conn;
+
+    if (!peer)
+        peer = &none;
+    do {
+        peer->len = sizeof(peer->ss);
+        conn = accept4(fd, (struct sockaddr *)&peer->ss, &peer->len,
+                       SOCK_NONBLOCK | SOCK_CLOEXEC);
+    } while (conn < 0 && errno == EINTR);
+    if (conn < 0)
+        peer->len = 0;
+    else
+        unmap_v4(peer);
+    return conn;
+}
+
+int
+lnt_socket_connect_unix(const char *path)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    size_t n = strlen(path);
+
+    if (n >= sizeof(un.sun_path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(un.sun_path, path, n + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    /* Unlike a TCP socket, a unix one that was interrupted is not connecting
+       in the background: simply ask again. */
+    while (connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0) {
+        if (errno == EINTR)
+            continue;
+        lnt_file_close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+int
+lnt_socket_pair(int fds[2])
+{
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+                      fds);
+}
+
+void
+lnt_socket_nodelay(int fd)
+{
+    int on = 1;
+
+    /* Fails on unix sockets, which never delay. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+void
+lnt_socket_user_timeout(int fd, unsigned ms)
+{
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+}
+
+static int
+listen_inet(const struct lnt_addr *a, int backlog)
+{
+    int on = 1;
+    int fd =
+        socket(a->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+        goto fail;
+    if (a->ss.ss_family == AF_INET6) {
+        int only = !is_any_v6(a);
+
+        if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only)) < 0)
+            goto fail;
+    }
+    if (bind(fd, (const struct sockaddr *)&a->ss, a->len) < 0 ||
+        listen(fd, backlog) < 0)
+        goto fail;
+    return fd;
+fail:
+    lnt_file_close(fd);
+    return -1;
+}
+
+static int
+listen_unix(const struct lnt_addr *a, int backlog, mode_t mode)
+{
+    struct sockaddr_un un;
+
+    memcpy(&un, &a->ss, sizeof(un));
+    if (remove_stale(&un, a->len) < 0)
+        return -1;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    /* The mask, not chmod afterwards: there is no moment in which the file
+       is open to more than it should be. */
+    mode_t mask = umask(~mode & 0777);
+    int rc = bind(fd, (const struct sockaddr *)&a->ss, a->len);
+    umask(mask);
+    if (rc < 0) {
+        lnt_file_close(fd);
+        return -1;
+    }
+    if (listen(fd, backlog) < 0) {
+        int saved = errno;
+
+        unlink(un.sun_path);
+        close(fd);
+        errno = saved;
+        return -1;
+    }
+    return fd;
+}
+
+static bool
+is_any_v6(const struct lnt_addr *a)
+{
+    struct sockaddr_in6 v6;
+
+    if (a->ss.ss_family != AF_INET6)
+        return false;
+    memcpy(&v6, &a->ss, sizeof(v6));
+    return IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr);
+}
+
+/* Removes a socket file on which nobody accepts; anything else stays and is
+   EADDRINUSE. */
+static int
+remove_stale(const struct sockaddr_un *un, socklen_t len)
+{
+    struct stat st;
+
+    if (lstat(un->sun_path, &st) < 0)
+        return errno == ENOENT ? 0 : -1;
+    if (!S_ISSOCK(st.st_mode)) {
+        errno = EADDRINUSE;
+        return -1;
+    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    int rc = connect(fd, (const struct sockaddr *)un, len);
+    int error = rc < 0 ? errno : 0;
+    close(fd);
+    /* EAGAIN is a full backlog and EPROTOTYPE another kind of socket: both
+       have an owner. */
+    if (error != ECONNREFUSED && error != ENOENT) {
+        errno = error == EACCES ? EACCES : EADDRINUSE;
+        return -1;
+    }
+    if (unlink(un->sun_path) < 0 && errno != ENOENT)
+        return -1;
+    return 0;
+}
+
+/* A v4 client of a listener for both is a v4 client. */
+static void
+unmap_v4(struct lnt_addr *a)
+{
+    struct sockaddr_in6 v6;
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+
+    if (a->len < sizeof(v6) || a->ss.ss_family != AF_INET6)
+        return;
+    memcpy(&v6, &a->ss, sizeof(v6));
+    if (!IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
+        return;
+    v4.sin_port = v6.sin6_port;
+    memcpy(&v4.sin_addr, v6.sin6_addr.s6_addr + 12, sizeof(v4.sin_addr));
+    memset(&a->ss, 0, sizeof(a->ss));
+    memcpy(&a->ss, &v4, sizeof(v4));
+    a->len = sizeof(v4);
+}

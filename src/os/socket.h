@@ -1,0 +1,75 @@
+/*
+ * Sockets: addresses as users write them, listeners, stream and seqpacket
+ * sockets, descriptors passed between processes (SCM_RIGHTS).
+ */
+#ifndef LNT_OS_SOCKET_H
+#define LNT_OS_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct lnt_addr {
+    struct sockaddr_storage ss;
+    socklen_t len;
+};
+
+enum { LNT_ADDR_TEXT = 128 }; /* room for any formatted address, with NUL */
+
+/*
+ * Reads "host:port", "port", "[v6]:port" or "unix:path" (numeric hosts,
+ * "localhost" and "*" only: nothing is looked up).  "port" alone and "*:port"
+ * mean every interface, v6 with v4 mapped in.  Returns 0, or -1 with *why set
+ * to a static text that says what was expected.
+ */
+int lnt_addr_parse(struct lnt_addr *a, const char *text, const char **why);
+
+/* Writes "127.0.0.1:80", "[::1]:80" or "unix:/path" into out; returns out. */
+const char *lnt_addr_format(const struct lnt_addr *a, char *out, size_t size);
+
+bool lnt_addr_equal(const struct lnt_addr *a, const struct lnt_addr *b);
+bool lnt_addr_is_unix(const struct lnt_addr *a);
+
+/*
+ * A non-blocking, close-on-exec listening stream socket.  Where "every
+ * interface" was asked and the machine has no IPv6, falls back to 0.0.0.0.
+ * A stale unix socket file (nobody accepts on it) is replaced, a live one is
+ * EADDRINUSE.  mode is that of the file of a unix socket.  Returns the fd or
+ * -1 with errno.
+ */
+int lnt_socket_listen(const struct lnt_addr *a, int backlog, mode_t mode);
+
+/* One connection, non-blocking, close-on-exec; peer may be NULL.  fd or -1. */
+int lnt_socket_accept(int fd, struct lnt_addr *peer);
+
+/* Blocking connect to a unix stream socket; fd or -1 with errno. */
+int lnt_socket_connect_unix(const char *path);
+
+/* A non-blocking, close-on-exec SOCK_SEQPACKET pair.  0 or -1. */
+int lnt_socket_pair(int fds[2]);
+
+void lnt_socket_nodelay(int fd);
+/* TCP_USER_TIMEOUT: unacknowledged data ends the connection after ms. */
+void lnt_socket_user_timeout(int fd, unsigned ms);
+
+enum { LNT_FDS_MAX = 200 }; /* descriptors in one message (kernel: 253) */
+
+/*
+ * Sends one message with nfds descriptors.  Returns the bytes sent, or -1 with
+ * errno (EAGAIN: try again when writable).  Never raises SIGPIPE.
+ */
+ssize_t lnt_socket_send_fds(int fd, const struct iovec *iov, size_t niov,
+                            const int *fds, size_t nfds);
+
+/*
+ * Receives one message.  *nfds is the room in fds on the way in, the number
+ * received on the way out; they are close-on-exec and the caller's to close.
+ * A message or descriptor list that did not fit is closed and reported as -1
+ * with EMSGSIZE.  0 is end of file.
+ */
+ssize_t lnt_socket_recv_fds(int fd, void *buf, size_t size, int *fds,
+                            size_t *nfds);
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * The channel: framed messages between two processes over a SOCK_SEQPACKET
+ * socketpair, descriptors included.  What would block is queued in order,
+ * bounded and counted; nothing is dropped.
+ */
+#ifndef LNT_PROC_CHANNEL_H
+#define LNT_PROC_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/str.h"
+#include "event/loop.h"
+
+enum lnt_frame_type {
+    LNT_FRAME_READY = 1, /* worker: set up */
+    LNT_FRAME_FAILED,    /* worker: cannot start; payload: why */
+    LNT_FRAME_START,     /* to a worker: accept connections */
+    LNT_FRAME_RELOAD,    /* to the master */
+    LNT_FRAME_REOPEN,    /* to a worker; fds: error log, access log */
+    LNT_FRAME_QUIT,      /* to a worker: drain, then exit */
+    LNT_FRAME_STOP,      /* to a worker: exit at once */
+    LNT_FRAME_BROADCAST, /* both ways; payload: module, NUL, data */
+    LNT_FRAME_REQUEST,   /* both ways, correlated by the request id */
+    LNT_FRAME_REPLY,
+    LNT_FRAME_SET,       /* worker: change a shared value; gets a REPLY */
+    LNT_FRAME_VALUE,     /* to workers: a shared value has changed */
+    LNT_FRAME_SNAPSHOT,  /* to a new worker: it has all values now */
+    LNT_FRAME_RESTARTED, /* worker: it follows one that died; payload: the cell
+                            and incarnation of that one */
+    LNT_FRAME_LEVEL,     /* to a worker: log level, one byte */
+    LNT_FRAME_HAND,      /* old master to new: payload: what the fds are */
+    LNT_FRAME_TAKEN,     /* new master to old: it serves */
+    LNT_FRAME_TYPES
+};
+
+extern const char *const lnt_frame_names[LNT_FRAME_TYPES];
+
+enum {
+    LNT_FRAME_PAYLOAD_MAX = 60 * 1024,
+    LNT_CHANNEL_QUEUE_MAX = 4 << 20, /* bytes that wait */
+};
+
+struct lnt_frame {
+    enum lnt_frame_type type;
+    uint32_t request;
+    struct lnt_str payload;
+    int *fds; /* one that the handler keeps is set to -1 */
+    size_t nfds;
+};
+
+struct lnt_channel;
+struct lnt_channel_handler {
+    void (*frame)(struct lnt_channel *c, const struct lnt_frame *f);
+    /* The other side is gone, or (broken) sent what is no frame of ours; why
+       says what.  Called once; the handler closes the channel. */
+    void (*closed)(struct lnt_channel *c, bool broken, const char *why);
+};
+
+struct lnt_channel {
+    struct lnt_watch watch;
+    struct lnt_loop *loop;
+    const struct lnt_channel_handler *handler;
+    uint32_t incarnation; /* frames of another one are not ours */
+    struct lnt_queued *head, **tail;
+    size_t queued; /* bytes */
+};
+
+/* Takes over fd.  0, or -1 with errno (fd is closed). */
+int lnt_channel_open(struct lnt_channel *c, struct lnt_loop *loop, int fd,
+                     uint32_t incarnation,
+                     const struct lnt_channel_handler *handler);
+static inline bool
+lnt_channel_is_open(const struct lnt_channel *c)
+{
+    return c->loop && c->watch.fd >= 0;
+}
+/* Forgets what is queued. */
+void lnt_channel_close(struct lnt_channel *c);
+
+/*
+ * Sends or queues.  fds are duplicated by the kernel, and by us while queued:
+ * they stay the caller's.  QUIT and STOP overtake what is queued.  0, or -1:
+ * EMSGSIZE, ENOBUFS (the queue is full), ENOTCONN.
+ */
+int lnt_channel_send(struct lnt_channel *c, enum lnt_frame_type type,
+                     uint32_t request, struct lnt_str payload, const int *fds,
+                     size_t nfds);
+
+/* Handles what has arrived by now, up to the end of file. */
+void lnt_channel_poll(struct lnt_channel *c);
+
+/*
+ * Checks one packet; for the channel itself and for its fuzz target.  0 with
+ * *f set (payload points into p), or -1 with *why.
+ */
+int lnt_frame_decode(const void *p, size_t n, uint32_t incarnation,
+                     struct lnt_frame *f, const char **why);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * Worker processes as the master sees them: spawned, spoken to, reaped.
+ */
+#ifndef LNT_PROC_CHILD_H
+#define LNT_PROC_CHILD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "event/loop.h"
+#include "proc/channel.h"
+
+struct lnt_generation;
+struct lnt_master;
+struct lnt_slot;
+
+enum lnt_child_state {
+    LNT_CHILD_STARTING, /* forked */
+    LNT_CHILD_READY,    /* set up, waits for START */
+    LNT_CHILD_SERVING,
+    LNT_CHILD_DRAINING, /* told to end */
+};
+
+struct lnt_child {
+    struct lnt_child *next;
+    struct lnt_master *m;
+    pid_t pid;
+    unsigned slot, cell;
+    unsigned restarts; /* of its slot, when it was spawned */
+    uint32_t incarnation, generation;
+    enum lnt_child_state state;
+    uint64_t started; /* loop time */
+    bool failed;      /* said that it cannot start */
+    bool late;        /* was killed for not getting ready or not ending */
+    struct lnt_channel channel;
+    struct lnt_timer timer; /* to get ready, or to end */
+};
+
+/*
+ * Forks a worker of that generation for a slot.  In the master: the child, or
+ * NULL with errno.  In the new process it does not return.
+ */
+struct lnt_child *lnt_child_spawn(struct lnt_master *m,
+                                  const struct lnt_generation *g,
+                                  const struct lnt_slot *s);
+/* Lets it accept. */
+void lnt_child_start(struct lnt_child *c);
+/* QUIT (with shutdown_timeout, then SIGKILL) or STOP (2 s, then SIGKILL). */
+void lnt_child_end(struct lnt_child *c, bool at_once);
+/* Collects all that have ended; others (not workers) are given to other(). */
+void lnt_children_reap(struct lnt_master *m,
+                       void (*other)(struct lnt_master *m, pid_t pid,
+                                     int status));
+/* "exited with status 1", "was killed by signal 9 (Killed)". */
+const char *lnt_child_how(int status, char *out, size_t size);
+/* Wakes workers that sleep although the log has grown. */
+void lnt_children_ring(struct lnt_master *m);
+
+#endif

@@ -1,0 +1,523 @@
+/*
+ * Loading a configuration: [server] first, because it names the modules whose
+ * tables say what else there may be; then everything else; then the modules'
+ * own checks.
+ */
+#include "proc/config.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auto_config.h"
+#include "core/arena.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/strbuf.h"
+#include "net/endpoint.h"
+#include "net/limits.h"
+#include "net/module.h"
+#include "os/process.h"
+#include "proc/dso.h"
+
+enum { WORKERS_MAX = 60, MODULES_MAX = 200 };
+
+#define FIELD(name) offsetof(struct lnt_server_conf, name)
+
+static const struct lnt_enum_value auto_value[] = {{"auto", 0}, {NULL, 0}};
+
+static const struct lnt_directive server_directives[] = {
+    {.name = "workers",
+     .type = LNT_TYPE_INT,
+     .offset = FIELD(workers),
+     .def = "auto",
+     .min = 1,
+     .max = WORKERS_MAX,
+     .values = auto_value,
+     .help = "Worker processes; auto: one for each CPU."},
+    {.name = "run_dir",
+     .type = LNT_TYPE_PATH,
+     .offset = FIELD(run_dir),
+     .def = LNT_RUN_DIR,
+     .help = "Folder of linnet.pid and control.sock."},
+    {.name = "zone_size",
+     .type = LNT_TYPE_SIZE,
+     .offset = FIELD(zone_size),
+     .def = "64m",
+     .min = 1 << 20,
+     .max = 1ll << 36,
+     .help = "Shared memory for messages, rooms and members; taken when the "
+             "server starts, pages are used as they are needed."},
+    {.name = "shutdown_timeout",
+     .type = LNT_TYPE_DURATION,
+     .offset = FIELD(shutdown_timeout),
+     .def = "30s",
+     .min = 0,
+     .max = 86400000,
+     .help = "How long a worker that drains waits for its connections."},
+    {.name = "start_timeout",
+     .type = LNT_TYPE_DURATION,
+     .offset = FIELD(start_timeout),
+     .def = "10s",
+     .min = 100,
+     .max = 3600000,
+     .help = "How long a new worker may take to get ready."},
+    {.name = "user",
+     .type = LNT_TYPE_STRING,
+     .offset = FIELD(user),
+     .def = LNT_USER,
+     .help = "User that workers run as when the server is started by root."},
+    {.name = "group",
+     .type = LNT_TYPE_STRING,
+     .offset = FIELD(group),
+     .def = LNT_GROUP,
+     .help = "Group of the workers; empty: the user's."},
+    {.name = "daemon",
+     .type = LNT_TYPE_FLAG,
+     .offset = FIELD(daemon),
+     .def = "off",
+     .help = "Detach from the terminal, as -d does."},
+    {.name = "affinity",
+     .type = LNT_TYPE_FLAG,
+     .offset = FIELD(affinity),
+     .def = "off",
+     .help = "Bind each worker to a CPU of its own."},
+    {.name = "open_files",
+     .type = LNT_TYPE_INT,
+     .offset = FIELD(open_files),
+     .def = "auto",
+     .min = 64,
+     .max = 1 << 24,
+     .values = auto_value,
+     .help = "Limit on open files (RLIMIT_NOFILE); auto: as many as the hard "
+             "limit allows."},
+    {.name = "load_module",
+     .type = LNT_TYPE_PATHS,
+     .offset = FIELD(load_module),
+     .help = "A dynamic module to load; may repeat."},
+    {.name = "include",
+     .type = LNT_TYPE_LIST,
+     .offset = FIELD(include),
+     .help = "Files to read as part of this one, as in conf.d/*.ini; may "
+             "repeat."},
+    {.name = NULL},
+};
+
+static const struct lnt_directive_set server_set = {
+    "core", sizeof(struct lnt_server_conf), server_directives};
+
+#undef FIELD
+#define FIELD(name) offsetof(struct lnt_log_conf, name)
+
+static const struct lnt_enum_value level_values[] = {
+    {"debug", LNT_DEBUG},
+    {"info", LNT_INFO},
+    {"notice", LNT_NOTICE},
+    {"warn", LNT_WARN},
+    {"error", LNT_ERROR},
+    {"alert", LNT_ALERT},
+    {NULL, 0},
+};
+static const struct lnt_enum_value format_values[] = {
+    {"text", 0}, {"json", 1}, {NULL, 0}};
+
+static const struct lnt_directive log_directives[] = {
+    {.name = "error",
+     .type = LNT_TYPE_STRING,
+     .offset = FIELD(error),
+     .def = LNT_ERROR_LOG_PATH,
+     .help = "Where the server's log goes: stderr, syslog, off or a path."},
+    {.name = "level",
+     .type = LNT_TYPE_ENUM,
+     .offset = FIELD(level),
+     .def = "notice",
+     .values = level_values,
+     .help = "The least important lines that are written."},
+    {.name = "access",
+     .type = LNT_TYPE_STRING,
+     .offset = FIELD(access),
+     .def = "off",
+     .help = "Where HTTP requests are logged: off or a path."},
+    {.name = "format",
+     .type = LNT_TYPE_ENUM,
+     .offset = FIELD(format),
+     .def = "text",
+     .values = format_values,
+     .help = "Lines of text, or one JSON object a line."},
+    {.name = NULL},
+};
+
+static const struct lnt_directive_set log_set = {
+    "core", sizeof(struct lnt_log_conf), log_directives};
+
+#undef FIELD
+#define FIELD(name) offsetof(struct lnt_listen_conf, name)
+
+static const struct lnt_directive listen_directives[] = {
+    {.name = "address",
+     .type = LNT_TYPE_ADDRESSES,
+     .offset = FIELD(address),
+     .required = true,
+     .help = "host:port, port (every interface), [v6]:port or unix:path; may "
+             "repeat."},
+    {.name = "protocol",
+     .type = LNT_TYPE_STRING,
+     .offset = FIELD(protocol),
+     .def = "raw",
+     .help = "How bytes become messages: raw, line, http."},
+    {.name = "app",
+     .type = LNT_TYPE_STRING,
+     .offset = FIELD(app),
+     .help = "What is done with the messages: echo, chat. Not for http, where "
+             "routes say it."},
+    {.name = "backlog",
+     .type = LNT_TYPE_INT,
+     .offset = FIELD(backlog),
+     .def = "4096",
+     .min = 1,
+     .max = 1 << 20,
+     .help = "Connections the kernel holds until a worker accepts them."},
+    {.name = "mode",
+     .type = LNT_TYPE_INT,
+     .offset = FIELD(mode),
+     .def = "666",
+     .min = 0,
+     .max = 777,
+     .help = "Permissions of a unix socket, in octal."},
+    {.name = NULL},
+};
+
+static const struct lnt_directive_set listen_set = {
+    "core", sizeof(struct lnt_listen_conf), listen_directives};
+
+static const struct lnt_section_kind kinds[] = {
+    {.kind = "server", .help = "The server as a whole.", .set = &server_set},
+    {.kind = "log", .help = "What is logged, and where.", .set = &log_set},
+    {.kind = "limits",
+     .help = "What clients may use; a listener or route can set its own.",
+     .set = &lnt_limits_set},
+    {.kind = "listen",
+     .named = true,
+     .help = "Sockets that clients connect to.",
+     .set = &listen_set},
+};
+static const struct lnt_section_extension limits_extensions[] = {
+    {"listen", &lnt_limits_set}, {"route", &lnt_limits_set}};
+
+/* ---- the steps of a load ---- */
+
+static void
+add_core_kinds(struct lnt_schema *s)
+{
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        lnt_schema_kind(s, &kinds[i]);
+}
+
+static void
+add_module_kinds(struct lnt_config *c, struct lnt_report *report)
+{
+    const char *why = NULL;
+    for (size_t i = 0; i < c->nmodules; i++) {
+        const struct lnt_section_kind *k = c->modules[i]->sections;
+        for (; k && k->kind; k++)
+            lnt_schema_kind(c->schema, k);
+    }
+    for (size_t i = 0; i < 2; i++)
+        if (lnt_schema_extend(c->schema, &limits_extensions[i], &why) < 0)
+            lnt_report_add(report, NULL, 0, "%s", why);
+    for (size_t i = 0; i < c->nmodules; i++) {
+        const struct lnt_section_extension *e = c->modules[i]->extensions;
+        for (; e && e->kind; e++)
+            if (lnt_schema_extend(c->schema, e, &why) < 0)
+                lnt_report_add(report, NULL, 0, "module %s: %s",
+                               c->modules[i]->name, why);
+    }
+}
+
+static void
+add_module(struct lnt_config *c, const struct lnt_module *m,
+           const struct lnt_section *server, const char *path,
+           struct lnt_report *report)
+{
+    struct lnt_origin o = {0};
+    if (server && path)
+        o = lnt_section_origin(server, &server_set, "load_module");
+    for (size_t i = 0; i < c->nmodules; i++) {
+        if (strcmp(c->modules[i]->name, m->name) != 0)
+            continue;
+        if (c->modules[i] != m)
+            lnt_report_add(report, o.file, o.line,
+                           "module \"%s\" of %s is there already; load it "
+                           "once, or build without the other",
+                           m->name, path ? path : "the program");
+        return;
+    }
+    if (c->nmodules == MODULES_MAX) {
+        lnt_report_add(report, o.file, o.line, "more than %d modules",
+                       MODULES_MAX);
+        return;
+    }
+    c->modules[c->nmodules++] = m;
+    c->modules[c->nmodules] = NULL;
+}
+
+static void
+load_modules(struct lnt_config *c, const struct lnt_config_source *source,
+             const struct lnt_section *server, struct lnt_report *report)
+{
+    c->modules =
+        lnt_arena_alloc(c->arena, (MODULES_MAX + 1) * sizeof(c->modules[0]));
+    for (size_t i = 0; source->builtin[i]; i++)
+        add_module(c, source->builtin[i], NULL, NULL, report);
+    const struct lnt_server_conf *conf = c->server;
+    for (size_t i = 0; i < conf->load_module.n; i++) {
+        const char *path = conf->load_module.v[i], *why;
+        const struct lnt_module *m = lnt_dso_load(c->arena, path, &why);
+        struct lnt_origin o =
+            lnt_section_origin(server, &server_set, "load_module");
+        if (m)
+            add_module(c, m, server, path, report);
+        else
+            lnt_report_add(report, o.file, o.line, "load_module: %s", why);
+    }
+}
+
+/* Numbers that depend on the machine. */
+static void
+resolve_server(struct lnt_server_conf *s)
+{
+    if (s->workers == 0) {
+        unsigned cpus = lnt_process_cpus();
+        s->workers = cpus < WORKERS_MAX ? (int64_t)cpus : WORKERS_MAX;
+    }
+}
+
+/* Octal digits, which were read as a decimal number. */
+static unsigned
+octal(int64_t decimal, bool *ok)
+{
+    unsigned value = 0, unit = 1;
+    *ok = true;
+    for (; decimal; decimal /= 10, unit *= 8) {
+        if (decimal % 10 > 7)
+            *ok = false;
+        value += (unsigned)(decimal % 10) * unit;
+    }
+    return value;
+}
+
+static void
+check_user(const struct lnt_section *s, const struct lnt_server_conf *conf,
+           struct lnt_report *report)
+{
+    uid_t uid;
+    gid_t gid;
+    const char *why = NULL;
+    if (!conf->user)
+        return;
+    if (lnt_process_user(conf->user, conf->group, &uid, &gid, &why) == 0)
+        return;
+    struct lnt_origin o = lnt_section_origin(s, &server_set, "user");
+    lnt_report_add(report, o.file, o.line, "user \"%s\"%s%s%s: %s", conf->user,
+                   conf->group ? ", group \"" : "",
+                   conf->group ? conf->group : "", conf->group ? "\"" : "",
+                   why);
+}
+
+static void
+check_same_address(struct lnt_config *c, const struct lnt_section *s,
+                   const struct lnt_addr *a, size_t upto, size_t nth,
+                   struct lnt_report *report)
+{
+    for (size_t i = 0; i <= upto; i++) {
+        const struct lnt_listen_conf *other = c->listens[i].conf;
+        size_t n = i == upto ? nth : other->address.n;
+        for (size_t k = 0; k < n; k++) {
+            if (!lnt_addr_equal(a, &other->address.v[k]))
+                continue;
+            char text[LNT_ADDR_TEXT];
+            lnt_report_add(report, s->file, s->line,
+                           "[listen %s]: address %s is used by [listen %s] "
+                           "(%s:%u) already",
+                           s->name, lnt_addr_format(a, text, sizeof(text)),
+                           c->listens[i].section->name,
+                           c->listens[i].section->file,
+                           c->listens[i].section->line);
+        }
+    }
+}
+
+static void
+build_listens(struct lnt_config *c, struct lnt_module_setup *setup,
+              const char *path)
+{
+    size_t n = 0;
+    struct lnt_section *s;
+    for (s = lnt_section_find(c->sections, "listen"); s;
+         s = lnt_section_find(s->next, "listen"))
+        n++;
+    c->listens = lnt_arena_alloc(c->arena, (n + 1) * sizeof(c->listens[0]));
+    for (s = lnt_section_find(c->sections, "listen"); s;
+         s = lnt_section_find(s->next, "listen")) {
+        const struct lnt_listen_conf *conf = lnt_section_data(s, &listen_set);
+        struct lnt_listen *l = &c->listens[c->nlistens];
+        bool ok;
+        l->conf = conf;
+        l->section = s;
+        l->mode = octal(conf->mode, &ok);
+        struct lnt_origin o = lnt_section_origin(s, &listen_set, "mode");
+        if (!ok)
+            lnt_report_add(setup->report, o.file, o.line,
+                           "[listen %s]: mode takes octal digits, as in 660",
+                           s->name);
+        l->endpoint =
+            lnt_endpoint_make(setup, s, conf->protocol, conf->app, NULL);
+        for (size_t i = 0; i < conf->address.n; i++)
+            check_same_address(c, s, &conf->address.v[i], c->nlistens, i,
+                               setup->report);
+        c->nlistens++;
+    }
+    if (n == 0 && setup->report->errors == 0)
+        lnt_report_add(setup->report, path, 0,
+                       "no [listen NAME] section: nobody could connect");
+}
+
+static void
+configure_modules(struct lnt_config *c, struct lnt_module_setup *setup)
+{
+    c->module_confs =
+        lnt_arena_alloc(c->arena, (c->nmodules + 1) * sizeof(void *));
+    for (size_t i = 0; i < c->nmodules; i++) {
+        unsigned before = setup->report->errors;
+        setup->module = c->modules[i];
+        setup->conf = NULL;
+        if (c->modules[i]->configure && c->modules[i]->configure(setup) < 0 &&
+            setup->report->errors == before)
+            lnt_report_add(setup->report, NULL, 0,
+                           "module %s refuses the configuration",
+                           c->modules[i]->name);
+        c->module_confs[i] = setup->conf;
+    }
+}
+
+/* log = "stderr" and the like stand for themselves, the rest are paths. */
+static const char *
+log_path(struct lnt_arena *a, const char *prefix, const char *target)
+{
+    static const char *const words[] = {"stderr", "syslog", "off", NULL};
+    if (!target)
+        return "off";
+    for (int i = 0; words[i]; i++)
+        if (strcmp(target, words[i]) == 0)
+            return target;
+    return target[0] == '/' ? target
+                            : lnt_arena_printf(a, "%s%s", prefix, target);
+}
+
+static void
+build(struct lnt_config *c, const struct lnt_config_source *source,
+      const struct lnt_ini_section *ini, struct lnt_report *report)
+{
+    add_core_kinds(c->schema);
+    struct lnt_report ignored;
+    lnt_report_init(&ignored, c->arena);
+    /* Alone and quietly: what is wrong in it is said with all the rest. */
+    struct lnt_section *first = lnt_conf_build(
+        c->arena, c->schema, ini, "server", source->prefix, &ignored);
+    c->server = lnt_section_data(first, &server_set);
+    load_modules(c, source, first, report);
+    add_module_kinds(c, report);
+
+    c->sections =
+        lnt_conf_build(c->arena, c->schema, ini, NULL, source->prefix, report);
+    struct lnt_section *server = lnt_section_find(c->sections, "server");
+    struct lnt_server_conf *conf = lnt_section_data(server, &server_set);
+    resolve_server(conf);
+    check_user(server, conf, report);
+    c->server = conf;
+    c->pid_path = lnt_arena_printf(c->arena, "%s/linnet.pid", conf->run_dir);
+    c->control_path =
+        lnt_arena_printf(c->arena, "%s/control.sock", conf->run_dir);
+
+    struct lnt_log_conf *log =
+        lnt_section_data(lnt_section_find(c->sections, "log"), &log_set);
+    log->error = log_path(c->arena, source->prefix, log->error);
+    log->access = log_path(c->arena, source->prefix, log->access);
+    c->log = log;
+
+    struct lnt_module_setup setup = {
+        .arena = c->arena,
+        .sections = c->sections,
+        .report = report,
+        .server = source->info,
+        .modules = c->modules,
+    };
+    /* Whatever is wrong so far: all that can be found is told at once. */
+    build_listens(c, &setup, source->path);
+    configure_modules(c, &setup);
+}
+
+struct lnt_config *
+lnt_config_load(const struct lnt_config_source *source,
+                struct lnt_strbuf *errors)
+{
+    struct lnt_arena *a = lnt_arena_new();
+    struct lnt_config *c = lnt_arena_alloc(a, sizeof(*c));
+    struct lnt_report report;
+    c->arena = a;
+    c->schema = lnt_schema_new(a);
+    lnt_report_init(&report, a);
+    struct lnt_ini_section *ini = lnt_ini_load(
+        a, source->path, source->overrides, source->noverrides, &report);
+    build(c, source, ini, &report);
+    for (struct lnt_report_line *l = report.first; l; l = l->next)
+        lnt_strbuf_addf(errors, "%s\n", l->text);
+    if (report.errors == 0)
+        return c;
+    lnt_config_free(c);
+    return NULL;
+}
+
+void
+lnt_config_free(struct lnt_config *c)
+{
+    if (c)
+        lnt_arena_free(c->arena);
+}
+
+char *
+lnt_config_control_path(const struct lnt_config_source *source)
+{
+    struct lnt_arena *a = lnt_arena_new();
+    struct lnt_schema *schema = lnt_schema_new(a);
+    struct lnt_report report;
+    add_core_kinds(schema);
+    lnt_report_init(&report, a);
+    struct lnt_ini_section *ini = lnt_ini_load(
+        a, source->path, source->overrides, source->noverrides, &report);
+    struct lnt_section *s =
+        lnt_conf_build(a, schema, ini, "server", source->prefix, &report);
+    const struct lnt_server_conf *conf = lnt_section_data(s, &server_set);
+    struct lnt_strbuf path = LNT_STRBUF_INIT;
+    lnt_strbuf_addf(&path, "%s/control.sock", conf->run_dir);
+    lnt_arena_free(a);
+    return lnt_strbuf_detach(&path);
+}
+
+void
+lnt_config_reference(const struct lnt_config_source *source,
+                     struct lnt_strbuf *out)
+{
+    struct lnt_arena *a = lnt_arena_new();
+    struct lnt_config c = {.arena = a, .schema = lnt_schema_new(a)};
+    struct lnt_server_conf none = {0};
+    struct lnt_report report;
+    c.server = &none;
+    lnt_report_init(&report, a);
+    add_core_kinds(c.schema);
+    load_modules(&c, source, NULL, &report);
+    add_module_kinds(&c, &report);
+    lnt_schema_reference(c.schema, out);
+    lnt_arena_free(a);
+}

@@ -1,0 +1,101 @@
+/*
+ * One generation of the configuration: sections, modules, listeners.  Loaded
+ * as a whole or not at all; const once loaded.
+ */
+#ifndef LNT_PROC_CONFIG_H
+#define LNT_PROC_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/conf.h"
+#include "net/server_info.h"
+
+struct lnt_arena;
+struct lnt_endpoint;
+struct lnt_module;
+struct lnt_strbuf;
+
+/* [server] */
+struct lnt_server_conf {
+    int64_t workers; /* resolved: at least 1 */
+    const char *run_dir;
+    uint64_t zone_size;
+    uint64_t shutdown_timeout; /* ms */
+    uint64_t start_timeout;    /* ms */
+    const char *user, *group;
+    bool daemon;
+    bool affinity;
+    int64_t open_files;
+    struct lnt_strings load_module;
+    struct lnt_strings include;
+};
+
+/* [log] */
+struct lnt_log_conf {
+    const char *error;
+    int64_t level;
+    const char *access;
+    int64_t format; /* 0 text, 1 json */
+};
+
+/* [listen NAME] */
+struct lnt_listen_conf {
+    struct lnt_addrs address;
+    const char *protocol, *app;
+    int64_t backlog;
+    int64_t mode; /* of a unix socket: octal digits as a decimal number */
+};
+
+/* What the command line says, for every load of the configuration. */
+struct lnt_config_source {
+    const char *prefix; /* absolute, ends with / */
+    const char *path;   /* of server.ini, absolute */
+    const char *const *overrides;
+    size_t noverrides;
+    const struct lnt_module *const *builtin;
+    struct lnt_server_info *info;
+};
+
+struct lnt_listen {
+    const struct lnt_listen_conf *conf;
+    const struct lnt_endpoint *endpoint;
+    const struct lnt_section *section;
+    unsigned mode; /* of a unix socket */
+};
+
+struct lnt_config {
+    struct lnt_arena *arena;
+    struct lnt_schema *schema;
+    struct lnt_section *sections;
+    const struct lnt_module **modules; /* ends with NULL */
+    const void **module_confs;
+    size_t nmodules;
+    const struct lnt_server_conf *server;
+    const struct lnt_log_conf *log;
+    struct lnt_listen *listens;
+    size_t nlistens;
+    const char *pid_path, *control_path; /* in run_dir */
+};
+
+/*
+ * Loads and checks everything.  NULL when there are problems: they are
+ * appended to errors, a line each.  Free with lnt_config_free.
+ */
+struct lnt_config *lnt_config_load(const struct lnt_config_source *source,
+                                   struct lnt_strbuf *errors);
+void lnt_config_free(struct lnt_config *c); /* NULL is fine */
+
+/*
+ * The path of the control socket from as little of the configuration as can
+ * be: [server] run_dir, its default when the file cannot be read.  The caller
+ * frees.
+ */
+char *lnt_config_control_path(const struct lnt_config_source *source);
+
+/* Prints the reference manual of all directives known. */
+void lnt_config_reference(const struct lnt_config_source *source,
+                          struct lnt_strbuf *out);
+
+#endif

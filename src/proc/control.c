@@ -1,0 +1,449 @@
+/*
+ * The master's side of the control socket.  Only those with access to the
+ * file get here; still everything they can send is bounded.
+ */
+#include "proc/control.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/strbuf.h"
+#include "os/socket.h"
+#include "proc/master.h"
+#include "proc/queries.h"
+#include "proc/status.h"
+#include "proc/values.h"
+#include "proc/words.h"
+
+enum {
+    PEERS_MAX = 64,
+    LINE_MAX_BYTES = 128 * 1024,
+    PEER_TIME = 10000, /* ms to send a command, and to take an answer */
+    WORDS_MAX = 16,
+};
+
+struct peer {
+    struct peer *next;
+    struct lnt_control *control;
+    struct lnt_watch watch;
+    struct lnt_timer timer;
+    struct lnt_strbuf in, out;
+    size_t sent;
+    struct waiting *waiting; /* its command goes on */
+    bool answered, keep;     /* keep: stays open until the server ends */
+};
+
+/* Outlives a peer that goes before its answer. */
+struct waiting {
+    struct lnt_asker asker;
+    struct peer *peer;
+};
+
+struct lnt_control {
+    struct lnt_master *m;
+    struct lnt_watch watch;
+    char *path, *temporary;
+    struct stat file;
+    struct peer *peers;
+    unsigned npeers;
+};
+
+static void on_accept(struct lnt_watch *w, uint32_t events);
+static void on_peer(struct lnt_watch *w, uint32_t events);
+static void on_peer_timer(struct lnt_timer *t);
+
+struct lnt_control *
+lnt_control_open(struct lnt_master *m, const char *path)
+{
+    struct lnt_addr a = {0};
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    int n = snprintf(un.sun_path, sizeof(un.sun_path), "%s.%d", path,
+                     (int)getpid());
+    if (n < 0 || (size_t)n >= sizeof(un.sun_path)) {
+        errno = ENAMETOOLONG;
+        return NULL;
+    }
+    memcpy(&a.ss, &un, sizeof(un));
+    a.len = sizeof(un);
+    (void)unlink(un.sun_path); /* of a process that had our pid before */
+    int fd = lnt_socket_listen(&a, 64, 0660);
+    if (fd < 0)
+        return NULL;
+    struct lnt_control *c = lnt_calloc(1, sizeof(*c));
+    c->m = m;
+    c->watch.fd = fd;
+    c->watch.fn = on_accept;
+    if (stat(un.sun_path, &c->file) < 0 ||
+        lnt_watch_add(m->loop, &c->watch, EPOLLIN) < 0) {
+        int error = errno;
+        close(fd);
+        (void)unlink(un.sun_path);
+        free(c);
+        errno = error;
+        return NULL;
+    }
+    c->path = lnt_strdup(path);
+    c->temporary = lnt_strdup(un.sun_path);
+    return c;
+}
+
+int
+lnt_control_publish(struct lnt_control *c)
+{
+    if (!c->temporary)
+        return 0;
+    if (rename(c->temporary, c->path) < 0)
+        return -1;
+    free(c->temporary);
+    c->temporary = NULL;
+    return 0;
+}
+
+void
+lnt_control_close(struct lnt_control *c, bool remove)
+{
+    struct stat now;
+    if (c->watch.fd < 0)
+        return;
+    close(lnt_watch_del(c->m->loop, &c->watch));
+    if (c->temporary)
+        (void)unlink(c->temporary);
+    else if (remove && stat(c->path, &now) == 0 &&
+             now.st_ino == c->file.st_ino && now.st_dev == c->file.st_dev)
+        (void)unlink(c->path);
+}
+
+/* ---- peers ---- */
+
+static void
+drop_peer(struct peer *p)
+{
+    struct lnt_control *c = p->control;
+    struct peer **link = &c->peers;
+    while (*link != p)
+        link = &(*link)->next;
+    *link = p->next;
+    c->npeers--;
+    if (p->waiting)
+        p->waiting->peer = NULL;
+    lnt_timer_stop(c->m->loop, &p->timer);
+    close(lnt_watch_del(c->m->loop, &p->watch));
+    lnt_strbuf_release(&p->in);
+    lnt_strbuf_release(&p->out);
+    lnt_loop_free(c->m->loop, p);
+}
+
+void
+lnt_control_free(struct lnt_control *c)
+{
+    if (!c)
+        return;
+    lnt_control_close(c, true);
+    while (c->peers)
+        drop_peer(c->peers);
+    free(c->path);
+    free(c->temporary);
+    free(c);
+}
+
+static void
+set_deadline(struct peer *p)
+{
+    struct lnt_loop *loop = p->control->m->loop;
+    lnt_timer_at(loop, &p->timer, lnt_loop_now(loop) + PEER_TIME);
+}
+
+/* false: the peer is gone. */
+static bool
+flush(struct peer *p)
+{
+    while (p->sent < p->out.n) {
+        ssize_t n = send(p->watch.fd, p->out.p + p->sent, p->out.n - p->sent,
+                         MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN) {
+            (void)lnt_watch_set(p->control->m->loop, &p->watch,
+                                EPOLLIN | EPOLLOUT);
+            return true;
+        }
+        if (n < 0) {
+            drop_peer(p);
+            return false;
+        }
+        p->sent += (size_t)n;
+    }
+    if (p->keep) {
+        (void)lnt_watch_set(p->control->m->loop, &p->watch, EPOLLIN);
+        lnt_timer_stop(p->control->m->loop, &p->timer);
+        return true;
+    }
+    drop_peer(p);
+    return false;
+}
+
+static void
+answer(struct peer *p, bool ok, struct lnt_str text)
+{
+    p->answered = true;
+    lnt_strbuf_addf(&p->out, "{\"ok\":%s,\"text\":", ok ? "true" : "false");
+    lnt_strbuf_add_json(&p->out, text);
+    lnt_strbuf_adds(&p->out, "}\n");
+    set_deadline(p);
+    (void)flush(p);
+}
+
+static void
+on_done(struct lnt_asker *a, bool ok, const char *text)
+{
+    struct waiting *w = (struct waiting *)a; /* its first member */
+    struct peer *p = w->peer;
+    free(w);
+    if (!p)
+        return;
+    p->waiting = NULL;
+    answer(p, ok, lnt_str_c(text));
+}
+
+static struct lnt_asker *
+wait_for(struct peer *p)
+{
+    struct waiting *w = lnt_calloc(1, sizeof(*w));
+    w->asker.done = on_done;
+    w->peer = p;
+    p->waiting = w;
+    /* The command has bounds of its own. */
+    lnt_timer_stop(p->control->m->loop, &p->timer);
+    return &w->asker;
+}
+
+/* ---- commands ---- */
+
+static void
+do_status(struct peer *p, bool json)
+{
+    struct lnt_strbuf b = LNT_STRBUF_INIT;
+    if (json)
+        lnt_status_json(p->control->m, &b);
+    else
+        lnt_status_text(p->control->m, &b);
+    answer(p, true, lnt_strbuf_str(&b));
+    lnt_strbuf_release(&b);
+}
+
+static void
+answer_now(struct peer *p, bool ok, struct lnt_strbuf *why, const char *done)
+{
+    answer(p, ok, ok ? lnt_str_c(done) : lnt_strbuf_str(why));
+    lnt_strbuf_release(why);
+}
+
+static void
+do_level(struct peer *p, const char *word)
+{
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    int level = 0;
+    while (lnt_level_names[level] && strcmp(lnt_level_names[level], word) != 0)
+        level++;
+    if (!lnt_level_names[level]) {
+        answer(p, false,
+               LNT_STR("log-level takes debug, info, notice, warn, error or "
+                       "alert"));
+        return;
+    }
+    bool ok = p->control->m->commands->level(p->control->m, level, &why);
+    answer_now(p, ok, &why, "log level set until the next reload");
+}
+
+/* What the master knows by itself. */
+static void
+do_data(struct peer *p, enum lnt_command command, const char *const *words)
+{
+    struct lnt_master *m = p->control->m;
+    struct lnt_strbuf out = LNT_STRBUF_INIT;
+    struct lnt_str key = lnt_str_c(words[1]), value;
+    const struct lnt_dict_entry *e;
+    bool ok = true;
+    if (command == LNT_COMMAND_ROOMS) {
+        lnt_queries_rooms(m, &out);
+    } else if (command == LNT_COMMAND_ZONE) {
+        lnt_queries_zone(m, &out);
+    } else if (command == LNT_COMMAND_VALUES) {
+        lnt_values_list(m, &out);
+    } else if (command == LNT_COMMAND_GET) {
+        e = lnt_dict_get(&m->dict, key);
+        ok = e != NULL;
+        if (e)
+            lnt_strbuf_add_str(&out, e->value);
+        else
+            lnt_strbuf_addf(&out, "%s is not set", words[1]);
+    } else {
+        bool set = command == LNT_COMMAND_SET;
+        value = lnt_str_c(set ? words[2] : "");
+        ok = m->commands->set(m, key, set ? &value : NULL, &out);
+        if (ok)
+            lnt_strbuf_adds(&out, set ? "set" : "unset");
+    }
+    answer(p, ok, lnt_strbuf_str(&out));
+    lnt_strbuf_release(&out);
+}
+
+static void
+run_command(struct peer *p, const char *const *words, size_t n)
+{
+    struct lnt_master *m = p->control->m;
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    int command = lnt_words_command(words, n, &why);
+    bool ok;
+    if (command < 0) {
+        answer_now(p, false, &why, NULL);
+        return;
+    }
+    switch ((enum lnt_command)command) {
+    case LNT_COMMAND_STATUS:
+        do_status(p, n == 2);
+        break;
+    case LNT_COMMAND_RELOAD:
+        m->commands->reload(m, wait_for(p));
+        break;
+    case LNT_COMMAND_REOPEN:
+        ok = m->commands->reopen(m, &why);
+        answer_now(p, ok, &why, "reopened");
+        break;
+    case LNT_COMMAND_QUIT:
+    case LNT_COMMAND_STOP:
+        p->keep = true;
+        m->commands->end(m, command == LNT_COMMAND_STOP, wait_for(p));
+        break;
+    case LNT_COMMAND_UPGRADE:
+        m->commands->upgrade(m, wait_for(p));
+        break;
+    case LNT_COMMAND_BROADCAST:
+        ok = m->commands->broadcast(m, LNT_STR(""), lnt_str_c(words[1]), &why);
+        answer_now(p, ok, &why, "sent to all workers");
+        break;
+    case LNT_COMMAND_LOG_LEVEL:
+        do_level(p, words[1]);
+        break;
+    case LNT_COMMAND_CONNS:
+        lnt_queries_conns(m, wait_for(p));
+        break;
+    case LNT_COMMAND_KICK:
+        lnt_queries_kick(m, lnt_str_c(words[1]), wait_for(p));
+        break;
+    case LNT_COMMAND_PUBLISH:
+        lnt_queries_publish(m, lnt_str_c(words[1]), lnt_str_c(words[2]),
+                            wait_for(p));
+        break;
+    case LNT_COMMAND_ROOMS:
+    case LNT_COMMAND_ZONE:
+    case LNT_COMMAND_VALUES:
+    case LNT_COMMAND_GET:
+    case LNT_COMMAND_SET:
+    case LNT_COMMAND_UNSET:
+        do_data(p, (enum lnt_command)command, words);
+        break;
+    case LNT_COMMANDS:
+        break;
+    }
+}
+
+static void
+run_line(struct peer *p, size_t n)
+{
+    json_error_t error;
+    const char *words[WORDS_MAX + 1] = {NULL};
+    json_t *root = json_loadb(p->in.p, n, JSON_REJECT_DUPLICATES, &error);
+    size_t count = json_array_size(root);
+    bool ok = json_is_array(root) && count > 0 && count <= WORDS_MAX;
+    for (size_t i = 0; ok && i < count; i++) {
+        words[i] = json_string_value(json_array_get(root, i));
+        ok = words[i] != NULL;
+    }
+    if (ok)
+        run_command(p, words, count);
+    else
+        answer(p, false,
+               LNT_STR("expected a line with a JSON array of 1 to 16 strings"));
+    json_decref(root);
+}
+
+/* ---- input ---- */
+
+static void
+read_peer(struct peer *p)
+{
+    char *room = lnt_strbuf_reserve(&p->in, 4096);
+    ssize_t n = recv(p->watch.fd, room, 4096, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        drop_peer(p);
+        return;
+    }
+    if (p->answered || p->waiting)
+        return; /* one command a connection */
+    p->in.n += (size_t)n;
+    p->in.p[p->in.n] = '\0';
+    char *end = memchr(p->in.p, '\n', p->in.n);
+    if (end)
+        run_line(p, (size_t)(end - p->in.p));
+    else if (p->in.n > LINE_MAX_BYTES)
+        answer(p, false, LNT_STR("the command is too long"));
+}
+
+static void
+on_peer(struct lnt_watch *w, uint32_t events)
+{
+    struct peer *p =
+        (struct peer *)((uintptr_t)w - offsetof(struct peer, watch));
+    if ((events & EPOLLOUT) && !flush(p))
+        return;
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+        read_peer(p);
+}
+
+static void
+on_peer_timer(struct lnt_timer *t)
+{
+    drop_peer((struct peer *)((uintptr_t)t - offsetof(struct peer, timer)));
+}
+
+static void
+on_accept(struct lnt_watch *w, uint32_t events)
+{
+    struct lnt_control *c =
+        (struct lnt_control *)((uintptr_t)w -
+                               offsetof(struct lnt_control, watch));
+    (void)events;
+    int fd = lnt_socket_accept(w->fd, NULL);
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE)
+            lnt_log_error("control socket: %s", strerror(errno));
+        return;
+    }
+    struct peer *p = lnt_calloc(1, sizeof(*p));
+    p->control = c;
+    p->watch.fd = fd;
+    p->watch.fn = on_peer;
+    p->timer.fn = on_peer_timer;
+    if (c->npeers >= PEERS_MAX ||
+        lnt_watch_add(c->m->loop, &p->watch, EPOLLIN) < 0) {
+        lnt_log_error("control socket: too many connections");
+        close(fd);
+        free(p);
+        return;
+    }
+    p->next = c->peers;
+    c->peers = p;
+    c->npeers++;
+    set_deadline(p);
+}

@@ -1,0 +1,25 @@
+/*
+ * The control socket: a unix stream socket in run_dir, mode 0660.  A client
+ * sends one line, a JSON array of the words of a command, and gets one line
+ * back: {"ok":true|false,"text":"..."}; then the connection is closed.
+ */
+#ifndef LNT_PROC_CONTROL_H
+#define LNT_PROC_CONTROL_H
+
+#include <stdbool.h>
+
+struct lnt_control;
+struct lnt_master;
+
+/* Listens beside path, under a temporary name.  NULL with errno. */
+struct lnt_control *lnt_control_open(struct lnt_master *m, const char *path);
+/* Moves it to path, once: from now on commands come here.  0, or -1 with
+   errno. */
+int lnt_control_publish(struct lnt_control *c);
+/* Stops listening and removes the file (unless it is another's by now);
+   answers under way are still given. */
+void lnt_control_close(struct lnt_control *c, bool remove);
+/* Ends all connections; frees. */
+void lnt_control_free(struct lnt_control *c);
+
+#endif

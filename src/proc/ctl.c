@@ -1,0 +1,106 @@
+/*
+ * linnet ctl: one command, one answer.
+ */
+#include "proc/ctl.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/strbuf.h"
+#include "os/socket.h"
+#include "proc/words.h"
+
+static int
+send_all(int fd, const char *p, size_t n)
+{
+    while (n) {
+        ssize_t sent = send(fd, p, n, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0)
+            return -1;
+        p += sent;
+        n -= (size_t)sent;
+    }
+    return 0;
+}
+
+/* To the end of file: after "stop" that is when the server has gone. */
+static int
+receive_all(int fd, struct lnt_strbuf *in)
+{
+    for (;;) {
+        char *room = lnt_strbuf_reserve(in, 4096);
+        ssize_t n = recv(fd, room, 4096, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno != ECONNRESET)
+            return -1;
+        if (n <= 0)
+            return 0;
+        in->n += (size_t)n;
+        in->p[in->n] = '\0';
+    }
+}
+
+static void
+print(FILE *to, const char *prefix, const char *text)
+{
+    size_t n = strlen(text);
+    fprintf(to, "%s%s%s", prefix, text, n && text[n - 1] == '\n' ? "" : "\n");
+}
+
+static int
+show(const struct lnt_strbuf *in)
+{
+    json_error_t error;
+    json_t *root = in->n ? json_loadb(in->p, in->n, 0, &error) : NULL;
+    const char *text = json_string_value(json_object_get(root, "text"));
+    bool ok = json_is_true(json_object_get(root, "ok"));
+    if (!text)
+        fprintf(stderr, "linnet: the server ended before it answered\n");
+    else
+        print(ok ? stdout : stderr, ok ? "" : "linnet: ", text);
+    int status = text && ok ? 0 : 1;
+    json_decref(root);
+    return status;
+}
+
+int
+lnt_ctl_run(const char *path, char *const *words, size_t n)
+{
+    struct lnt_strbuf out = LNT_STRBUF_INIT, in = LNT_STRBUF_INIT;
+    int status = 1;
+    if (lnt_words_command((const char *const *)words, n, &out) < 0) {
+        fprintf(stderr, "linnet: %s\n", out.p);
+        lnt_strbuf_release(&out);
+        return 2;
+    }
+    int fd = lnt_socket_connect_unix(path);
+    if (fd < 0) {
+        fprintf(stderr, "linnet: no server answers at %s: %s\n", path,
+                strerror(errno));
+        return 1;
+    }
+    lnt_strbuf_addc(&out, '[');
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            lnt_strbuf_addc(&out, ',');
+        lnt_strbuf_add_json(&out, lnt_str_c(words[i]));
+    }
+    lnt_strbuf_adds(&out, "]\n");
+    if (send_all(fd, out.p, out.n) < 0 || receive_all(fd, &in) < 0)
+        fprintf(stderr, "linnet: control socket %s: %s\n", path,
+                strerror(errno));
+    else
+        status = show(&in);
+    lnt_strbuf_release(&out);
+    lnt_strbuf_release(&in);
+    close(fd);
+    return status;
+}

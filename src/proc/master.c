@@ -1,0 +1,557 @@
+/*
+ * The master: sets up what all workers share, brings up the first generation,
+ * and then waits for signals, children and operators.
+ */
+#include "proc/master.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/strbuf.h"
+#include "hub/zone.h"
+#include "os/file.h"
+#include "os/memory.h"
+#include "os/process.h"
+#include "proc/askers.h"
+#include "proc/bringup.h"
+#include "proc/child.h"
+#include "proc/control.h"
+#include "proc/queries.h"
+#include "proc/requests.h"
+#include "proc/run.h"
+#include "proc/slots.h"
+#include "proc/upgrade.h"
+#include "proc/values.h"
+
+enum { STARTED = 0, FAILED = 1 };
+
+/* ---- the end ---- */
+
+static void
+check_end(struct lnt_master *m)
+{
+    if (m->state >= LNT_MASTER_QUITTING && !m->children)
+        lnt_loop_stop(m->loop);
+}
+
+static void
+end(struct lnt_master *m, bool at_once, struct lnt_asker *a)
+{
+    lnt_askers_add(&m->end_askers, a);
+    if (m->state == LNT_MASTER_STOPPING ||
+        (m->state == LNT_MASTER_QUITTING && !at_once))
+        return;
+    lnt_log_notice(at_once ? "stopping"
+                           : "quitting: waiting for connections "
+                             "to end");
+    lnt_sd_notify("STOPPING=1");
+    lnt_bringup_cancel(m, "the server ends");
+    lnt_upgrade_cancel(m, "the server ends");
+    m->state = at_once ? LNT_MASTER_STOPPING : LNT_MASTER_QUITTING;
+    for (size_t i = 0; i < m->now.nslots; i++)
+        lnt_timer_stop(m->loop, &m->now.slots[i].timer);
+    for (struct lnt_child *c = m->children; c; c = c->next)
+        lnt_child_end(c, at_once);
+    check_end(m);
+}
+
+/* The first start did not work out. */
+static void
+give_up(struct lnt_master *m, const char *why)
+{
+    lnt_log_error("the server does not start: %s", why);
+    m->exit_status = FAILED;
+    if (m->older)
+        (void)lnt_channel_send(m->older, LNT_FRAME_FAILED, 0, lnt_str_c(why),
+                               NULL, 0);
+    end(m, true, NULL);
+}
+
+/* ---- commands ---- */
+
+static void
+reload(struct lnt_master *m, struct lnt_asker *a)
+{
+    struct lnt_asker *askers = NULL;
+    if ((m->state == LNT_MASTER_RUNNING || m->state == LNT_MASTER_IDLE) &&
+        !m->upgrade) {
+        lnt_bringup_reload(m, a);
+        return;
+    }
+    lnt_askers_add(&askers, a);
+    lnt_askers_tell(&askers, false,
+                    m->state == LNT_MASTER_STARTING
+                        ? "the server is still starting"
+                        : "the server ends or is being upgraded");
+}
+
+static bool
+reopen_access(struct lnt_master *m, struct lnt_strbuf *why)
+{
+    struct lnt_generation *g = &m->now;
+    if (g->access_fd < 0)
+        return true;
+    int fd = lnt_file_append(g->config->log->access);
+    if (fd < 0) {
+        lnt_strbuf_addf(why, "cannot open %s: %s", g->config->log->access,
+                        strerror(errno));
+        return false;
+    }
+    close(g->access_fd);
+    g->access_fd = fd;
+    return true;
+}
+
+static bool
+reopen(struct lnt_master *m, struct lnt_strbuf *why)
+{
+    char which[2] = {'-', '-'};
+    int fds[2];
+    size_t n = 0;
+    bool ok = true;
+    if (lnt_log_reopen() < 0) {
+        lnt_strbuf_addf(why, "cannot open %s: %s", m->now.config->log->error,
+                        strerror(errno));
+        return false;
+    }
+    if (lnt_log_fd() >= 0) {
+        which[0] = 'e';
+        fds[n++] = lnt_log_fd();
+    }
+    if (!reopen_access(m, why))
+        return false;
+    if (m->now.access_fd >= 0) {
+        which[1] = 'a';
+        fds[n++] = m->now.access_fd;
+    }
+    for (struct lnt_child *c = m->children; c; c = c->next) {
+        if (lnt_channel_send(&c->channel, LNT_FRAME_REOPEN, 0,
+                             lnt_str(which, 2), fds, n) == 0)
+            continue;
+        lnt_strbuf_addf(why, "%sworker %u: %s", why->n ? "; " : "", c->slot,
+                        strerror(errno));
+        ok = false;
+    }
+    lnt_log_notice("logs reopened");
+    return ok;
+}
+
+static bool
+send_all(struct lnt_master *m, enum lnt_frame_type type, struct lnt_str payload,
+         struct lnt_strbuf *why)
+{
+    bool ok = true;
+    for (struct lnt_child *c = m->children; c; c = c->next) {
+        if (lnt_channel_send(&c->channel, type, 0, payload, NULL, 0) == 0)
+            continue;
+        if (why)
+            lnt_strbuf_addf(why, "%sworker %u: %s", why->n ? "; " : "", c->slot,
+                            strerror(errno));
+        ok = false;
+    }
+    return ok;
+}
+
+static bool
+broadcast(struct lnt_master *m, struct lnt_str module, struct lnt_str text,
+          struct lnt_strbuf *why)
+{
+    struct lnt_strbuf b = LNT_STRBUF_INIT;
+    lnt_strbuf_add_str(&b, module);
+    lnt_strbuf_addc(&b, '\0');
+    lnt_strbuf_add_str(&b, text);
+    bool ok = send_all(m, LNT_FRAME_BROADCAST, lnt_strbuf_str(&b), why);
+    lnt_strbuf_release(&b);
+    return ok;
+}
+
+static bool
+set_level(struct lnt_master *m, int level, struct lnt_strbuf *why)
+{
+    char byte = (char)level;
+    lnt_log_level((enum lnt_level)level);
+    return send_all(m, LNT_FRAME_LEVEL, lnt_str(&byte, 1), why);
+}
+
+static bool
+set_value(struct lnt_master *m, struct lnt_str key, const struct lnt_str *value,
+          struct lnt_strbuf *why)
+{
+    uint64_t version;
+    return lnt_values_change(m, key, value, &version, why);
+}
+
+static const struct lnt_commands commands = {
+    .reload = reload,
+    .upgrade = lnt_upgrade_start,
+    .end = end,
+    .reopen = reopen,
+    .broadcast = broadcast,
+    .level = set_level,
+    .set = set_value,
+};
+
+/* ---- children ---- */
+
+static void
+started(struct lnt_master *m)
+{
+    m->state = LNT_MASTER_RUNNING;
+    for (struct lnt_child *c = m->children; c; c = c->next)
+        lnt_child_start(c);
+    if (lnt_control_publish(m->control) < 0)
+        lnt_log_alert("control socket: %s", strerror(errno));
+    lnt_log_notice("linnet %s serves, generation %u, %zu workers",
+                   m->info->version, m->now.number, m->now.nslots);
+    lnt_upgrade_taken(m);
+    lnt_sd_notify("READY=1");
+    lnt_log_stderr_too(false);
+    lnt_daemon_ready(STARTED);
+}
+
+static void
+on_ready(struct lnt_master *m, struct lnt_child *c)
+{
+    if (lnt_bringup_ready(m, c))
+        return;
+    if (m->state != LNT_MASTER_STARTING) {
+        lnt_child_start(c); /* a worker that was spawned again */
+        return;
+    }
+    for (size_t i = 0; i < m->now.nslots; i++) {
+        const struct lnt_child *other = m->now.slots[i].child;
+        if (!other || other->state != LNT_CHILD_READY)
+            return;
+    }
+    started(m);
+}
+
+static void
+on_failed(struct lnt_master *m, struct lnt_child *c, const char *why)
+{
+    lnt_log_error("worker %u: %s", c->slot, why);
+    if (lnt_bringup_failed(m, c, why) || m->state != LNT_MASTER_STARTING)
+        return;
+    give_up(m, why);
+}
+
+static void
+on_ended(struct lnt_master *m, struct lnt_child *c, int status)
+{
+    if (lnt_bringup_ended(m, c, status))
+        return;
+    struct lnt_slot *s = lnt_slots_find(&m->now, c);
+    if (s && m->state <= LNT_MASTER_RUNNING) {
+        /* Nobody waits for a server that keeps crashing. */
+        if (m->state == LNT_MASTER_STARTING && (m->detached || m->older)) {
+            s->child = NULL;
+            give_up(m, "a worker crashed before it was ready");
+        } else {
+            lnt_slot_retry(s, c);
+        }
+    } else if (s) {
+        s->child = NULL;
+    }
+    check_end(m);
+}
+
+static void
+on_frame(struct lnt_master *m, struct lnt_child *c, const struct lnt_frame *f)
+{
+    if (lnt_queries_frame(m, c, f))
+        return;
+    if (f->type == LNT_FRAME_BROADCAST) {
+        (void)send_all(m, LNT_FRAME_BROADCAST, f->payload, NULL);
+    } else if (f->type == LNT_FRAME_RELOAD) {
+        reload(m, NULL);
+    } else {
+        lnt_log_warn("worker %u sent %s, which is not for the master", c->slot,
+                     lnt_frame_names[f->type]);
+    }
+}
+
+static const struct lnt_child_events child_events = {
+    .ready = on_ready,
+    .failed = on_failed,
+    .ended = on_ended,
+    .frame = on_frame,
+};
+
+/* ---- housekeeping ---- */
+
+enum { SWEEP_EVERY = 10000 };
+
+static void
+on_sweep(struct lnt_timer *t)
+{
+    struct lnt_master *m =
+        (struct lnt_master *)((uintptr_t)t -
+                              offsetof(struct lnt_master, sweep_timer));
+    lnt_zone_sweep(m->zone);
+    lnt_children_ring(m);
+    lnt_timer_at(m->loop, t, lnt_loop_now(m->loop) + SWEEP_EVERY);
+}
+
+/* ---- signals ---- */
+
+static void
+on_other_child(struct lnt_master *m, pid_t pid, int status)
+{
+    char how[96];
+    if (!lnt_upgrade_reap(m, pid, status))
+        lnt_log_debug("process %d %s", (int)pid,
+                      lnt_child_how(status, how, sizeof(how)));
+}
+
+static void
+drain_workers(struct lnt_master *m)
+{
+    if (m->state != LNT_MASTER_RUNNING || m->bringup)
+        return;
+    lnt_log_notice("draining all workers; a reload brings new ones");
+    m->state = LNT_MASTER_IDLE;
+    for (size_t i = 0; i < m->now.nslots; i++)
+        lnt_timer_stop(m->loop, &m->now.slots[i].timer);
+    for (struct lnt_child *c = m->children; c; c = c->next)
+        lnt_child_end(c, false);
+}
+
+static void
+take_signal(struct lnt_master *m, int n)
+{
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    switch (n) {
+    case SIGCHLD:
+        lnt_children_reap(m, on_other_child);
+        break;
+    case SIGHUP:
+        reload(m, NULL);
+        break;
+    case SIGUSR1:
+        if (!reopen(m, &why))
+            lnt_log_error("reopen: %s", why.p);
+        break;
+    case SIGUSR2:
+        lnt_upgrade_start(m, NULL);
+        break;
+    case SIGWINCH:
+        /* A terminal sends it for every change of its size. */
+        if (!isatty(STDIN_FILENO))
+            drain_workers(m);
+        break;
+    case SIGQUIT:
+        end(m, false, NULL);
+        break;
+    case SIGTERM:
+    case SIGINT:
+        end(m, true, NULL);
+        break;
+    }
+    lnt_strbuf_release(&why);
+}
+
+static void
+on_signal(struct lnt_watch *w, uint32_t events)
+{
+    struct lnt_master *m =
+        (struct lnt_master *)((uintptr_t)w -
+                              offsetof(struct lnt_master, signals));
+    int n;
+    (void)events;
+    while ((n = lnt_signals_read(w->fd, NULL)) > 0)
+        take_signal(m, n);
+}
+
+/* ---- the beginning ---- */
+
+static int
+watch_signals(struct lnt_master *m)
+{
+    static const int signals[] = {SIGCHLD,  SIGHUP,  SIGUSR1, SIGUSR2,
+                                  SIGWINCH, SIGQUIT, SIGTERM, SIGINT};
+    lnt_signals_ignore_pipe();
+    m->signals.fn = on_signal;
+    m->signals.fd =
+        lnt_signals_open(signals, sizeof(signals) / sizeof(signals[0]));
+    if (m->signals.fd < 0)
+        return -1;
+    return lnt_watch_add(m->loop, &m->signals, EPOLLIN);
+}
+
+static int
+lock_pidfile(struct lnt_master *m, const struct lnt_config *c,
+             struct lnt_strbuf *why)
+{
+    pid_t other = 0;
+    if (lnt_file_mkdirs(c->server->run_dir, 0755) < 0) {
+        lnt_strbuf_addf(why, "cannot make run_dir %s: %s", c->server->run_dir,
+                        strerror(errno));
+        return -1;
+    }
+    m->pidfile = lnt_pidfile_open(c->pid_path, &other);
+    if (m->pidfile >= 0)
+        return 0;
+    if (errno == EWOULDBLOCK)
+        lnt_strbuf_addf(why,
+                        "another server (pid %d) runs with %s; stop it, or "
+                        "give this one a run_dir of its own",
+                        (int)other, c->pid_path);
+    else
+        lnt_strbuf_addf(why, "cannot write %s: %s", c->pid_path,
+                        strerror(errno));
+    return -1;
+}
+
+/*
+ * Doorbells for the cells that this server may need: two generations, and
+ * more workers after a reload.  All before the first fork: a process that
+ * does not have a doorbell could not wake its owner.
+ */
+static int
+make_doorbells(struct lnt_master *m, const struct lnt_config *c)
+{
+    size_t wanted = 4 * (size_t)c->server->workers;
+    if (wanted < 32)
+        wanted = 32;
+    if (wanted > LNT_CELLS)
+        wanted = LNT_CELLS;
+    if (m->doorbells[0] >= 0)
+        return 0; /* handed over; older processes know only those */
+    for (size_t i = 0; i < wanted; i++) {
+        m->doorbells[i] = lnt_eventfd_create();
+        if (m->doorbells[i] < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+share_memory(struct lnt_master *m, const struct lnt_config *c,
+             struct lnt_strbuf *why)
+{
+    if (make_doorbells(m, c) < 0) {
+        lnt_strbuf_addf(why, "doorbells: %s", strerror(errno));
+        return -1;
+    }
+    if (!m->zone)
+        m->zone = lnt_zone_create(c->server->zone_size, why);
+    if (!m->zone)
+        return -1;
+    lnt_timer_at(m->loop, &m->sweep_timer, lnt_loop_now(m->loop) + SWEEP_EVERY);
+    return 0;
+}
+
+static int
+open_control(struct lnt_master *m, const struct lnt_config *c,
+             struct lnt_strbuf *why)
+{
+    m->control = lnt_control_open(m, c->control_path);
+    if (m->control && (m->older || lnt_control_publish(m->control) == 0))
+        return 0;
+    lnt_strbuf_addf(why, "control socket %s: %s", c->control_path,
+                    strerror(errno));
+    return -1;
+}
+
+static int
+set_up(struct lnt_master *m, struct lnt_config *c, struct lnt_strbuf *why)
+{
+    int rc = -1;
+    if (watch_signals(m) < 0)
+        lnt_strbuf_addf(why, "signals: %s", strerror(errno));
+    else if (lnt_upgrade_receive(m, why) == 0 && lock_pidfile(m, c, why) == 0 &&
+             share_memory(m, c, why) == 0 && open_control(m, c, why) == 0) {
+        rc = lnt_bringup_first(m, c, why);
+        c = NULL; /* owned by the generation */
+    }
+    lnt_config_free(c);
+    return rc;
+}
+
+static void
+tear_down(struct lnt_master *m)
+{
+    if (m->control)
+        lnt_control_close(m->control, !m->handed_over);
+    lnt_slots_free(m, &m->now);
+    lnt_sockets_close(&m->now.sockets, NULL, !m->handed_over);
+    lnt_sockets_close(&m->inherited, NULL, false);
+    if (m->pidfile >= 0)
+        lnt_pidfile_close(m->pidfile,
+                          m->now.config ? m->now.config->pid_path : "");
+    /* Nothing of ours is left: those who wait may know. */
+    lnt_askers_tell(&m->end_askers, true, "ended");
+    lnt_requests_free(m->requests);
+    lnt_control_free(m->control);
+    lnt_dict_release(&m->dict);
+    if (m->now.access_fd >= 0)
+        close(m->now.access_fd);
+    lnt_config_free(m->now.config);
+    lnt_zone_close(m->zone);
+    for (size_t i = 0; i < LNT_CELLS; i++)
+        if (m->doorbells[i] >= 0)
+            close(m->doorbells[i]);
+    free(m->doorbells);
+    free(m->last_reload.error);
+    if (m->older) {
+        lnt_channel_close(m->older);
+        free(m->older);
+    }
+    if (m->signals.fd >= 0)
+        close(m->signals.fd);
+    lnt_loop_destroy(m->loop);
+}
+
+int
+lnt_server_run(const struct lnt_run_params *p)
+{
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    struct lnt_master m = {
+        .source = p->source,
+        .info = p->info,
+        .binary = p->binary,
+        .argv = p->argv,
+        .detached = p->detach,
+        .signals.fd = -1,
+        .sweep_timer.fn = on_sweep,
+        .now.access_fd = -1,
+        .pidfile = -1,
+        .events = &child_events,
+        .commands = &commands,
+    };
+    m.doorbells = lnt_malloc(LNT_CELLS * sizeof(int));
+    for (size_t i = 0; i < LNT_CELLS; i++)
+        m.doorbells[i] = -1;
+    lnt_log_stderr_too(true);
+    if (p->detach && lnt_daemon_detach() < 0) {
+        lnt_log_error("cannot detach: %s", strerror(errno));
+        return FAILED;
+    }
+    p->info->master_pid = (int32_t)getpid();
+    lnt_title_set("linnet: master");
+    m.loop = lnt_loop_new();
+    if (!m.loop) {
+        lnt_log_error("event loop: %s", strerror(errno));
+        return FAILED;
+    }
+    m.requests = lnt_requests_new(m.loop);
+    lnt_dict_init(&m.dict);
+    if (set_up(&m, p->config, &why) < 0)
+        give_up(&m, why.n ? why.p : "no reason given");
+    lnt_strbuf_release(&why);
+    if (lnt_loop_run(m.loop) < 0) {
+        lnt_log_alert("the event loop failed: %s", strerror(errno));
+        m.exit_status = FAILED;
+    }
+    if (m.exit_status == STARTED)
+        lnt_log_notice("ended");
+    tear_down(&m);
+    lnt_daemon_ready(m.exit_status);
+    return m.exit_status;
+}

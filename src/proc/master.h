@@ -1,0 +1,129 @@
+/*
+ * The master's state.  Private to proc/: child.c spawns and reaps, bringup.c
+ * starts generations, control.c and status.c talk to operators, upgrade.c
+ * hands over to another binary, master.c holds them together.
+ */
+#ifndef LNT_PROC_MASTER_H
+#define LNT_PROC_MASTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "event/loop.h"
+#include "net/server_info.h"
+#include "proc/channel.h"
+#include "proc/config.h"
+#include "proc/dict.h"
+#include "proc/sockets.h"
+
+struct lnt_child;
+struct lnt_master;
+struct lnt_strbuf;
+struct lnt_zone;
+
+/* Somebody who waits for a command to be done. */
+struct lnt_asker {
+    struct lnt_asker *next;
+    /* text: what to tell; the asker is gone afterwards. */
+    void (*done)(struct lnt_asker *a, bool ok, const char *text);
+};
+
+/* A place for a worker of the current generation. */
+struct lnt_slot {
+    struct lnt_master *m;
+    unsigned number;
+    struct lnt_child *child; /* NULL: waits to be spawned again */
+    unsigned restarts;
+    uint32_t last_cell, last_incarnation; /* of the child that died */
+    uint64_t delay; /* ms before the next spawn; 0: healthy */
+    struct lnt_timer timer;
+};
+
+struct lnt_generation {
+    struct lnt_config *config;
+    uint32_t number;
+    struct lnt_sockets sockets;
+    struct lnt_slot *slots;
+    size_t nslots;
+    int access_fd;
+};
+
+enum lnt_master_state {
+    LNT_MASTER_STARTING, /* the first workers are not ready yet */
+    LNT_MASTER_RUNNING,
+    LNT_MASTER_IDLE,     /* workers drained away by WINCH */
+    LNT_MASTER_QUITTING, /* waits for workers to drain */
+    LNT_MASTER_STOPPING, /* waits for workers to end at once */
+};
+
+struct lnt_last_reload {
+    bool any, ok;
+    uint64_t time_us;
+    char *error;
+};
+
+/* What children report; set by master.c. */
+struct lnt_child_events {
+    void (*ready)(struct lnt_master *m, struct lnt_child *c);
+    /* It cannot start, for this reason; it ends by itself. */
+    void (*failed)(struct lnt_master *m, struct lnt_child *c, const char *why);
+    /* It has ended; freed after the call. */
+    void (*ended)(struct lnt_master *m, struct lnt_child *c, int status);
+    void (*frame)(struct lnt_master *m, struct lnt_child *c,
+                  const struct lnt_frame *f);
+};
+
+/* What the control socket may ask; set by master.c. */
+struct lnt_commands {
+    void (*reload)(struct lnt_master *m, struct lnt_asker *a);
+    void (*upgrade)(struct lnt_master *m, struct lnt_asker *a);
+    void (*end)(struct lnt_master *m, bool at_once, struct lnt_asker *a);
+    /* These are done at once: true, or false with why. */
+    bool (*reopen)(struct lnt_master *m, struct lnt_strbuf *why);
+    bool (*broadcast)(struct lnt_master *m, struct lnt_str module,
+                      struct lnt_str text, struct lnt_strbuf *why);
+    bool (*level)(struct lnt_master *m, int level, struct lnt_strbuf *why);
+    bool (*set)(struct lnt_master *m, struct lnt_str key,
+                const struct lnt_str *value, struct lnt_strbuf *why);
+};
+
+struct lnt_master {
+    const struct lnt_config_source *source;
+    struct lnt_server_info *info;
+    const char *binary; /* absolute path of our own, as at start */
+    char **argv;
+    bool detached;
+
+    struct lnt_loop *loop;
+    struct lnt_watch signals;
+    enum lnt_master_state state;
+    int exit_status;
+
+    struct lnt_generation now;
+    struct lnt_bringup *bringup; /* the next generation, or NULL */
+    bool reload_again;           /* asked for while one was going on */
+    struct lnt_asker *reload_askers;
+    struct lnt_last_reload last_reload;
+
+    struct lnt_child *children; /* all alive */
+    struct lnt_zone *zone;
+    int *doorbells; /* LNT_CELLS */
+    struct lnt_dict dict;
+    struct lnt_requests *requests; /* to workers */
+    struct lnt_timer sweep_timer;  /* the zone's housekeeping */
+    struct lnt_asker *end_askers;
+
+    struct lnt_control *control;
+    struct lnt_upgrade *upgrade;  /* going on, or NULL */
+    struct lnt_sockets inherited; /* from an older binary */
+    struct lnt_channel *older;    /* to it, until we serve */
+    int pidfile;                  /* holds the lock; -1 */
+    bool handed_over;             /* files and sockets belong to a newer one */
+
+    const struct lnt_child_events *events;
+    const struct lnt_commands *commands;
+};
+
+#endif

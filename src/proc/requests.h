@@ -1,0 +1,58 @@
+/*
+ * Requests under way: those that this process has sent over channels and that
+ * wait for their reply.  Each is called back exactly once: with the reply,
+ * with the timeout, or with the end of the side that was to answer.
+ */
+#ifndef LNT_PROC_REQUESTS_H
+#define LNT_PROC_REQUESTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/str.h"
+#include "proc/channel.h"
+
+struct lnt_loop;
+struct lnt_requests;
+
+/* ok: data is the answer; else data is a text that says why not. */
+typedef void lnt_reply_fn(void *arg, bool ok, struct lnt_str data);
+
+struct lnt_requests *lnt_requests_new(struct lnt_loop *loop);
+/* Calls back all that are left. */
+void lnt_requests_free(struct lnt_requests *r);
+
+/*
+ * Sends a REQUEST or SET.  fn is called later, never from here.  0, or -1 with errno
+ * (as lnt_channel_send; EAGAIN: too many are under way) and no callback.
+ */
+int lnt_requests_send(struct lnt_requests *r, struct lnt_channel *to,
+                      enum lnt_frame_type type, struct lnt_str payload,
+                      uint64_t timeout_ms, lnt_reply_fn *fn, void *arg);
+/* A REPLY frame came through the channel. */
+void lnt_requests_take(struct lnt_requests *r, struct lnt_channel *from,
+                       uint32_t id, struct lnt_str payload);
+/* The channel is closed: whoever waits for it hears why. */
+void lnt_requests_drop(struct lnt_requests *r, const struct lnt_channel *gone,
+                       const char *why);
+
+/*
+ * Answers a request: in as many REPLY frames as the data needs.  0, or -1 with
+ * errno.
+ */
+int lnt_requests_answer(struct lnt_channel *to, uint32_t id, bool ok,
+                        struct lnt_str data);
+
+/* What is asked of whom: the payload of a REQUEST. */
+struct lnt_request {
+    uint32_t cell; /* of the worker, or LNT_REQUEST_MASTER */
+    struct lnt_str module, name, data;
+};
+#define LNT_REQUEST_MASTER UINT32_MAX
+struct lnt_strbuf;
+void lnt_request_encode(struct lnt_strbuf *out, const struct lnt_request *q);
+/* 0, or -1 when the bytes are no request. */
+int lnt_request_decode(struct lnt_str payload, struct lnt_request *q);
+
+#endif

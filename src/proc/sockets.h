@@ -1,0 +1,43 @@
+/*
+ * The listening sockets of a generation.  Those whose address stays are
+ * carried over from one generation to the next, open.
+ */
+#ifndef LNT_PROC_SOCKETS_H
+#define LNT_PROC_SOCKETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "os/socket.h"
+
+struct lnt_config;
+struct lnt_listen;
+struct lnt_strbuf;
+
+struct lnt_socket {
+    struct lnt_addr addr;
+    int fd;
+    const struct lnt_listen *listen; /* NULL: inherited, not used yet */
+};
+
+struct lnt_sockets {
+    struct lnt_socket *v;
+    size_t n;
+};
+
+/*
+ * Opens what config listens on; addresses that old has are shared with it.
+ * All problems are appended to errors, a line each; -1 then, with nothing new
+ * left open.
+ */
+int lnt_sockets_open(struct lnt_sockets *s, const struct lnt_config *config,
+                     const struct lnt_sockets *old, struct lnt_strbuf *errors);
+/* Closes those of s that keep does not share (keep NULL: all); their unix
+   socket files go too when unlink_files is set.  Frees s's memory. */
+void lnt_sockets_close(struct lnt_sockets *s, const struct lnt_sockets *keep,
+                       bool unlink_files);
+/* Adds one that another process handed over. */
+void lnt_sockets_add(struct lnt_sockets *s, const struct lnt_addr *addr,
+                     int fd);
+
+#endif

@@ -1,0 +1,268 @@
+# Start, stop, signals, pidfile, titles, daemon, and what the command line
+# answers when something is wrong.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+
+use Test::Linnet;
+
+my $config = <<'INI';
+[server]
+workers          = 2
+shutdown_timeout = 2s
+
+[listen echo]
+address = 127.0.0.1:%%PORT_echo%%
+app     = echo
+
+[listen web]
+address  = 127.0.0.1:%%PORT_web%%
+protocol = http
+
+[route echo]
+listen   = web
+path     = /echo
+protocol = websocket
+app      = echo
+INI
+
+sub echoes
+{
+    my ($t) = @_;
+    my $c = Test::Linnet::Stream->try_connect(host => '127.0.0.1',
+        port => $t->port('echo')) or return;
+    $c->write('hello') or return;
+    my $got = $c->read_exact(5, 5) // return;
+    $c->close;
+    return $got eq 'hello';
+}
+
+sub port_free
+{
+    my ($t, $name) = @_;
+    return !Test::Linnet::Stream->try_connect(host => '127.0.0.1',
+        port => $t->port($name));
+}
+
+subtest 'start and what is there then' => sub {
+    my $t = Test::Linnet->new(config => $config)->start;
+    my $s = $t->status;
+    is($s->{generation}, 1, 'generation 1');
+    is($s->{pid}, $t->{pid}, 'status names the master');
+    is(slurp($t->path('run/linnet.pid')), "$t->{pid}\n", 'so does the pidfile');
+    like($s->{version}, qr/^\d+\.\d+/, 'a version');
+    like($s->{epoch}, qr/^[1-9]\d*$/, 'an epoch');
+    like($s->{uptime}, qr/^\d+(\.\d+)?$/, 'an uptime');
+    my @w = @{ $s->{workers} };
+    is(scalar @w, 2, 'two workers');
+    is_deeply([sort map { $_->{slot} } @w], [0, 1], 'in slots 0 and 1');
+    isnt($w[0]{pid}, $w[1]{pid}, 'two processes');
+    isnt($w[0]{incarnation}, $w[1]{incarnation}, 'two incarnations');
+    for my $w (@w) {
+        my @missing = grep { !defined $w->{$_} } qw(slot pid incarnation
+            generation state uptime restarts connections messages_in
+            messages_out send_queue rss);
+        is("@missing", '', "slot $w->{slot}: every field is there");
+        is($w->{restarts}, 0, '... no restart');
+        is($w->{generation}, 1, '... of generation 1');
+        cmp_ok($w->{rss}, '>', 100_000, '... resident memory in bytes');
+        like($t->title($w->{pid}), qr/^linnet: worker/, '... its title');
+    }
+    like($t->title($t->{pid}), qr/^linnet: master/, 'title of the master');
+    my $mode = (stat $t->path('run/control.sock'))[2];
+    is(sprintf('%o', $mode & 07777), '660', 'mode of the control socket');
+    ok(echoes($t), 'it echoes');
+    my @all = $t->processes;
+    is(scalar @all, 3, 'three processes, no more');
+
+    my ($exit, $out, $err) = $t->run;
+    is($exit, 1, 'a second server on the same prefix is refused');
+    like($err, qr/\b$t->{pid}\b/, '... naming the process that has it');
+    ok(echoes($t), '... the first one serves on');
+    is($t->status->{pid}, $t->{pid}, '... and still has its control socket');
+    $t->finish;
+};
+
+for my $signal (qw(TERM INT)) {
+    subtest "$signal" => sub {
+        my $t = Test::Linnet->new(config => $config)->start;
+        my $c = $t->connect('echo');
+        $c->write('x');
+        is($c->read_exact(1), 'x', 'a client is served');
+        is($t->stop($signal), 0, 'exit 0');
+        ok($c->closed(5), 'the client is cut off');
+        is(scalar $t->processes, 0, 'no process left');
+        ok(!-e $t->path('run/linnet.pid'), 'no pidfile left');
+        ok(!-e $t->path('run/control.sock'), 'no control socket left');
+        ok(port_free($t, 'echo'), 'the port is free');
+        $t->finish;
+    };
+}
+
+subtest 'QUIT says goodbye' => sub {
+    my $t = Test::Linnet->new(config => $config)->start;
+    my $w = $t->websocket('web', '/echo');
+    $w->send_text('a');
+    is($w->message, 'a', 'a WebSocket is served');
+    my $begin = Time::HiRes::time();
+    $t->signal('QUIT');
+    is($w->wait_close, 1001, 'it is told 1001');
+    $w->close(1001);
+    is($t->wait_exit(5), 0, 'exit 0');
+    cmp_ok(Time::HiRes::time() - $begin, '<', 1.8 * time_factor(),
+        'as soon as the last client went');
+    $t->finish;
+};
+
+subtest 'QUIT with a client that does not react' => sub {
+    my $t = Test::Linnet->new(config => $config)->start;
+    my $w = $t->websocket('web', '/echo');
+    my $begin = Time::HiRes::time();
+    $t->signal('QUIT');
+    is($w->wait_close, 1001, 'it is told 1001');
+    is($t->wait_exit(15), 0, 'exit 0, though it never answers');
+    cmp_ok(Time::HiRes::time() - $begin, '<', 2 * time_factor() + 2,
+        'by the shutdown timeout');
+    $t->finish;
+};
+
+subtest 'WINCH drains the workers, the master stays' => sub {
+    my $t = Test::Linnet->new(config => $config)->start;
+    my $w = $t->websocket('web', '/echo');
+    my @pids = $t->worker_pids;
+    $t->signal('WINCH');
+    is($w->wait_close, 1001, 'clients are told 1001');
+    $w->close(1001);
+    ok(wait_for(sub { !grep { proc_alive($_) } @pids }, 5, 'workers to go'),
+        'the workers went');
+    is($t->status->{pid}, $t->{pid}, 'the master is there');
+    is(scalar $t->workers, 0, '... without workers');
+    my ($exit, $out, $err) = $t->ctl('reload');
+    is($exit, 0, 'a reload brings new ones') or diag $err;
+    ok(echoes($t), '... that serve');
+    $t->finish;
+};
+
+subtest '-s' => sub {
+    my $t = Test::Linnet->new(config => $config)->start;
+    my ($exit, $out, $err) = $t->run('-s', 'reload');
+    is($exit, 0, 'reload') or diag $err;
+    is($t->status->{generation}, 2, '... is done when it returns');
+    ($exit, $out, $err) = $t->run('-s', 'reopen');
+    is($exit, 0, 'reopen') or diag $err;
+    my @pids = $t->processes;
+    ($exit, $out, $err) = $t->run('-s', 'stop');
+    is($exit, 0, 'stop') or diag $err;
+    my $me = $t->{pid};
+    is(scalar(grep { proc_alive($_) } grep { $_ != $me } @pids), 0,
+        '... returns when the workers are gone');
+    is($t->wait_exit(2), 0, '... and the master ends with 0');
+    ok(port_free($t, 'echo'), '... and the port is free');
+    ($exit, $out, $err) = $t->run('-s', 'stop');
+    is($exit, 1, 'stop of what does not run: exit 1');
+    like($err, qr{run/control\.sock}, '... naming the socket');
+
+    $t->start;
+    ($exit, $out, $err) = $t->run('-s', 'quit');
+    is($exit, 0, 'quit') or diag $err;
+    is($t->wait_exit(2), 0, '... and the master ends with 0');
+    ($exit, $out, $err) = $t->run('-s', 'dance');
+    is($exit, 2, 'an unknown word is a usage error');
+    like($err, qr/dance/, '... that names it');
+    $t->finish;
+};
+
+subtest '-d detaches' => sub {
+    my $t = Test::Linnet->new(config => $config);
+    my ($exit, $out, $err) = $t->run('-d');
+    is($exit, 0, 'exit 0') or diag $err;
+    is($out . $err, '', 'says nothing');
+    my $s = $t->status;
+    ok($s, 'it serves when the command returns');
+    my ($pid) = slurp($t->path('run/linnet.pid')) =~ /(\d+)/;
+    is($s->{pid}, $pid, 'the pidfile names the master');
+    my @of = map { [slurp("/proc/$_/stat") =~ /\) \S (\S+) \S+ (\S+) (\S+)/] }
+        $pid, $$;
+    isnt($of[0][0], $$, 'not our child');
+    isnt($of[0][1], $of[1][1], 'a session of its own');
+    is($of[0][2], 0, 'no terminal');
+    ok(echoes($t), 'it echoes');
+    is($t->stop, 0, 'stops');
+    ok(!-e $t->path('run/linnet.pid'), 'no pidfile left');
+    $t->finish;
+};
+
+subtest 'starts that cannot be' => sub {
+    my $t = Test::Linnet->new(config => $config);
+    socket my $s, Socket::PF_INET, Socket::SOCK_STREAM, 0 or die $!;
+    bind $s, Socket::sockaddr_in($t->port('web'),
+        Socket::inet_aton('127.0.0.1')) or die $!;
+    listen $s, 1;
+    my $port = $t->port('web');
+    for my $how ([], ['-d']) {
+        my ($exit, $out, $err) = $t->run(@$how);
+        is($exit, 1, "port occupied: exit 1 (@$how)");
+        like($err, qr/127\.0\.0\.1:$port\b.*in use/i, '... and says so');
+    }
+    close $s;
+    ok(!-e $t->path('run/linnet.pid'), 'no pidfile left');
+    ok(!-e $t->path('run/control.sock'), 'no control socket left');
+
+    spew($t->path('file'), '');
+    my ($exit, $out, $err) = $t->run('-o', 'server.run_dir=file');
+    isnt($exit, 0, 'run_dir is a file');
+    like($err, qr{\Q$t->{prefix}\E/file}, '... is named');
+    ($exit, $out, $err) = $t->run('-o', 'log.error=file/error.log');
+    isnt($exit, 0, 'no folder for the log');
+    like($err, qr{file/error\.log.*Not a directory}i, '... is named');
+    ($exit, $out, $err) = run_command($t->binary, '-p', $t->prefix, '-c',
+        $t->path('conf/nothing.ini'));
+    is($exit, 78, 'no configuration file');
+    like($err, qr{conf/nothing\.ini}, '... is named');
+    is(scalar $t->processes, 0, 'no process left by any of them');
+    $t->finish;
+};
+
+subtest 'after kill -9 of everything' => sub {
+    my $t = Test::Linnet->new(config => $config)->start;
+    kill KILL => $t->processes;
+    is($t->wait_exit(5), 137, 'killed');
+    wait_for(sub { !$t->processes }, 5, 'all to be gone');
+    ok(-e $t->path('run/linnet.pid'), 'a stale pidfile');
+    ok(-S $t->path('run/control.sock'), 'a stale control socket');
+    my ($exit, $out, $err) = $t->ctl('status');
+    is($exit, 1, 'ctl says nobody is there');
+    like($err, qr{control\.sock}, '... and where');
+    $t->start;
+    ok(echoes($t), 'a new server takes over');
+    is(slurp($t->path('run/linnet.pid')), "$t->{pid}\n", 'and the pidfile');
+    $t->finish;
+};
+
+subtest 'questions' => sub {
+    my $t = Test::Linnet->new(config => $config);
+    my ($exit, $out, $err) = $t->run('-v');
+    is($exit, 0, '-v');
+    like("$out$err", qr{^linnet[ /]\d+\.\d+}, '... the version');
+    ($exit, $out, $err) = $t->run('-V');
+    is($exit, 0, '-V');
+    like("$out$err", qr{configure}i, '... with how it was configured');
+    ($exit, $out, $err) = $t->run('-h');
+    is($exit, 0, '-h');
+    like($out, qr/-c.*-o.*-s/s, '... the options');
+    ($exit, $out, $err) = $t->run('-Z');
+    is($exit, 2, 'an unknown option');
+    like($err, qr/-Z|'Z'/, '... is named');
+    ($exit, $out, $err) = run_command($t->binary, '-c');
+    is($exit, 2, 'an option without its value');
+    ($exit, $out, $err) = $t->run('status');
+    is($exit, 2, 'an argument that is none');
+    like($err, qr/status/, '... is named');
+    $t->finish;
+};
+
+done_testing;

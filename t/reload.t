@@ -1,0 +1,273 @@
+# Reload: a new generation takes over when all of it is ready; whatever is
+# wrong, the old one serves on and the asker is told why.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use POSIX ();
+use Socket;
+use Test::More;
+use Time::HiRes qw(time);
+
+use Test::Linnet;
+use Test::Linnet::Build;
+
+my $trouble = Test::Linnet::Build::module('trouble');
+my $base = <<"INI";
+[server]
+workers          = 2
+shutdown_timeout = 2s
+load_module      = $trouble
+
+[trouble]
+file   = run/trouble
+starts = run/starts
+
+[listen echo]
+address = 127.0.0.1:%%PORT_echo%%
+app     = echo
+
+[listen web]
+address  = 127.0.0.1:%%PORT_web%%
+protocol = http
+
+[route echo]
+listen   = web
+path     = /echo
+protocol = websocket
+app      = echo
+
+[route page]
+listen  = web
+path    = /
+handler = static
+root    = www
+INI
+
+my $t = Test::Linnet->new(config => $base,
+    files => { 'www/index.html' => "hello\n" });
+spew($t->path('run/starts'), '');
+chmod 0666, $t->path('run/starts');
+$t->start;
+
+sub echoes
+{
+    my ($port) = @_;
+    my $c = Test::Linnet::Stream->try_connect(host => '127.0.0.1',
+        port => $t->port($port // 'echo')) or return;
+    $c->write('hello') or return;
+    return ($c->read_exact(5, 5) // '') eq 'hello';
+}
+
+sub occupy
+{
+    my ($name) = @_;
+    socket my $s, PF_INET, SOCK_STREAM, 0 or die $!;
+    setsockopt $s, SOL_SOCKET, SO_REUSEADDR, 1;
+    bind $s, sockaddr_in($t->port($name), inet_aton('127.0.0.1'))
+        or die "bind: $!";
+    listen $s, 5 or die "listen: $!";
+    return $s;
+}
+
+my $more = "\n[listen more]\naddress = 127.0.0.1:%%PORT_more%%\napp = echo\n";
+
+subtest 'a good one' => sub {
+    my @old = $t->worker_pids;
+    my $w = $t->websocket('web', '/echo');
+    my ($exit, $out, $err) = $t->reload($base . $more);
+    is($exit, 0, 'exit 0') or diag $err;
+    like($out, qr/^reloaded, generation 2$/m, 'the generation is told');
+    my $s = $t->status;
+    is($s->{generation}, 2, 'generation 2');
+    ok($s->{last_reload}{ok}, 'status says that it went well');
+    cmp_ok($s->{last_reload}{time}, '>', time - 60, '... and when');
+    ok(echoes('more'), 'the new listener is there at once');
+    ok(echoes(), '... the old one still');
+    my @new = grep { $_->{state} eq 'ready' } @{ $s->{workers} };
+    is_deeply([map { $_->{generation} } @new], [2, 2], 'new workers');
+    is($w->wait_close, 1001, 'a client of the old ones is told 1001');
+    $w->close(1001);
+    ok(wait_for(sub { !grep { proc_alive($_) } @old }, 5, 'old workers'),
+        'the old workers end');
+    ok($t->wait_ready(5, 2), 'two workers are left');
+
+    ($exit) = $t->reload($base);
+    is($exit, 0, 'and back');
+    ok(wait_for(
+            sub {
+                !Test::Linnet::Stream->try_connect(host => '127.0.0.1',
+                    port => $t->port('more'))
+            },
+            5,
+            'the listener to go'
+        ),
+        'a listener that is no longer configured is closed');
+};
+
+subtest 'SIGHUP' => sub {
+    my $before = $t->status->{generation};
+    $t->signal('HUP');
+    ok($t->wait_ready(5, 2, $before + 1), 'is a reload');
+};
+
+# Whatever is wrong: exit 1, a reason, the same workers, a working server,
+# and the status tells.  Then with SIGHUP: the reason is in the log.
+sub refused
+{
+    my ($what, $text, $reason) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    subtest $what => sub {
+        ok($t->wait_ready(5, 2), 'two workers before');
+        my @pids = sort $t->worker_pids;
+        my $generation = $t->status->{generation};
+        my $w = $t->websocket('web', '/echo');
+        my ($exit, $out, $err) = $t->reload($text);
+        is($exit, 1, 'exit 1');
+        like($err, $reason, 'the reason is on standard error');
+        is($out, '', 'nothing on standard output');
+        my $s = $t->status;
+        is($s->{generation}, $generation, 'the same generation');
+        is_deeply([sort $t->worker_pids], \@pids, 'the same workers');
+        ok(!$s->{last_reload}{ok}, 'the status says that it failed');
+        like($s->{last_reload}{error}, $reason, '... and why');
+        $w->send_text('still here');
+        is($w->message, 'still here', 'a client noticed nothing');
+        ok(echoes(), 'a new one is served');
+
+        $t->log_mark;
+        $t->signal('HUP');
+        $t->log_like($reason, 'SIGHUP: the reason is in the log', 15);
+        ok(wait_for(sub { ($t->workers('starting')) == 0 }, 10, 'calm'),
+            'no worker is starting any more');
+        is($t->status->{generation}, $generation, 'the same generation');
+        is_deeply([sort $t->worker_pids], \@pids, 'the same workers');
+        $w->send_text('and still');
+        is($w->message, 'and still', 'a client noticed nothing');
+        is($w->close(1000), 1000, 'and leaves');
+        ok(wait_for(sub { $t->processes == 3 }, 5, 'three processes'),
+            'no process too many');
+    };
+    return;
+}
+
+refused('a broken file', $base . "\n[limits]\nmesage_size = 1k\n",
+    qr/server\.ini:\d+: .*mesage_size.*message_size/);
+refused('a file with two errors',
+    "[limits]\nmesage_size = 1k\nconections = 1\n$base",
+    qr/server\.ini:2: .*\n?.*server\.ini:3: /);
+refused('a module that cannot be loaded',
+    $base =~ s/^load_module.*/load_module = run\/none.so/mr,
+    qr{run/none\.so});
+spew($t->path('run/bad.so'), 'this is no library');
+refused('a module that is no module',
+    $base =~ s/^load_module.*/load_module = run\/bad.so/mr, qr{run/bad\.so});
+
+{
+    my $taken = occupy('more');
+    my $port = $t->port('more');
+    refused('an occupied port', $base . $more,
+        qr/127\.0\.0\.1:$port\b.*in use/i);
+    $taken->close;
+}
+
+spew($t->path('run/trouble'), "hang\n");
+refused('a module whose workers hang',
+    $base =~ s/^workers/start_timeout = 1s\nworkers/mr,
+    qr/start_timeout|not ready|did not get ready/);
+
+for my $how (qw(fail crash)) {
+    $t->allow_alert(qr/worker/) if $how eq 'crash';
+    spew($t->path('run/trouble'), "$how\n");
+    refused("a module whose workers $how", $base,
+        $how eq 'fail' ? qr/trouble was asked to fail/ : qr/signal 6|SIGABRT/);
+    unlink $t->path('run/trouble');
+}
+
+subtest 'what was repaired is taken' => sub {
+    my $generation = $t->status->{generation};
+    my ($exit, $out, $err) = $t->reload($base . $more);
+    is($exit, 0, 'exit 0') or diag $err;
+    my ($told) = $out =~ /^reloaded, generation (\d+)$/m;
+    is($told, $t->status->{generation}, 'the generation is told');
+    cmp_ok($told, '>', $generation, '... a new one');
+    ok($t->status->{last_reload}{ok}, 'status says ok again');
+    ok(echoes('more'), 'the new listener serves');
+};
+
+subtest 'workers that die while a reload is under way' => sub {
+    ok($t->wait_ready(10, 2), 'two workers');
+    $t->allow_alert(qr/signal 9/);
+    my @pids = $t->worker_pids;
+    # Three times a reload with the old workers killed in the middle of it:
+    # new or old serves, never neither.
+    for my $round (1 .. 3) {
+        my $pid = fork // die $!;
+        if (!$pid) {
+            my ($exit) = $t->ctl('reload');
+            POSIX::_exit($exit);
+        }
+        kill KILL => $_ for $t->worker_pids;
+        waitpid $pid, 0;
+        ok($t->wait_ready(15, 2), "round $round: two workers again");
+        ok(echoes(), '... that serve');
+    }
+};
+
+subtest 'more and fewer workers' => sub {
+    for my $n (4, 1, 2) {
+        my ($exit, $out, $err) = $t->reload($base =~
+                s/^workers.*/workers = $n/mr);
+        is($exit, 0, "workers = $n") or diag $err;
+        ok($t->wait_ready(10, $n), '... they are that many');
+    }
+};
+
+subtest 'many reloads with clients coming and going' => sub {
+    my $stop = $t->path('run/stop');
+    pipe my $r, my $w or die $!;
+    my $pid = fork // die $!;
+    if (!$pid) {
+        my ($ok, $bad, $first) = (0, 0, '');
+        until (-e $stop) {
+            my $got = eval { $t->http_get('web', '/') };
+            if ($got && $got->{status} == 200) {
+                $ok++;
+            } else {
+                $bad++;
+                $first ||= $@ || ($got ? $got->{status} : 'no answer');
+            }
+        }
+        syswrite $w, "$ok $bad $first\n";
+        POSIX::_exit(0);
+    }
+    close $w;
+    my $failed = 0;
+    my $begin = time;
+    for (1 .. 30) {
+        my ($exit, $out, $err) = $t->ctl('reload');
+        $failed++, diag $err if $exit != 0;
+    }
+    diag sprintf '30 reloads in %.1f s', time - $begin;
+    spew($stop, '');
+    waitpid $pid, 0;
+    my ($ok, $bad, $first) = split / /, <$r> // '0 0', 3;
+    is($failed, 0, '30 reloads succeed');
+    cmp_ok($ok, '>', 20, "$ok requests were made meanwhile");
+    is($bad, 0, 'none of them failed') or diag "the first: $first";
+    ok($t->wait_ready(10, 2), 'two workers at the end');
+    ok(wait_for(sub { $t->processes == 3 }, 10, 'three processes'),
+        'the old ones are gone');
+};
+
+subtest '-s stop with a broken server.ini' => sub {
+    $t->write_config("[server\nthis is nothing\n");
+    my ($exit, $out, $err) = $t->run('-s', 'stop');
+    is($exit, 0, 'exit 0') or diag $err;
+    is($t->wait_exit(5), 0, 'it stopped');
+};
+
+$t->finish;
+done_testing;

@@ -1,0 +1,138 @@
+/* LINK: modules/chat/chat_conf.c modules/chat/chat_text.c core/conf.c
+   core/conf_schema.c core/conf_value.c core/ini.c core/ini_expand.c
+   core/units.c core/report.c core/utf8.c core/str.c core/strbuf.c
+   core/arena.c core/regex.c core/mem.c core/log.c core/log_line.c os/clock.c
+   os/file.c os/addr.c -ljansson -lpcre2-8 -linih */
+/*
+ * [chat] and [room NAME] from the text of a server.ini.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/arena.h"
+#include "core/conf.h"
+#include "core/regex.h"
+#include "modules/chat/chat.h"
+#include "t/unit/tap.h"
+
+static struct lnt_arena *arena;
+static struct lnt_report report;
+
+/* The configuration that a text makes; problems are in report. */
+static const struct chat_conf *
+load(const char *text)
+{
+    char path[] = "/tmp/linnet-chat-XXXXXX";
+    int fd = mkstemp(path);
+
+    arena = lnt_arena_new();
+    lnt_report_init(&report, arena);
+    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+        abort();
+    close(fd);
+    struct lnt_ini_section *ini = lnt_ini_load(arena, path, NULL, 0, &report);
+    unlink(path);
+
+    struct lnt_schema *schema = lnt_schema_new(arena);
+    for (const struct lnt_section_kind *k = chat_sections; k->kind; k++)
+        lnt_schema_kind(schema, k);
+    struct lnt_module_setup setup = {.arena = arena, .report = &report};
+    setup.sections = lnt_conf_build(arena, schema, ini, NULL, "/", &report);
+    if (report.errors == 0) {
+        int result = chat_configure(&setup);
+        is_int(result, report.errors ? -1 : 0, "configured");
+    }
+    return setup.conf;
+}
+
+static void
+done(void)
+{
+    lnt_arena_free(arena);
+}
+
+/* Text with exactly one problem: at that line, with these words. */
+static void
+wrong(const char *text, unsigned line, const char *words)
+{
+    char place[16];
+
+    load(text);
+    snprintf(place, sizeof(place), ":%u: ", line);
+    if (is_int(report.errors, 1, "one problem")) {
+        const char *got = report.first->text;
+        ok(strstr(got, place) && strstr(got, words), "at line %u: %s", line,
+           words);
+        diag("%s", got);
+    }
+    done();
+}
+
+static void
+defaults(void)
+{
+    const struct chat_conf *c = load("");
+
+    is_int(report.errors, 0, "an empty file is fine");
+    is_int(c->history, 100, "history");
+    is_int(c->history_age, 0, "history_age");
+    is_int(c->presence_limit, 500, "presence_limit");
+    is_int(c->text_size, 4096, "text_size");
+    is_int(c->rooms_per_session, 32, "rooms_per_session");
+    ok(c->guests, "guests");
+    ok(lnt_regex_match(c->room_name, LNT_STR("lobby-2"), NULL, NULL) &&
+           !lnt_regex_match(c->room_name, LNT_STR("-x"), NULL, NULL),
+       "room_name");
+    ok(lnt_regex_match(c->nick_name, LNT_STR("J\xc3\xbcrgen_1.x-"), NULL,
+                       NULL) &&
+           !lnt_regex_match(c->nick_name, LNT_STR("a b"), NULL, NULL) &&
+           !lnt_regex_match(c->nick_name, LNT_STR(""), NULL, NULL),
+       "nick_name");
+    is_str(chat_topic(c, "lobby"), "", "no topics");
+    done();
+}
+
+static void
+given(void)
+{
+    const struct chat_conf *c = load("[room zoo]\n"
+                                     "topic = Animals\n"
+                                     "[chat]\n"
+                                     "history = 7\n"
+                                     "history_age = 2h\n"
+                                     "guests = off\n"
+                                     "text_size = 1k\n"
+                                     "[room lobby]\n"
+                                     "topic = Gr\xc3\xbc\xc3\x9f \"dich\"\n"
+                                     "[room den]\n");
+
+    is_int(report.errors, 0, "no problem");
+    is_int(c->history, 7, "history");
+    is_int(c->history_age, 7200000, "history_age");
+    is_int(c->text_size, 1024, "text_size");
+    ok(!c->guests, "guests");
+    is_int(c->nrooms, 3, "rooms");
+    is_str(chat_topic(c, "zoo"), "Animals", "a topic");
+    is_str(chat_topic(c, "lobby"), "Gr\xc3\xbc\xc3\x9f \"dich\"", "another");
+    is_str(chat_topic(c, "den"), "", "none");
+    is_str(chat_topic(c, "nowhere"), "", "no such room");
+    done();
+}
+
+int
+main(void)
+{
+    defaults();
+    given();
+    wrong("[chat]\n[room Lobby]\n", 2, "must match room_name");
+    wrong("[chat]\nroom_name = ^x+$\n\n[room xyz]\ntopic = t\n", 4, "^x+$");
+    wrong("[room lobby]\n[chat]\nroom_name =\n", 3, "must not be empty");
+    wrong("[chat]\nnick_name =\n", 2, "nick_name must not be empty");
+    wrong("[chat]\nroom_name = ^(x\n", 2, "room_name");
+    wrong("[chat]\npresence_limit = 0\n", 2, "presence_limit");
+    wrong("[chat]\ntext_size = 2m\n", 2, "text_size");
+    wrong("[chat]\nhistroy = 5\n", 2, "history");
+    wrong("[room lobby]\ntopic = \xff\n", 2, "UTF-8");
+    return done_testing();
+}

@@ -1,0 +1,567 @@
+/*
+ * A world for the chat module to live in: sessions, a hub and a zone made of
+ * small tables in one process, for unit programs and the fuzzer.  Included by
+ * exactly one file of a program.  It does what hub/hub.h and hub/zone.h
+ * promise, in the simplest way; world_fail makes the next such call fail.
+ */
+#ifndef LNT_T_CHAT_WORLD_H
+#define LNT_T_CHAT_WORLD_H
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/arena.h"
+#include "core/mem.h"
+#include "core/regex.h"
+#include "core/strbuf.h"
+#include "hub/hub.h"
+#include "modules/chat/chat.h"
+#include "net/net.h"
+
+enum { WORLD_SESSIONS = 8, WORLD_USERS = 16, WORLD_ROOMS = 64 };
+
+struct lnt_session {
+    bool open, human, closing;
+    uint64_t id;
+    max_align_t state[8];
+    struct lnt_strbuf got; /* messages, each followed by NUL */
+    size_t seen;           /* how much of got was looked at */
+};
+
+struct lnt_sub {
+    struct lnt_session *session;
+    uint32_t user, room;
+    unsigned format;
+    struct lnt_sub *next; /* of the session */
+    struct lnt_sub *next_in_room;
+};
+
+struct world_event {
+    struct lnt_event e;
+    struct lnt_strbuf data;
+    struct world_event *next;
+};
+
+static struct world {
+    struct lnt_session sessions[WORLD_SESSIONS];
+    struct {
+        char nick[LNT_NICK_MAX + 1];
+        uint64_t session; /* 0: free */
+    } users[WORLD_USERS];
+    struct {
+        char name[LNT_ROOM_NAME_MAX + 1];
+        struct lnt_sub *subs; /* in order of joining */
+        unsigned members;
+    } rooms[WORLD_ROOMS];
+    struct world_event *first, **last;
+    uint64_t head, guests;
+    int fail; /* errno of the next call that can fail, 0 */
+    struct lnt_module_ctx ctx;
+    struct chat_conf conf;
+    struct lnt_arena *arena;
+} world;
+
+extern const struct lnt_module lnt_module_chat;
+extern const struct lnt_asset lnt_assets_chat[];
+const struct lnt_asset lnt_assets_chat[1] = {{0}};
+
+/* ---- sessions ---- */
+
+uint64_t
+lnt_session_id(const struct lnt_session *s)
+{
+    return s->id;
+}
+
+struct lnt_module_ctx *
+lnt_session_app(const struct lnt_session *s)
+{
+    (void)s;
+    return &world.ctx;
+}
+
+void *
+lnt_session_app_state(const struct lnt_session *s)
+{
+    return world.sessions[s->id - 1].state;
+}
+
+bool
+lnt_session_is_human(const struct lnt_session *s)
+{
+    return s->human;
+}
+
+bool
+lnt_session_closing(const struct lnt_session *s)
+{
+    return s->closing;
+}
+
+void
+lnt_session_send(struct lnt_session *s, enum lnt_message_type type,
+                 const void *p, size_t n)
+{
+    if (type != LNT_TEXT || memchr(p, '\0', n))
+        abort();
+    lnt_strbuf_add(&s->got, p, n);
+    lnt_strbuf_addc(&s->got, '\0');
+}
+
+struct lnt_session *
+lnt_net_next(struct lnt_net *n, size_t *at)
+{
+    (void)n;
+    while (*at < WORLD_SESSIONS) {
+        struct lnt_session *s = &world.sessions[(*at)++];
+        if (s->open)
+            return s;
+    }
+    return NULL;
+}
+
+/* ---- the zone ---- */
+
+static bool
+world_fails(void)
+{
+    if (!world.fail)
+        return false;
+    errno = world.fail;
+    world.fail = 0;
+    return true;
+}
+
+static void
+world_add(struct lnt_event *e)
+{
+    struct world_event *w = lnt_calloc(1, sizeof(*w));
+
+    e->seq = ++world.head;
+    e->time_us = 1790000000123456 + world.head * 1000000;
+    w->e = *e;
+    lnt_strbuf_add_str(&w->data, e->data);
+    *world.last = w;
+    world.last = &w->next;
+}
+
+static void
+world_presence(uint16_t kind, uint32_t room, uint64_t origin, unsigned quiet,
+               struct lnt_str data)
+{
+    struct lnt_event e = {.kind = kind,
+                          .room = room,
+                          .origin = origin,
+                          .flags = LNT_EVENT_NOT_ORIGIN,
+                          .data = data};
+
+    if (world.rooms[room].members > quiet)
+        return;
+    if (kind == LNT_EVENT_NICK)
+        e.flags = 0;
+    world_add(&e);
+}
+
+uint64_t
+lnt_zone_epoch(const struct lnt_zone *z)
+{
+    (void)z;
+    return 77;
+}
+
+uint64_t
+lnt_zone_head(const struct lnt_zone *z)
+{
+    (void)z;
+    return world.head;
+}
+
+uint64_t
+lnt_zone_guest(struct lnt_zone *z)
+{
+    (void)z;
+    return ++world.guests;
+}
+
+struct lnt_str
+lnt_zone_user_nick(const struct lnt_zone *z, uint32_t user)
+{
+    (void)z;
+    return lnt_str_c(world.users[user].nick);
+}
+
+uint64_t
+lnt_zone_user_find(struct lnt_zone *z, struct lnt_str nick)
+{
+    (void)z;
+    for (int i = 0; i < WORLD_USERS; i++) {
+        if (world.users[i].session &&
+            lnt_str_eq(lnt_str_c(world.users[i].nick), nick))
+            return world.users[i].session;
+    }
+    return 0;
+}
+
+unsigned
+lnt_zone_room_nicks(struct lnt_zone *z, uint32_t room, unsigned max,
+                    struct lnt_strbuf *out)
+{
+    unsigned n = 0;
+
+    (void)z;
+    for (struct lnt_sub *b = world.rooms[room].subs; b; b = b->next_in_room) {
+        if (n++ < max) {
+            lnt_strbuf_adds(out, world.users[b->user].nick);
+            lnt_strbuf_addc(out, '\0');
+        }
+    }
+    return n;
+}
+
+/* ---- the hub ---- */
+
+struct lnt_zone *
+lnt_hub_zone(struct lnt_hub *h)
+{
+    (void)h;
+    return NULL;
+}
+
+static int
+world_check_nick(struct lnt_str nick)
+{
+    if (world_fails())
+        return -1;
+    errno = nick.n == 0 || nick.n > LNT_NICK_MAX ? EINVAL : EEXIST;
+    return errno == EINVAL || lnt_zone_user_find(NULL, nick) ? -1 : 0;
+}
+
+static void
+world_set_nick(uint32_t user, struct lnt_str nick)
+{
+    memcpy(world.users[user].nick, nick.p, nick.n);
+    world.users[user].nick[nick.n] = '\0';
+}
+
+int
+lnt_hub_enter(struct lnt_hub *h, struct lnt_session *s, struct lnt_str nick,
+              uint32_t *user)
+{
+    (void)h;
+    if (world_check_nick(nick) < 0)
+        return -1;
+    for (*user = 0; *user < WORLD_USERS; ++*user) {
+        if (!world.users[*user].session) {
+            world.users[*user].session = s->id;
+            world_set_nick(*user, nick);
+            return 0;
+        }
+    }
+    errno = ENOSPC;
+    return -1;
+}
+
+int
+lnt_hub_rename(struct lnt_hub *h, uint32_t user, struct lnt_str nick,
+               unsigned quiet)
+{
+    struct lnt_strbuf both = LNT_STRBUF_INIT;
+
+    (void)h;
+    if (world_check_nick(nick) < 0)
+        return -1;
+    lnt_strbuf_adds(&both, world.users[user].nick);
+    lnt_strbuf_addc(&both, '\0');
+    lnt_strbuf_add_str(&both, nick);
+    world_set_nick(user, nick);
+    for (uint32_t r = 0; r < WORLD_ROOMS; r++) {
+        struct lnt_sub *b = world.rooms[r].subs;
+        while (b && b->user != user)
+            b = b->next_in_room;
+        if (b)
+            world_presence(LNT_EVENT_NICK, r, world.users[user].session, quiet,
+                           lnt_strbuf_str(&both));
+    }
+    lnt_strbuf_release(&both);
+    return 0;
+}
+
+void
+lnt_hub_exit(struct lnt_hub *h, uint32_t user, unsigned quiet)
+{
+    (void)h;
+    (void)quiet;
+    if (!world.users[user].session)
+        abort();
+    world.users[user].session = 0;
+}
+
+struct lnt_sub *
+lnt_hub_join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
+             struct lnt_str name, unsigned format, unsigned quiet,
+             struct lnt_room_info *info)
+{
+    uint32_t room = 0, free_room = WORLD_ROOMS;
+    struct lnt_sub *sub, **at;
+
+    (void)h;
+    if (world_fails())
+        return NULL;
+    for (; room < WORLD_ROOMS; room++) {
+        if (!world.rooms[room].members)
+            free_room = free_room < room ? free_room : room;
+        else if (lnt_str_eq(lnt_str_c(world.rooms[room].name), name))
+            break;
+    }
+    if (room == WORLD_ROOMS)
+        room = free_room;
+    if (room == WORLD_ROOMS || name.n > LNT_ROOM_NAME_MAX) {
+        errno = room == WORLD_ROOMS ? ENOSPC : EINVAL;
+        return NULL;
+    }
+    memcpy(world.rooms[room].name, name.p, name.n);
+    world.rooms[room].name[name.n] = '\0';
+    sub = lnt_calloc(1, sizeof(*sub));
+    *sub = (struct lnt_sub){s, user, room, format, NULL, NULL};
+    for (at = &world.rooms[room].subs; *at; at = &(*at)->next_in_room)
+        ;
+    *at = sub;
+    world.rooms[room].members++;
+    world_presence(LNT_EVENT_JOIN, room, s->id, quiet,
+                   lnt_str_c(world.users[user].nick));
+    info->room = room;
+    info->members = world.rooms[room].members;
+    info->seq = world.head;
+    memcpy(info->name, world.rooms[room].name, sizeof(info->name));
+    return sub;
+}
+
+void
+lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub, unsigned quiet)
+{
+    struct lnt_sub **at = &world.rooms[sub->room].subs;
+
+    (void)h;
+    while (*at != sub)
+        at = &(*at)->next_in_room;
+    *at = sub->next_in_room;
+    world.rooms[sub->room].members--;
+    world_presence(LNT_EVENT_LEAVE, sub->room, sub->session->id, quiet,
+                   lnt_str_c(world.users[sub->user].nick));
+    free(sub);
+}
+
+uint32_t
+lnt_sub_room(const struct lnt_sub *sub)
+{
+    return sub->room;
+}
+
+const char *
+lnt_sub_room_name(const struct lnt_sub *sub)
+{
+    return world.rooms[sub->room].name;
+}
+
+struct lnt_sub *
+lnt_sub_next(const struct lnt_sub *sub)
+{
+    return sub->next;
+}
+
+void
+lnt_sub_link(struct lnt_sub *sub, struct lnt_sub **head)
+{
+    sub->next = *head;
+    *head = sub;
+}
+
+void
+lnt_sub_unlink(struct lnt_sub *sub, struct lnt_sub **head)
+{
+    while (*head != sub)
+        head = &(*head)->next;
+    *head = sub->next;
+}
+
+static int
+world_publish(struct lnt_event *e, uint64_t *seq, uint64_t *time_us)
+{
+    if (world_fails())
+        return -1;
+    world_add(e);
+    if (seq)
+        *seq = e->seq;
+    if (time_us)
+        *time_us = e->time_us;
+    return 0;
+}
+
+int
+lnt_hub_publish(struct lnt_hub *h, struct lnt_session *from,
+                struct lnt_sub *sub, uint16_t kind, uint16_t flags,
+                struct lnt_str data, uint64_t *seq, uint64_t *time_us)
+{
+    struct lnt_event e = {.kind = kind,
+                          .flags = flags,
+                          .origin = from->id,
+                          .room = sub->room,
+                          .data = data};
+    (void)h;
+    return world_publish(&e, seq, time_us);
+}
+
+int
+lnt_hub_direct(struct lnt_hub *h, struct lnt_session *from, uint64_t target,
+               uint16_t kind, struct lnt_str data, uint64_t *seq,
+               uint64_t *time_us)
+{
+    struct lnt_event e = {.kind = kind,
+                          .flags = LNT_EVENT_DIRECT,
+                          .origin = from->id,
+                          .target = target,
+                          .room = LNT_ROOM_NONE,
+                          .data = data};
+    (void)h;
+    return world_publish(&e, seq, time_us);
+}
+
+const char *
+lnt_hub_room_name(struct lnt_hub *h, uint32_t room)
+{
+    (void)h;
+    return world.rooms[room].name;
+}
+
+/* ---- what programs use ---- */
+
+static void
+world_begin(void)
+{
+    static const struct chat_room rooms[] = {
+        {.name = "den", .topic = ""},
+        {.name = "lobby", .topic = "Welcome"},
+    };
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+
+    memset(&world, 0, sizeof(world));
+    world.last = &world.first;
+    world.head = 40;
+    world.arena = lnt_arena_new();
+    world.conf = (struct chat_conf){
+        .history = 100,
+        .room_name =
+            lnt_regex_compile(world.arena, "^[a-z0-9][a-z0-9_-]{0,31}$", &why),
+        .nick_name =
+            lnt_regex_compile(world.arena, "^[\\p{L}\\p{M}\\p{N}._-]+$", &why),
+        .presence_limit = 4,
+        .text_size = 64,
+        .rooms_per_session = 3,
+        .guests = true,
+        .rooms = rooms,
+        .nrooms = 2,
+    };
+    if (!world.conf.room_name || !world.conf.nick_name)
+        abort();
+    world.ctx.module = &lnt_module_chat;
+    world.ctx.conf = &world.conf;
+    lnt_module_chat.worker_start(&world.ctx, &why);
+}
+
+static inline struct lnt_session *
+world_open(bool human)
+{
+    struct lnt_session *s = world.sessions;
+
+    while (s->open)
+        s++;
+    s->open = true;
+    s->human = human;
+    s->id = (uint64_t)(s - world.sessions) + 1;
+    memset(s->state, 0, sizeof(s->state));
+    if (lnt_module_chat.app->state_size > sizeof(s->state) ||
+        lnt_module_chat.app->open(s) != LNT_GO_ON)
+        abort();
+    return s;
+}
+
+/* Delivers what is in the log. */
+static void
+world_turn(void)
+{
+    struct lnt_strbuf text = LNT_STRBUF_INIT;
+    const struct lnt_app *app = lnt_module_chat.app;
+    struct world_event *w;
+
+    while ((w = world.first)) {
+        w->e.data = lnt_strbuf_str(&w->data);
+        if (!(world.first = w->next))
+            world.last = &world.first;
+        struct lnt_sub *sub =
+            w->e.room == LNT_ROOM_NONE ? NULL : world.rooms[w->e.room].subs;
+        for (; sub; sub = sub->next_in_room) {
+            if ((w->e.flags & LNT_EVENT_NOT_ORIGIN) &&
+                sub->session->id == w->e.origin)
+                continue;
+            lnt_strbuf_clear(&text);
+            if (app->event(&world.ctx, &w->e, sub->format, &text))
+                lnt_session_send(sub->session, LNT_TEXT, text.p, text.n);
+        }
+        if (w->e.flags & LNT_EVENT_DIRECT) {
+            struct lnt_session *to = &world.sessions[w->e.target - 1];
+            lnt_strbuf_clear(&text);
+            if (to->open && app->direct(to, &w->e, &text))
+                lnt_session_send(to, LNT_TEXT, text.p, text.n);
+        }
+        lnt_strbuf_release(&w->data);
+        free(w);
+    }
+    lnt_strbuf_release(&text);
+}
+
+static lnt_verdict
+world_send(struct lnt_session *s, const char *p, size_t n)
+{
+    struct lnt_message m = {.type = LNT_TEXT, .data = {p, n}};
+    lnt_verdict verdict = lnt_module_chat.app->message(s, &m);
+
+    world_turn();
+    return verdict;
+}
+
+/* The next message that came to s, NULL when there is none. */
+static inline const char *
+world_next(struct lnt_session *s)
+{
+    const char *text;
+
+    if (s->seen == s->got.n)
+        return NULL;
+    text = s->got.p + s->seen;
+    s->seen += strlen(text) + 1;
+    return text;
+}
+
+static void
+world_close(struct lnt_session *s)
+{
+    lnt_module_chat.app->close(s);
+    s->open = false;
+    lnt_strbuf_release(&s->got);
+    s->seen = 0;
+    world_turn();
+}
+
+static void
+world_end(void)
+{
+    for (int i = 0; i < WORLD_SESSIONS; i++) {
+        if (world.sessions[i].open)
+            world_close(&world.sessions[i]);
+    }
+    lnt_module_chat.worker_stop(&world.ctx);
+    lnt_arena_free(world.arena);
+}
+
+#endif

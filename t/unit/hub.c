@@ -1,0 +1,824 @@
+/* LINK: hub/hub.c hub/subs.c hub/fanout.c
+ *       hub/zone.c hub/zone_blocks.c hub/zone_check.c hub/zone_history.c
+ *       hub/zone_lock.c hub/zone_log.c hub/zone_pool.c hub/zone_repair.c
+ *       hub/zone_ring.c hub/zone_rooms.c hub/zone_steps.c hub/zone_users.c
+ *       core/buf.c core/hash.c core/log.c core/log_line.c core/mem.c
+ *       core/strbuf.c core/units.c core/utf8.c core/str.c os/clock.c os/file.c
+ *       os/memory.c */
+/*
+ * The hub, over a net that only writes down what it is given: several workers
+ * in one process, turn by turn.
+ */
+#include "hub/hub.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "core/buf.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "net/net.h"
+#include "os/memory.h"
+#include "t/unit/zone_help.h"
+
+/* ---- a net ---- */
+
+enum { WORKERS = 3, SESSIONS = 64, NOTE = LNT_EVENT_APP };
+
+struct lnt_session {
+    uint64_t id; /* 0: not there */
+    struct lnt_net *net;
+    struct lnt_module_ctx *protocol;
+    struct lnt_module_ctx *app;
+    unsigned variant;
+    struct lnt_strbuf got; /* messages, each followed by a blank */
+    unsigned deliveries, messages, gaps;
+    struct lnt_sub *subs;
+};
+
+struct lnt_net {
+    unsigned cell;
+    struct lnt_stats stats;
+    struct lnt_hub *hub;
+    struct lnt_zone *zone; /* each its own, as processes have */
+    struct lnt_session sessions[SESSIONS];
+    /* Of each module one; as in a worker. */
+    struct lnt_module_ctx plain, appending, single, app, other;
+};
+
+static struct lnt_zone *zone;
+static struct lnt_net nets[WORKERS];
+static int bells[LNT_CELLS];
+static unsigned rendered, encoded, appended;
+static void (*on_direct)(struct lnt_session *s);
+
+struct lnt_stats *
+lnt_net_stats(struct lnt_net *n)
+{
+    return &n->stats;
+}
+
+struct lnt_session *
+lnt_net_session(struct lnt_net *n, uint64_t id)
+{
+    uint64_t i = id >> LNT_ID_CELL_BITS;
+
+    return i < SESSIONS && n->sessions[i].id == id ? &n->sessions[i] : NULL;
+}
+
+void
+lnt_net_deliver(struct lnt_session *s, struct lnt_buf *b)
+{
+    lnt_strbuf_add(&s->got, b->data, b->len);
+    s->deliveries++;
+    s->messages += b->messages;
+}
+
+void
+lnt_session_send(struct lnt_session *s, enum lnt_message_type type,
+                 const void *p, size_t n)
+{
+    (void)type;
+    lnt_strbuf_add(&s->got, p, n);
+    lnt_strbuf_addc(&s->got, ' ');
+    s->messages++;
+}
+
+uint64_t
+lnt_session_id(const struct lnt_session *s)
+{
+    return s->id;
+}
+
+struct lnt_module_ctx *
+lnt_session_app(const struct lnt_session *s)
+{
+    return s->app;
+}
+
+struct lnt_module_ctx *
+lnt_session_protocol(const struct lnt_session *s)
+{
+    return s->protocol;
+}
+
+/* ---- modules ---- */
+
+static struct lnt_buf *
+encode(struct lnt_module_ctx *m, unsigned variant, enum lnt_message_type type,
+       struct lnt_str data)
+{
+    struct lnt_buf *b = lnt_buf_new(data.n + 2);
+
+    (void)m;
+    (void)type;
+    encoded++;
+    for (unsigned i = 0; i < variant; i++)
+        b->data[b->len++] = '^';
+    memcpy(b->data + b->len, data.p, data.n);
+    b->len += (uint32_t)data.n;
+    b->data[b->len++] = ' ';
+    return b;
+}
+
+static struct lnt_buf *
+append(struct lnt_module_ctx *m, unsigned variant, struct lnt_buf *b,
+       enum lnt_message_type type, struct lnt_str data)
+{
+    struct lnt_buf *more = encode(m, variant, type, data);
+
+    encoded--;
+    appended++;
+    b = lnt_buf_grow(b, more->len);
+    memcpy(b->data + b->len, more->data, more->len);
+    b->len += more->len;
+    lnt_buf_unref(more);
+    return b;
+}
+
+static unsigned
+variant(const struct lnt_session *s)
+{
+    return s->variant;
+}
+
+static struct lnt_buf *
+refuse(struct lnt_module_ctx *m, unsigned v, enum lnt_message_type type,
+       struct lnt_str data)
+{
+    (void)m;
+    (void)v;
+    (void)type;
+    (void)data;
+    return NULL;
+}
+
+/* "seq:data" in format 0, "data" in format 1; "-" is nothing in format 1. */
+static bool
+event(struct lnt_module_ctx *m, const struct lnt_event *e, unsigned format,
+      struct lnt_strbuf *out)
+{
+    rendered++;
+    if (format == 1 && lnt_str_eq(e->data, LNT_STR("-")))
+        return false;
+    if (e->kind == LNT_EVENT_JOIN)
+        lnt_strbuf_addc(out, '+');
+    if (e->kind == LNT_EVENT_LEAVE)
+        lnt_strbuf_addc(out, '~');
+    if (format == 0)
+        lnt_strbuf_addf(out, "%s:", lnt_hub_room_name(m->hub, e->room));
+    lnt_strbuf_add_str(out, e->data);
+    return true;
+}
+
+static bool
+direct(struct lnt_session *s, const struct lnt_event *e, struct lnt_strbuf *out)
+{
+    lnt_strbuf_addc(out, '@');
+    lnt_strbuf_add_str(out, e->data);
+    if (on_direct)
+        on_direct(s);
+    return true;
+}
+
+static void
+gap(struct lnt_session *s)
+{
+    s->gaps++;
+}
+
+static const struct lnt_protocol plain_protocol = {.encode = encode,
+                                                   .variant = variant};
+static const struct lnt_protocol appending_protocol = {
+    .encode = encode, .append = append, .variant = variant};
+static const struct lnt_protocol single_protocol = {.encode = refuse};
+static const struct lnt_app app = {
+    .formats = 2, .event = event, .direct = direct, .gap = gap};
+static const struct lnt_module plain_module = {.name = "plain",
+                                               .protocol = &plain_protocol};
+static const struct lnt_module appending_module = {
+    .name = "appending", .protocol = &appending_protocol};
+static const struct lnt_module single_module = {.name = "single",
+                                                .protocol = &single_protocol};
+static const struct lnt_module app_module = {.name = "app", .app = &app};
+static const struct lnt_module other_module = {.name = "other", .app = &app};
+
+/* ---- workers ---- */
+
+static void
+start_worker(struct lnt_net *n)
+{
+    int cell = lnt_zone_cell_take(zone, 0, 1);
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+
+    memset(n, 0, sizeof(*n));
+    n->zone = lnt_zone_attach(dup(lnt_zone_fd(zone)), &why);
+    n->cell = (unsigned)cell;
+    n->hub = lnt_hub_new(&(struct lnt_hub_params){
+        .zone = n->zone, .cell = n->cell, .doorbells = bells, .net = n});
+    n->plain.module = &plain_module;
+    n->appending.module = &appending_module;
+    n->single.module = &single_module;
+    n->app.module = &app_module;
+    n->other.module = &other_module;
+    n->plain.hub = n->appending.hub = n->single.hub = n->app.hub =
+        n->other.hub = n->hub;
+}
+
+static void
+start(size_t size)
+{
+    zone = new_zone(size);
+    for (unsigned i = 0; i < WORKERS; i++)
+        start_worker(&nets[i]);
+    rendered = encoded = appended = 0;
+    on_direct = NULL;
+}
+
+static void
+stop(const char *name)
+{
+    for (unsigned i = 0; i < WORKERS; i++) {
+        lnt_hub_free(nets[i].hub);
+        lnt_zone_close(nets[i].zone);
+        for (unsigned k = 0; k < SESSIONS; k++)
+            lnt_strbuf_release(&nets[i].sessions[k].got);
+    }
+    is_sound(zone, name);
+    lnt_zone_close(zone);
+}
+
+static struct lnt_session *
+session(unsigned worker, struct lnt_module_ctx *protocol)
+{
+    struct lnt_net *n = &nets[worker];
+
+    for (uint64_t i = 1; i < SESSIONS; i++) {
+        struct lnt_session *s = &n->sessions[i];
+
+        if (s->id != 0)
+            continue;
+        s->id = i << LNT_ID_CELL_BITS | n->cell;
+        s->net = n;
+        s->app = &n->app;
+        s->protocol = protocol;
+        return s;
+    }
+    exit(1);
+}
+
+static struct lnt_sub *
+enter(struct lnt_session *s, const char *room, unsigned format)
+{
+    static unsigned names;
+    struct lnt_room_info info;
+    struct lnt_sub *sub;
+    uint32_t user;
+    char nick[16];
+
+    snprintf(nick, sizeof(nick), "n%u", names++);
+    if (lnt_hub_enter(s->net->hub, s, lnt_str_c(nick), &user) < 0)
+        fail("enter");
+    sub = lnt_hub_join(s->net->hub, s, user, lnt_str_c(room), format, 0, &info);
+    ok(sub && strcmp(lnt_sub_room_name(sub), room) == 0, "in %s", room);
+    return sub;
+}
+
+static void
+leave(struct lnt_session *s, struct lnt_sub *sub)
+{
+    lnt_hub_leave(s->net->hub, sub, 0);
+}
+
+static void
+say(struct lnt_session *s, struct lnt_sub *sub, uint16_t flags,
+    const char *text)
+{
+    if (lnt_hub_publish(s->net->hub, s, sub, NOTE, flags, lnt_str_c(text), NULL,
+                        NULL) < 0)
+        fail("publish: %s", strerror(errno));
+}
+
+static void
+turn(unsigned worker)
+{
+    while (lnt_hub_turn(nets[worker].hub))
+        ;
+}
+
+static void
+turns(void)
+{
+    for (unsigned i = 0; i < WORKERS; i++)
+        turn(i);
+}
+
+/* What it got since the last time. */
+static const char *
+got(struct lnt_session *s)
+{
+    static struct lnt_strbuf last;
+
+    lnt_strbuf_clear(&last);
+    lnt_strbuf_add_str(&last, lnt_strbuf_str(&s->got));
+    lnt_strbuf_clear(&s->got);
+    lnt_strbuf_reserve(&last, 0);
+    last.p[last.n] = '\0';
+    return last.p;
+}
+
+/* ---- tests ---- */
+
+static void
+test_fanout(void)
+{
+    start(LNT_ZONE_MIN_SIZE);
+    struct lnt_session *a = session(0, &nets[0].appending);
+    struct lnt_session *b = session(1, &nets[1].appending);
+    struct lnt_session *c = session(1, &nets[1].appending);
+    struct lnt_sub *sa = enter(a, "r", 0);
+
+    say(a, sa, 0, "before");
+    struct lnt_sub *sb = enter(b, "r", 0);
+    struct lnt_sub *sc = enter(c, "r", 0);
+    say(a, sa, 0, "1");
+    say(b, sb, 0, "2");
+    say(a, sa, 0, "3");
+    turns();
+    is_str(got(a), "r:before r:1 r:2 r:3 ", "the sender, too");
+    is_str(got(b), "r:1 r:2 r:3 ", "nothing from before joining");
+    is_str(got(c), "r:1 r:2 r:3 ", "the same");
+    ok(b->deliveries == 1 && b->messages == 3, "in one piece");
+    is_int(rendered, 7, "rendered once a worker");
+    is_int(encoded, 2, "one buffer a worker");
+    is_int(nets[1].stats.counters[LNT_C_DELIVERED], 6, "counted");
+    is_int(nets[0].stats.counters[LNT_C_PUBLISHED], 3, "what it published");
+
+    leave(b, sb);
+    say(a, sa, 0, "4");
+    turns();
+    is_str(got(b), "", "nothing after leaving");
+    is_str(got(c), "r:4 ", "the others get it");
+    say(a, sa, 0, "5");
+    leave(c, sc);
+    turns();
+    is_str(got(c), "", "nor what was on its way");
+    is_str(lnt_hub_room_name(nets[1].hub, lnt_sub_room(sa)), "",
+           "a room that nobody is in is not known");
+    is_str(lnt_hub_room_name(nets[0].hub, lnt_sub_room(sa)), "r",
+           "where somebody is it is");
+    stop("fanout");
+}
+
+static void
+test_groups(void)
+{
+    start(LNT_ZONE_MIN_SIZE);
+    struct lnt_session *a = session(0, &nets[0].plain);
+    struct lnt_session *b = session(0, &nets[0].single);
+    struct lnt_session *c = session(0, &nets[0].appending);
+    struct lnt_session *d = session(0, &nets[0].appending);
+    struct lnt_sub *sa = enter(a, "r", 0);
+
+    enter(b, "r", 0);
+    enter(c, "r", 1);
+    d->variant = 1;
+    enter(d, "r", 0);
+    say(a, sa, 0, "1");
+    say(a, sa, 0, "-");
+    say(a, sa, 0, "2");
+    turns();
+    is_str(got(a), "r:1 r:- r:2 ", "buffers cannot be appended to");
+    is_int(a->deliveries, 3, "so there are three");
+    is_str(got(b), "r:1 r:- r:2 ", "nor shared");
+    is_int(b->deliveries, 0, "so they are sent one by one");
+    is_str(got(c), "1 2 ", "another format, with nothing for the second");
+    is_int(c->messages, 2, "two");
+    is_str(got(d), "^r:1 ^r:- ^r:2 ", "another variant");
+    is_int(rendered, 6, "rendered once a format");
+    stop("groups");
+}
+
+static void
+test_not_origin(void)
+{
+    start(LNT_ZONE_MIN_SIZE);
+    struct lnt_session *a = session(0, &nets[0].appending);
+    struct lnt_session *b = session(0, &nets[0].appending);
+    struct lnt_session *c = session(1, &nets[1].appending);
+    struct lnt_sub *sa = enter(a, "r", 0);
+
+    enter(b, "r", 0);
+    enter(c, "r", 0);
+    say(a, sa, 0, "1");
+    say(a, sa, LNT_EVENT_NOT_ORIGIN, "2");
+    say(a, sa, 0, "3");
+    turns();
+    is_str(got(a), "r:1 r:3 ", "not to the origin");
+    is_str(got(b), "r:1 r:2 r:3 ", "to the others");
+    is_str(got(c), "r:1 r:2 r:3 ", "on other workers");
+    is_int(c->deliveries, 1, "where it is a message like any other");
+    stop("not to the origin");
+}
+
+/* Who is in several rooms gets everything in the order of the log. */
+static void
+test_order(void)
+{
+    start(LNT_ZONE_MIN_SIZE);
+    struct lnt_session *a = session(0, &nets[0].appending);
+    struct lnt_sub *r = enter(a, "r", 0), *q = enter(a, "q", 0);
+
+    say(a, r, 0, "1");
+    say(a, r, 0, "2");
+    say(a, q, 0, "3");
+    say(a, r, 0, "4");
+    say(a, q, 0, "5");
+    lnt_hub_direct(nets[0].hub, a, a->id, NOTE, LNT_STR("6"), NULL, NULL);
+    say(a, q, 0, "7");
+    turns();
+    is_str(got(a), "r:1 r:2 q:3 r:4 q:5 @6 q:7 ", "in order");
+    stop("order");
+}
+
+static struct lnt_sub *left_in_direct;
+
+static void
+leave_in_direct(struct lnt_session *s)
+{
+    if (left_in_direct)
+        lnt_hub_leave(s->net->hub, left_in_direct, 0);
+    left_in_direct = NULL;
+}
+
+static void
+test_direct(void)
+{
+    start(LNT_ZONE_MIN_SIZE);
+    struct lnt_session *a = session(0, &nets[0].appending);
+    struct lnt_session *b = session(1, &nets[1].appending);
+    struct lnt_session *c = session(1, &nets[1].appending);
+    struct lnt_session *x = session(1, &nets[1].single);
+    struct lnt_sub *sa = enter(a, "r", 0), *sb = enter(b, "r", 0);
+
+    enter(c, "r", 0);
+    x->app = &nets[1].other;
+    lnt_hub_direct(nets[0].hub, a, b->id, NOTE, LNT_STR("hi"), NULL, NULL);
+    lnt_hub_direct(nets[0].hub, a, x->id, NOTE, LNT_STR("x"), NULL, NULL);
+    lnt_hub_direct(nets[0].hub, a, 77, NOTE, LNT_STR("nobody"), NULL, NULL);
+    turns();
+    is_str(got(b), "@hi ", "to that one");
+    is_str(got(a), "", "not to the sender");
+    is_str(got(x), "", "not to another application");
+
+    /* Callbacks may leave. */
+    on_direct = leave_in_direct;
+    left_in_direct = sb;
+    say(a, sa, 0, "1");
+    lnt_hub_direct(nets[0].hub, a, b->id, NOTE, LNT_STR("go"), NULL, NULL);
+    say(a, sa, 0, "2");
+    turns();
+    is_str(got(b), "r:1 @go ", "left in the middle of a turn");
+    is_str(got(c), "r:1 r:2 ", "the others stay");
+    say(a, sa, 0, "3");
+    turns();
+    is_str(got(c), "r:3 ", "and go on");
+    stop("direct");
+}
+
+static void
+test_gap(void)
+{
+    static char text[2000];
+
+    start(LNT_ZONE_MIN_SIZE);
+    struct lnt_session *a = session(0, &nets[0].appending);
+    struct lnt_session *b = session(1, &nets[1].appending);
+    struct lnt_session *c = session(1, &nets[1].appending);
+    struct lnt_session *d = session(1, &nets[1].appending);
+    struct lnt_sub *sa = enter(a, "r", 0);
+
+    enter(b, "r", 0);
+    turns();
+    enter(b, "q", 0);
+    enter(c, "r", 0);
+    memset(text, 't', sizeof(text) - 1);
+    for (unsigned i = 0; i < 400; i++)
+        say(a, sa, 0, text);
+    lnt_log_level(LNT_ERROR);
+    turn(1);
+    is_int(b->gaps, 1, "told once, in however many rooms");
+    is_int(c->gaps, 1, "also those that had just come");
+    is_int(d->gaps, 0, "not those that are nowhere");
+    is_int(nets[1].stats.counters[LNT_C_LAPPED], 1, "counted");
+    say(a, sa, 0, "on");
+    turn(1);
+    is_str(got(b), "r:on ", "it goes on");
+    is_str(got(c), "r:on ", "for all");
+    stop("gap");
+}
+
+static void
+test_listen(void)
+{
+    start(LNT_ZONE_MIN_SIZE);
+    struct lnt_session *a = session(0, &nets[0].appending);
+    struct lnt_session *b = session(1, &nets[1].appending);
+    struct lnt_session *c = session(1, &nets[1].appending);
+    struct lnt_room_info info;
+    struct lnt_sub *sb, *sc, *sa;
+
+    sb = lnt_hub_listen(nets[1].hub, b, LNT_STR("r"), 0, &info);
+    sc = lnt_hub_listen(nets[1].hub, c, LNT_STR("r"), 0, &info);
+    is_int(info.members, 0, "listeners are no members");
+    sa = enter(a, "r", 0);
+    is_int(lnt_sub_room(sa), info.room, "the same room");
+    say(a, sa, 0, "1");
+    turns();
+    is_str(got(b), "r:1 ", "a listener listens");
+    is_str(got(c), "r:1 ", "two of them");
+    leave(b, sb);
+    leave(a, sa);
+    is_int(lnt_zone_room_find(zone, lnt_zone_app_id("app"), LNT_STR("r"),
+                              &info),
+           0, "one that listens keeps the room");
+    leave(c, sc);
+    is_int(lnt_zone_room_find(zone, lnt_zone_app_id("app"), LNT_STR("r"),
+                              &info),
+           -1, "none does not");
+    turns();
+    is_str(got(c), "", "nothing after leaving");
+
+    lnt_hub_pin(nets[0].hub, &nets[0].app, LNT_STR("pinned"),
+                &(struct lnt_keep){10, 0, 1000});
+    sa = enter(a, "pinned", 0);
+    is_int(lnt_hub_keep(nets[0].hub, sa, &(struct lnt_keep){10, 0, 1000}), 0,
+           "kept");
+    say(a, sa, LNT_EVENT_HISTORY, "1");
+    leave(a, sa);
+    is_int(lnt_zone_room_find(zone, lnt_zone_app_id("app"), LNT_STR("pinned"),
+                              &info),
+           0, "a room that is pinned stays");
+    is_int(info.kept, 1, "with its history");
+    stop("listen");
+}
+
+/* Publishing into a room without being in it. */
+static void
+test_post(void)
+{
+    start(LNT_ZONE_MIN_SIZE);
+    const struct lnt_keep keep = {10, 0, 1000};
+    struct lnt_hub *h = nets[0].hub;
+    struct lnt_session *a = session(1, &nets[1].appending);
+    struct lnt_room_info info;
+    struct lnt_sub *sa = enter(a, "r", 0), *sb;
+    uint64_t seq = 0;
+
+    is_int(lnt_hub_post(h, &nets[0].app, LNT_STR("r"), &keep, NOTE,
+                        LNT_EVENT_HISTORY, LNT_STR("1"), &seq, NULL),
+           0, "posted");
+    ok(seq == lnt_zone_head(zone), "its seq");
+    ok(lnt_hub_next(nets[1].hub, sa) <= seq, "not read yet");
+    turns();
+    is_str(got(a), "r:1 ", "delivered elsewhere");
+    ok(lnt_hub_next(nets[1].hub, sa) == seq + 1, "read");
+    is_int(lnt_hub_post(h, &nets[0].app, LNT_STR("new"), &keep, NOTE,
+                        LNT_EVENT_HISTORY, LNT_STR("2"), NULL, NULL),
+           0, "posted into a room that is new");
+    sb = enter(a, "new", 0);
+    ok(lnt_hub_next(nets[1].hub, sb) == lnt_zone_head(zone) + 1,
+       "one that waits starts behind its join");
+    is_int(lnt_zone_room_find(zone, lnt_zone_app_id("app"), LNT_STR("new"),
+                              &info),
+           0, "which is there");
+    is_int(info.kept, 1, "with its history");
+    is_int(lnt_hub_post(h, &nets[0].app, LNT_STR("gone"), NULL, NOTE, 0,
+                        LNT_STR("3"), NULL, NULL),
+           0, "posted into a room that keeps nothing");
+    is_int(lnt_zone_room_find(zone, lnt_zone_app_id("app"), LNT_STR("gone"),
+                              &info),
+           -1, "which goes at once");
+    is_int(lnt_hub_post(h, &nets[0].app, LNT_STR(""), &keep, NOTE, 0,
+                        LNT_STR("4"), NULL, NULL),
+           -1, "no room without a name");
+    is_int(errno, EINVAL, "says so");
+    stop("post");
+}
+
+/* The list of a session's subs. */
+static void
+test_list(void)
+{
+    start(LNT_ZONE_MIN_SIZE);
+    struct lnt_session *a = session(0, &nets[0].appending);
+    struct lnt_sub *head = NULL, *x = enter(a, "x", 0), *y = enter(a, "y", 0);
+    struct lnt_sub *w = enter(a, "z", 0);
+
+    lnt_sub_link(x, &head);
+    lnt_sub_link(y, &head);
+    lnt_sub_link(w, &head);
+    ok(head == w && lnt_sub_next(w) == y && lnt_sub_next(y) == x &&
+           !lnt_sub_next(x),
+       "linked");
+    lnt_sub_unlink(y, &head);
+    ok(head == w && lnt_sub_next(w) == x, "out of the middle");
+    lnt_sub_unlink(w, &head);
+    lnt_sub_unlink(x, &head);
+    ok(!head, "all");
+    stop("list");
+}
+
+static bool
+is_rung(unsigned worker)
+{
+    struct pollfd fd = {.fd = bells[nets[worker].cell], .events = POLLIN};
+    bool rung = poll(&fd, 1, 0) > 0;
+
+    lnt_eventfd_clear(fd.fd);
+    return rung;
+}
+
+static void
+test_sleep(void)
+{
+    start(LNT_ZONE_MIN_SIZE);
+    struct lnt_session *a = session(0, &nets[0].appending);
+    struct lnt_sub *sa = enter(a, "r", 0);
+
+    turns();
+    ok(lnt_hub_sleep(nets[1].hub), "worker 1 may sleep");
+    say(a, sa, 0, "1");
+    ok(!is_rung(1), "not rung before the turn");
+    ok(!lnt_hub_sleep(nets[2].hub), "worker 2 may not: there is something");
+    lnt_hub_turn(nets[0].hub);
+    ok(is_rung(1), "the sleeper is rung");
+    ok(!is_rung(2) && !is_rung(0), "nobody else");
+    say(a, sa, 0, "2");
+    lnt_hub_turn(nets[0].hub);
+    ok(!is_rung(1), "once is enough");
+    lnt_hub_wake(nets[1].hub);
+    turns();
+    ok(lnt_hub_sleep(nets[1].hub), "sleeps again");
+    lnt_hub_wake(nets[1].hub);
+    say(a, sa, 0, "3");
+    turns();
+    ok(!is_rung(1), "one that woke by itself is not rung");
+    is_int(nets[0].stats.counters[LNT_C_DOORBELLS], 1, "counted");
+    stop("sleep");
+}
+
+/* ---- against a model ---- */
+
+enum { ROOMS = 5, STEPS = 30000 };
+
+struct model {
+    struct lnt_session *s;
+    struct lnt_sub *sub[ROOMS];
+    uint32_t user;
+    struct lnt_strbuf expected;
+    /* On its way: room and number, until the worker's turn. */
+    struct {
+        unsigned room;
+        unsigned number;
+    } pending[512];
+    unsigned n;
+};
+
+static struct model models[WORKERS * 12];
+
+static unsigned
+draw(unsigned *seed, unsigned below)
+{
+    *seed = *seed * 1103515245 + 12345;
+    return (*seed >> 16) % below;
+}
+
+static void
+model_turn(unsigned worker)
+{
+    turn(worker);
+    for (size_t i = 0; i < sizeof(models) / sizeof(*models); i++) {
+        struct model *m = &models[i];
+
+        if (m->s->net != &nets[worker])
+            continue;
+        for (unsigned k = 0; k < m->n; k++)
+            lnt_strbuf_addf(&m->expected, "room-%u:%u ", m->pending[k].room,
+                            m->pending[k].number);
+        m->n = 0;
+    }
+}
+
+static void
+model_join(struct model *m, unsigned room)
+{
+    struct lnt_room_info info;
+    char name[16];
+
+    snprintf(name, sizeof(name), "room-%u", room);
+    m->sub[room] = lnt_hub_join(m->s->net->hub, m->s, m->user, lnt_str_c(name),
+                                0, 0, &info);
+    if (!m->sub[room])
+        fail("join");
+}
+
+static void
+model_leave(struct model *m, unsigned room)
+{
+    unsigned n = 0;
+
+    lnt_hub_leave(m->s->net->hub, m->sub[room], 0);
+    m->sub[room] = NULL;
+    for (unsigned k = 0; k < m->n; k++) {
+        if (m->pending[k].room != room)
+            m->pending[n++] = m->pending[k];
+    }
+    m->n = n;
+}
+
+static void
+model_say(struct model *m, unsigned room, unsigned number)
+{
+    char text[16];
+
+    snprintf(text, sizeof(text), "%u", number);
+    say(m->s, m->sub[room], 0, text);
+    for (size_t i = 0; i < sizeof(models) / sizeof(*models); i++) {
+        struct model *o = &models[i];
+
+        if (o->sub[room]) {
+            o->pending[o->n].room = room;
+            o->pending[o->n++].number = number;
+        }
+    }
+}
+
+static void
+test_model(void)
+{
+    unsigned seed = 7, said = 0;
+    bool same = true;
+    char nick[16];
+
+    start(8u << 20);
+    memset(models, 0, sizeof(models));
+    for (unsigned i = 0; i < sizeof(models) / sizeof(*models); i++) {
+        struct lnt_net *n = &nets[i % WORKERS];
+
+        models[i].s = session(i % WORKERS, i % 7 == 0   ? &n->single
+                                           : i % 5 == 0 ? &n->plain
+                                                        : &n->appending);
+        snprintf(nick, sizeof(nick), "m%u", i);
+        lnt_hub_enter(n->hub, models[i].s, lnt_str_c(nick), &models[i].user);
+    }
+    for (unsigned step = 0; step < STEPS; step++) {
+        struct model *m =
+            &models[draw(&seed, sizeof(models) / sizeof(*models))];
+        unsigned room = draw(&seed, ROOMS), what = draw(&seed, 10);
+
+        if (step % 400 == 399) {
+            for (unsigned w = 0; w < WORKERS; w++)
+                model_turn(w);
+        } else if (what == 0) {
+            model_turn(step % WORKERS);
+        } else if (!m->sub[room]) {
+            model_join(m, room);
+        } else if (what == 1) {
+            model_leave(m, room);
+        } else {
+            model_say(m, room, said++);
+        }
+    }
+    for (unsigned i = 0; i < WORKERS; i++)
+        model_turn(i);
+    for (size_t i = 0; i < sizeof(models) / sizeof(*models); i++) {
+        struct model *m = &models[i];
+
+        same = same && lnt_str_eq(lnt_strbuf_str(&m->s->got),
+                                  lnt_strbuf_str(&m->expected));
+        lnt_strbuf_release(&m->expected);
+    }
+    ok(same, "everybody got what was said while it was in the room (%u)", said);
+    is_int(nets[0].stats.counters[LNT_C_LAPPED], 0, "nothing was lost");
+    stop("model");
+}
+
+int
+main(void)
+{
+    for (unsigned i = 0; i < LNT_CELLS; i++)
+        bells[i] = lnt_eventfd_create();
+    test_fanout();
+    test_groups();
+    test_not_origin();
+    test_order();
+    test_direct();
+    test_gap();
+    test_listen();
+    test_post();
+    test_list();
+    test_sleep();
+    test_model();
+    return done_testing();
+}

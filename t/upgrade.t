@@ -1,0 +1,186 @@
+# USR2 and ctl upgrade: a new binary takes the listeners over; when it cannot,
+# the old master serves on.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(time);
+
+use Test::Linnet;
+
+my $config = <<'INI';
+[server]
+workers          = 2
+shutdown_timeout = 2s
+
+[listen echo]
+address = 127.0.0.1:%%PORT_echo%%
+address = unix:%%UNIX_echo%%
+app     = echo
+
+[listen web]
+address  = 127.0.0.1:%%PORT_web%%
+protocol = http
+
+[route echo]
+listen   = web
+path     = /echo
+protocol = websocket
+app      = echo
+
+[route page]
+listen  = web
+path    = /
+handler = static
+root    = www
+INI
+
+sub echoes
+{
+    my ($t, $to) = @_;
+    my $c = eval { $t->connect($to // 'echo') } or return;
+    $c->write('hello') or return;
+    return ($c->read_exact(5, 5) // '') eq 'hello';
+}
+
+# Waits until another master serves with all workers, and nothing else runs.
+sub wait_upgraded
+{
+    my ($t, $old) = @_;
+    return wait_for(
+        sub {
+            $t->reap;
+            my $s = $t->status or return;
+            return if $s->{pid} == $old;
+            my @w = @{ $s->{workers} };
+            return if @w != 2 || grep { $_->{state} ne 'ready' } @w;
+            return !proc_alive($old) && $t->processes == 3;
+        },
+        15,
+        'the new master alone'
+    );
+}
+
+for my $how (['SIGUSR2', sub { $_[0]->signal('USR2') }],
+    ['ctl upgrade', sub {
+        my ($exit, $out, $err) = $_[0]->ctl('upgrade');
+        is($exit, 0, 'exit 0') or diag $err;
+    }]) {
+    my ($name, $upgrade) = @$how;
+    subtest $name => sub {
+        my $t = Test::Linnet->new(config => $config, copy_binary => 1,
+            files => { 'www/index.html' => "hello\n" })->start;
+        my $old = $t->{pid};
+        my $w = $t->websocket('web', '/echo');
+        $w->send_text('x');
+        is($w->message, 'x', 'a client');
+
+        # Clients that come while it happens are all served.
+        my $stop = $t->path('run/stop');
+        pipe my $r, my $wr or die $!;
+        my $pid = fork // die $!;
+        if (!$pid) {
+            my ($ok, $bad, $first) = (0, 0, '');
+            my $end = time + 60;
+            until (-e $stop || time > $end) {
+                my $got = eval { $t->http_get('web', '/') };
+                if ($got && $got->{status} == 200) {
+                    $ok++;
+                } else {
+                    $bad++;
+                    $first ||= $@ || ($got ? $got->{status} : 'no answer');
+                }
+            }
+            syswrite $wr, "$ok $bad $first\n";
+            POSIX::_exit(0);
+        }
+        close $wr;
+
+        $t->install_binary;
+        $upgrade->($t);
+        is($w->wait_close(10), 1001, 'clients of the old one are told 1001');
+        $w->close(1001);
+        ok(wait_upgraded($t, $old), 'a new master serves, the old one went');
+        spew($stop, '');
+        waitpid $pid, 0;
+        my ($ok, $bad, $first) = split / /, <$r> // '0 0', 3;
+        cmp_ok($ok, '>', 5, "$ok requests were made meanwhile");
+        is($bad, 0, 'none of them failed') or diag "the first: $first";
+
+        my $s = $t->status;
+        is(slurp($t->path('run/linnet.pid')), "$s->{pid}\n",
+            'the pidfile names the new one');
+        my $exe = readlink "/proc/$s->{pid}/exe";
+        is($exe, $t->path('sbin/linnet'), 'it runs the new file');
+        is($t->{exit}, 0, 'the old one ended with 0');
+        ok(echoes($t), 'TCP is served');
+        ok(echoes($t, 'unix:echo'), 'the unix socket, too');
+        is(($t->ctl('reload'))[0], 0, 'the new one reloads');
+
+        # Again, from the new one.
+        my $second = $t->status->{pid};
+        is(($t->ctl('upgrade'))[0], 0, 'and is upgraded in turn');
+        ok(wait_upgraded($t, $second), '... a third one serves');
+        ok(echoes($t), '... TCP');
+        ok(echoes($t, 'unix:echo'), '... unix');
+        $t->finish;
+    };
+}
+
+subtest 'what cannot be upgraded to' => sub {
+    my $t = Test::Linnet->new(config => $config, copy_binary => 1,
+            files => { 'www/index.html' => "hello\n" })->start;
+    my $old = $t->{pid};
+    my $w = $t->websocket('web', '/echo');
+    my @pids = sort $t->worker_pids;
+    my $try = sub {
+        my ($what, $reason) = @_;
+        my ($exit, $out, $err) = $t->ctl('upgrade');
+        is($exit, 1, "$what: exit 1");
+        like($err, $reason, '... with the reason');
+        my $s = $t->status;
+        is($s->{pid}, $old, '... the old master');
+        is_deeply([sort map { $_->{pid} } grep { $_->{state} eq 'ready' }
+                    @{ $s->{workers} }], \@pids, '... the old workers');
+        $w->send_text('here');
+        is($w->message, 'here', '... a client noticed nothing');
+        ok(echoes($t), '... new ones are served');
+        ok(echoes($t, 'unix:echo'), '... also over unix');
+        is(slurp($t->path('run/linnet.pid')), "$old\n", '... its pidfile');
+        ok(wait_for(sub { $t->processes == 3 }, 5, 'three processes'),
+            '... nobody else is left');
+    };
+    $t->install_binary("#!/bin/sh\necho no luck >&2\nexit 3\n");
+    $try->('a binary that ends at once', qr/exit\w* (status |code )?3|\b3\b/);
+    $t->install_binary("no program at all\n");
+    $try->('a file that is no program', qr/sbin\/linnet|exec/i);
+    unlink $t->path('sbin/linnet');
+    $try->('no file at all', qr/No such file/);
+    $t->install_binary;
+    my $good = slurp($t->conf_path);
+    $t->write_config("$config\n[limits]\nmesage_size = 1\n");
+    $try->('a broken configuration', qr/mesage_size|configuration|78/);
+    spew($t->conf_path, $good);
+    is(($t->ctl('upgrade'))[0], 0, 'repaired, it works');
+    ok(wait_upgraded($t, $old), '... a new master serves');
+    $t->finish;
+};
+
+subtest 'stopping what was upgraded' => sub {
+    my $t = Test::Linnet->new(config => $config, copy_binary => 1,
+            files => { 'www/index.html' => "hello\n" })->start;
+    my $old = $t->{pid};
+    is(($t->ctl('upgrade'))[0], 0, 'upgraded');
+    ok(wait_upgraded($t, $old), 'a new master serves');
+    is(($t->run('-s', 'stop'))[0], 0, '-s stop');
+    ok(wait_for(sub { !$t->processes }, 5, 'nobody'), 'all are gone');
+    ok(!-e $t->path('run/linnet.pid'), 'no pidfile is left');
+    ok(!-e $t->path('run/echo.sock'), 'no socket file is left');
+    $t->finish;
+};
+
+done_testing;
