@@ -11,8 +11,10 @@
 #: check      lint, then test
 #: unit       builds the C test programs
 #: fuzz       builds the fuzz targets with clang's fuzzer (into fuzzers/)
+#: bench      compares with other servers (t/bench/README.md); BENCH="--help"
 #: lint       floors and circles, formatting, warnings of gcc and clang, sh
 #: format     formats the C sources with clang-format
+#: docs       writes docs/configuration.md from the tables of directives
 #: run        builds and runs linnet in the foreground with conf/server.ini
 #: clean      removes what was built; configure's answers stay
 #: help       this list
@@ -21,7 +23,7 @@
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all install uninstall upgrade modules test check unit fuzz lint \
-    format run clean help force
+    format docs run clean help force
 
 # "make V=1" shows the commands.
 ifeq ($(V),)
@@ -84,6 +86,27 @@ $(FUZZERS):
 	$(Q_LD)$(FUZZ_CC) $(FUZZ_CFLAGS) -o $@ $(filter %.c,$^) $(TEST_LIBS) \
 	    $(LIBS)
 
+# ---- the benchmark ----
+
+BENCH_LOAD := $(patsubst %.c,$(BUILD)/%.o,$(filter-out \
+    t/bench/least.c t/bench/fanout.c, $(wildcard t/bench/*.c)))
+BENCH_LINK = $(CORE_OBJ) $(BUILD)/modules/websocket/sha1.o \
+    $(BUILD)/modules/websocket/base64.o
+BENCH =
+
+$(BUILD)/bench/load: $(BENCH_LOAD) $(BENCH_LINK)
+$(BUILD)/bench/least: $(BUILD)/t/bench/least.o $(BENCH_LINK)
+$(BUILD)/bench/load $(BUILD)/bench/least:
+	@mkdir -p $(@D)
+	$(Q_LD)$(CC) -pie $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/bench/fanout.so: t/bench/fanout.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q_LD)$(CC) $(CFLAGS) $(LDFLAGS) -fPIC -shared -Wl,-Bsymbolic -o $@ $<
+
+bench: all $(BUILD)/bench/load $(BUILD)/bench/least $(BUILD)/bench/fanout.so
+	@BUILD='$(abspath $(BUILD))' perl t/bench/run $(BENCH)
+
 TESTS = t
 PROVE = prove
 PROVE_FLAGS =
@@ -109,6 +132,10 @@ lint: all unit
 format:
 	clang-format -i $(C_FILES)
 
+# The directives as the program knows them, whatever is built into it here.
+docs: $(BUILD)/linnet
+	@$(BUILD)/linnet -R >docs/configuration.md
+
 # ---- for people ----
 
 RUN = $(abspath $(BUILD))/run
@@ -124,7 +151,7 @@ run: all
 clean:
 	rm -rf $(BUILD)/src $(BUILD)/modules $(BUILD)/addon $(BUILD)/assets \
 	    $(BUILD)/t $(BUILD)/unit $(BUILD)/replay $(BUILD)/fuzzers \
-	    $(BUILD)/run
+	    $(BUILD)/bench $(BUILD)/run
 	rm -f $(BUILD)/linnet $(BUILD)/*.so $(BUILD)/*.o $(BUILD)/*.d \
 	    $(BUILD)/objects $(BUILD)/tests.mk
 	find $(BUILD)/dynamic -name '*.[od]' -exec rm -f {} + 2>/dev/null || :

@@ -48,7 +48,8 @@ static const char usage_text[] =
     "  ctl status [--json] | reload | reopen | quit | stop | upgrade | rooms "
     "|\n"
     "      conns | kick ID | publish ROOM TEXT | broadcast TEXT | get KEY |\n"
-    "      set KEY VALUE | unset KEY | values | zone | log-level LEVEL\n";
+    "      set KEY VALUE | unset KEY | values | zone | workers N |\n"
+    "      drain SLOT | log-level LEVEL\n";
 
 struct options {
     const char *prefix, *conf, *command;
@@ -191,6 +192,12 @@ static int
 print_reference(const struct lnt_config_source *source)
 {
     struct lnt_strbuf out = LNT_STRBUF_INIT;
+    lnt_strbuf_adds(&out, "# Configuration reference\n\n"
+                          "Written by `make docs` from the tables that the "
+                          "program itself reads its configuration\nby; "
+                          "[server.ini](../conf/server.ini) explains more. "
+                          "Defaults of paths and users are those\nof a plain "
+                          "`./configure`.\n\n");
     lnt_config_reference(source, &out);
     fwrite(out.p, 1, out.n, stdout);
     lnt_strbuf_release(&out);

@@ -163,13 +163,15 @@ subtest 'the limit is lifted while clients wait' => sub {
     # The limit of another process may be raised by its own user only.
     my $user = $> ? '' : 'user = root';
     my $t = Test::Linnet->new(config => config(1, '')
-            =~ s/^workers/$user\nopen_files = 64\nworkers/mr)->start;
+            =~ s/^workers/$user\nopen_files = 64\nworkers/mr,
+        ulimit => ['Sn 64'])->start;
     my ($pid) = $t->worker_pids;
     my @c = map { $t->connect('echo') } 1 .. 120;
     $_->write('hello') for @c;
     is($c[0]->read_exact(5, 5), 'hello', 'the first is served');
     ok(wait_for(sub { fd_count($pid) >= 62 }, 5, 'the limit'),
         'the worker has no descriptor left');
+    cmp_ok(fd_count($pid), '<=', 64, '... because that is the limit');
     my $said = `prlimit --pid=$pid --nofile=1024: 2>&1`;
     if ($? != 0) {
         $t->finish;
@@ -225,6 +227,27 @@ subtest 'accept4 fails' => sub {
         is(($t->worker_pids)[0], $pid, '... the worker lives');
         $t->finish;
     }
+};
+
+# Sharing must not become waiting: with short visits the workers once handed
+# the listener to and fro, two connections in 20 ms.
+subtest 'short visits take two workers no longer than one' => sub {
+    my %took;
+    for my $workers (1, 2) {
+        my $t = Test::Linnet->new(config => config($workers, ''))->start;
+        my ($begin, $served) = (time, 0);
+        for my $round (1 .. 30) {
+            my @c = map { $t->connect('echo') } 1 .. 40;
+            $_->write('hello') for @c;
+            $served += ($_->read_exact(5, 5) // '') eq 'hello' for @c;
+            $_->close for @c;
+        }
+        $took{$workers} = time - $begin;
+        is($served, 1200, "$workers workers: all are served");
+        $t->finish;
+    }
+    cmp_ok($took{2}, '<', 3 * $took{1} + 0.5,
+        sprintf '... in %.2f s, and %.2f s with two', @took{1, 2});
 };
 
 subtest 'coming and going' => sub {

@@ -289,8 +289,10 @@ subtest 'direct, typing, ping, history' => sub {
     quiet($ann, 'the one who types does not');
     is(refusal($ann, type => 'typing', room => 'den'), 'not_joined',
         'elsewhere');
-    is(refusal($ann, type => 'history', room => 'lobby', before => 9),
-        'not_available', 'no history yet');
+    is(refusal($ann, type => 'history', room => 'den'), 'not_joined',
+        'no history of rooms one is not in');
+    is(refusal($ann, type => 'history', room => 'lobby', limit => -1),
+        'bad_request', 'nor of less than nothing');
 };
 
 subtest 'what is no request' => sub {
@@ -360,7 +362,8 @@ subtest 'people' => sub {
     $said->('in here', '[den] <cyd> in here');
     $said->('/rooms', '* you speak in den, and hear lobby');
     $said->('/leave', '* you left den; you speak in lobby now');
-    $said->('/history 5', '! this server does not keep history yet');
+    $said->('/history 1', '* the last message:', '<cy> [31mred');
+    $said->('/history -1', '! /history N, a number of messages');
     $said->('/dance', '! no such command; /help lists them all');
     $said->('x' x 101, '! a text has at most 100 bytes, this one has 101');
     $ann->send_json({ type => 'message', room => 'lobby',

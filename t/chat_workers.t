@@ -90,6 +90,9 @@ subtest 'a worker is killed in the middle' => sub {
     $t->allow_alert(qr/signal 9/);
     my $d = crowd($t, 'lobby');
     my $n = spread($t);
+    is(scalar(grep { $_ >= 20 } values %$n), 4,
+        "they sit on all four workers (@{[values %$n]})")
+        or diag $t->evidence;
     my ($victim) = sort { $n->{$a} <=> $n->{$b} } keys %$n;
     $d->say('go');
     ok($d->wait_event('half', 120), 'half of the messages are through');

@@ -161,7 +161,8 @@ subtest 'what is missing' => sub {
     local $ENV{PATH} = $bin;
     my ($status, $text) = run("$bin/sh", './configure', "--builddir=$dir");
     isnt($status, 0, 'exits non-zero');
-    for my $name (qw(cc make pkg-config libpcre2-8 zlib inih jansson)) {
+    for my $name (qw(cc make pkg-config libpcre2-8 zlib inih jansson
+        sqlite3)) {
         like($text, qr/^\Q$name\E /m, "names $name");
     }
     like($text, qr/libpcre2-dev +pcre2-devel +pcre2-dev/,

@@ -42,4 +42,9 @@ my ($requests) = slurp("$top/docs/chat.md") =~ /^## Requests\n(.*?)^\*\*/ms;
 is_deeply([sort $requests =~ /^\| `\{"type":"(\w+)"/mg], \@types,
     '... and every request');
 
+my ($exit, $reference) = run_command({ timeout => 20 }, Test::Linnet->binary, '-R');
+is($exit, 0, 'linnet -R prints the reference');
+is(slurp("$top/docs/configuration.md"), $reference,
+    'docs/configuration.md is what "make docs" writes');
+
 done_testing;

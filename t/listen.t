@@ -33,6 +33,8 @@ subtest 'unix socket' => sub {
     my $t = Test::Linnet->new(config => config(['unix:run/echo.sock']));
     $t->start;
     ok(-S $t->path('run/echo.sock'), 'a path relative to the prefix');
+    is(sprintf('%o', (stat $t->path('run/echo.sock'))[2] & 07777), '666',
+        'anybody may connect');
     ok(echoes($t, 'unix:echo'), 'serves');
     is(($t->ctl('reload'))[0], 0, 'reloaded');
     ok(echoes($t, 'unix:echo'), '... serves');
@@ -41,6 +43,11 @@ subtest 'unix socket' => sub {
     ok(echoes($t, 'unix:other'), '... serves there');
     ok(wait_for(sub { !-e $t->path('run/echo.sock') }, 5, 'the file to go'),
         '... the old file is gone');
+    ($exit, $out, $err) = $t->reload(config(['unix:%%UNIX_other%%',
+                'unix:%%UNIX_private%%']) . "mode = 600\n");
+    is($exit, 0, 'mode = 600') or diag $err;
+    is(sprintf('%o', (stat $t->path('run/private.sock'))[2] & 07777), '600',
+        '... is the mode of a new one');
     kill KILL => $t->processes;
     $t->wait_exit(5);
     wait_for(sub { !$t->processes }, 5, 'all to be gone');

@@ -256,6 +256,27 @@ subtest 'levels' => sub {
     $t->finish;
 };
 
+subtest 'ctl log-level' => sub {
+    my $t = Test::Linnet->new(
+        config => config("error = logs/error.log\nlevel = notice"))->start;
+    my ($exit, $out, $err) = $t->ctl('log-level', 'warn');
+    is($exit, 0, 'warn') or diag $err;
+    # The command goes to the workers in order; by the next one it is there.
+    is(($t->ctl('broadcast', 'quiet'))[0], 0, 'a broadcast');
+    ok(say_it($t, 'unheard'), 'a notice');
+    $t->log_unlike(qr/unheard/, 'is not logged');
+    is(($t->ctl('log-level', 'notice'))[0], 0, 'notice');
+    is(($t->ctl('broadcast', 'loud'))[0], 0, 'a broadcast');
+    $t->log_like(qr/trouble heard: loud/, 'is logged');
+    $t->log_unlike(qr/trouble heard: quiet/, '... unlike the first one');
+    ok(say_it($t, 'heard'), 'a notice');
+    $t->log_like(qr/trouble says: heard;/, 'is logged');
+    ($exit, $out, $err) = $t->ctl('log-level', 'loud');
+    isnt($exit, 0, 'an unknown level is refused');
+    like($err, qr/debug.*notice.*alert/, '... with those known');
+    $t->finish;
+};
+
 subtest 'debug breaks nothing' => sub {
     my $t = Test::Linnet->new(
         config => config("error = logs/error.log\nlevel = debug"))->start;

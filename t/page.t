@@ -40,6 +40,9 @@ address  = 127.0.0.1:%%PORT_lines%%
 protocol = line
 app      = chat
 
+[chat]
+history = 200
+
 [room lobby]
 topic = Where everybody comes in
 INI
@@ -221,6 +224,35 @@ subtest 'rooms' => sub {
     is_in('bob', 'lobby', 2);
 };
 
+subtest 'those who come later' => sub {
+    people('say', 'ann', "line $_") for 1 .. 70;
+    people('eval', 'ann', 'location.hash = "lobby"');
+    is(($t->ctl('set', 'chat:motd', 'Mind the gap'))[0], 0, 'a motd is set');
+    ok(people('notes', 'ann', 'Mind the gap'), 'and told to who is here');
+    is(people('open', 'eve')->{topic}, 'Where everybody comes in', 'eve comes');
+    ok(people('notes', 'eve', 'Mind the gap'), 'reads it, too');
+    sees('eve', 'ann', "line $_") for 1, 70;
+    sees('eve', 'bob', 'Good morning, ann');
+    $t->ctl('publish', 'lobby', 'from above');
+    sees($_, 'server', 'from above') for qw(ann eve);
+
+    # More than the page gets at first.
+    people('close', 'eve');
+    people('say', 'ann', "more $_") for 1 .. 45;
+    people('open', 'eve');
+    sees('eve', 'ann', 'more 45');
+    is(people('eval', 'eve', 'document.body.textContent.includes("line 10")')
+            ->{value}, JSON::PP::false, 'old messages are not there yet');
+    people('eval', 'eve',
+        'document.querySelector(".log:not([hidden])").scrollTop = 0');
+    sees('eve', 'ann', 'line 10');
+    ok(true_in('eve', '[...document.querySelectorAll(".text")]'
+            . '.map((e) => e.textContent).join().includes("line 9,line 10,")'),
+        'but when one scrolls up, in their place');
+    people('close', 'eve');
+    $t->ctl('unset', 'chat:motd');
+};
+
 subtest 'a worker is killed' => sub {
     people('eval', $_, 'window.stays = true') for qw(ann bob);
     is_in('ann', 'lobby', 2);
@@ -229,6 +261,9 @@ subtest 'a worker is killed' => sub {
     ok(wait_for(sub { !proc_alive($ann_at) }, 5, 'its end'), 'ann lost hers');
     ok(people('say', 'bob', 'still here'), 'bob speaks on');
     ok(is_in('bob', 'lobby', 2), 'both are in the lobby again');
+    sees('ann', 'bob', 'still here');
+    ok(!people('eval', 'ann', 'document.querySelector(".gap")')->{value},
+        'and ann knows that she missed nothing');
     ok(people('say', 'ann', 'back again'), 'ann speaks');
     sees('bob', 'ann', 'back again');
     people('say', 'bob', 'welcome back');

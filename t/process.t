@@ -196,6 +196,78 @@ subtest '-d detaches' => sub {
     $t->finish;
 };
 
+subtest 'daemon = on' => sub {
+    my $t = Test::Linnet->new(config => $config,
+        args => ['-o', 'server.daemon=on']);
+    my ($exit, $out, $err) = $t->run;
+    is($exit, 0, 'exit 0') or diag $err;
+    ok(echoes($t), 'it echoes when the command returns');
+    is(($t->ctl('reload'))[0], 0, 'it reloads');
+    is(($t->run('-s', 'stop'))[0], 0, 'stops');
+    ok(wait_for(sub { !$t->processes }, 5, 'nobody'), 'nobody is left');
+    $t->finish;
+};
+
+# What systemd and the like hear through $NOTIFY_SOCKET.
+subtest 'a supervisor' => sub {
+    my $t = Test::Linnet->new(config => $config);
+    my $path = $t->path('run/notify');
+    socket my $s, Socket::PF_UNIX, Socket::SOCK_DGRAM, 0 or die $!;
+    bind $s, Socket::pack_sockaddr_un($path) or die $!;
+    $t->{env} = { NOTIFY_SOCKET => $path };
+    my $heard = '';
+    my $hear = sub {
+        my ($word) = @_;
+        return wait_for(
+            sub {
+                my $r = '';
+                vec($r, fileno $s, 1) = 1;
+                while (select my $ready = $r, undef, undef, 0) {
+                    recv $s, my $text, 4096, 0;
+                    $heard .= "$text\n";
+                }
+                return $heard =~ s/^.*?\b$word\b//s;
+            },
+            10, $word
+        );
+    };
+    $t->spawn;
+    ok($hear->('READY=1'), 'READY=1');
+    ok($t->wait_ready(0.5), '... when it is');
+    is(($t->ctl('reload'))[0], 0, 'reload');
+    ok($hear->('RELOADING=1'), 'RELOADING=1');
+    ok($hear->('READY=1'), '... and READY=1 again');
+    is($t->stop, 0, 'stop');
+    ok($hear->('STOPPING=1'), 'STOPPING=1');
+    $t->finish;
+};
+
+sub open_files
+{
+    my ($pid) = @_;
+    my ($n) = slurp("/proc/$pid/limits") =~ /^Max open files\s+(\d+)/m;
+    return $n;
+}
+
+subtest 'affinity and open files' => sub {
+    my $with = $config =~ s/^workers/affinity = on\nopen_files = 500\nworkers/mr;
+    my $t = Test::Linnet->new(config => $with)->start;
+    my ($all) = slurp('/proc/self/status') =~ /^Cpus_allowed_list:\s+(\S+)/m;
+    my @on;
+    for my $w ($t->workers) {
+        my ($cpu) = slurp("/proc/$w->{pid}/status")
+            =~ /^Cpus_allowed_list:\s+(\S+)/m;
+        like($cpu, qr/^\d+$/, "worker $w->{slot} is bound to one CPU");
+        push @on, $cpu;
+        is(open_files($w->{pid}), 500, '... and may open 500 files');
+    }
+    isnt($on[0], $on[1], 'each to its own') if $all =~ /\D/;
+    is(($t->reload($with =~ s/500/600/r))[0], 0, 'reloaded with 600');
+    is(open_files($_), 600, '... the new workers may open as many')
+        for $t->worker_pids;
+    $t->finish;
+};
+
 subtest 'starts that cannot be' => sub {
     my $t = Test::Linnet->new(config => $config);
     socket my $s, Socket::PF_INET, Socket::SOCK_STREAM, 0 or die $!;

@@ -88,14 +88,20 @@ subtest 'a good one' => sub {
     ok(echoes(), '... the old one still');
     my @new = grep { $_->{state} eq 'ready' } @{ $s->{workers} };
     is_deeply([map { $_->{generation} } @new], [2, 2], 'new workers');
-    is($w->wait_close, 1001, 'a client of the old ones is told 1001');
-    $w->close(1001);
+    $w->send_text('still here');
+    is($w->message, 'still here', 'a client of the old ones noticed nothing');
     ok(wait_for(sub { !grep { proc_alive($_) } @old }, 5, 'old workers'),
         'the old workers end');
     ok($t->wait_ready(5, 2), 'two workers are left');
 
+    my $e = $t->connect('more');
+    $e->write('x');
+    is($e->read_exact(1), 'x', 'a client of the new listener');
     ($exit) = $t->reload($base);
     is($exit, 0, 'and back');
+    ok($e->closed(5), 'its listener is gone: it is closed');
+    $w->send_text('and still');
+    is($w->message, 'and still', 'the other one noticed nothing');
     ok(wait_for(
             sub {
                 !Test::Linnet::Stream->try_connect(host => '127.0.0.1',

@@ -175,7 +175,9 @@ subtest 'the first start, with workers that fail' => sub {
         my ($exit, $out, $err) = $t->run({ timeout => 20 }, @$args);
         is($exit, 1, "exit 1 (@$args)");
         like($err, qr/trouble was asked to fail/, '... with the reason');
-        is(scalar $t->processes, 0, '... and no process left');
+        # A detached one says how it went and then ends.
+        ok(wait_for(sub { !$t->processes }, @$args ? 3 : 0, 'nobody'),
+            '... and no process left');
         ok(!-e $t->path('run/control.sock'), '... nor a socket');
     }
     $t->finish;
@@ -204,6 +206,44 @@ subtest 'the first start, with workers that crash' => sub {
     is($exit, 1, '-d: exit 1');
     like($err, qr/signal 6|SIGABRT/, '... with the reason');
     ok(wait_for(sub { !$t->processes }, 5, 'nobody'), '... nobody left');
+    $t->finish;
+};
+
+subtest 'fork fails' => sub {
+    plan skip_all => 'no prlimit' if system 'command -v prlimit >/dev/null';
+    my @as = $> ? () : (user => 'nobody');
+    my $t = Test::Linnet->new(config => $config, @as);
+    spew($t->path('run/starts'), '');
+    chmod 0666, $t->path('run/starts');
+    $t->start;
+    $t->allow_alert(qr/signal 9/);
+    # The limit counts all processes of the user; one is always too few.
+    my $limit = sub {
+        my ($n) = @_;
+        my ($exit, undef, $err) = run_command({@as}, 'prlimit',
+            "--pid=$t->{pid}", "--nproc=$n:");
+        return $exit == 0 ? '' : "prlimit: $err";
+    };
+    my $why = $limit->(1);
+    if ($why) {
+        $t->finish;
+        plan skip_all => $why;
+    }
+    my ($victim, $other) = $t->worker_pids;
+    kill KILL => $victim;
+    $t->log_like(qr/cannot start worker \d: .*again in \d+ ms/,
+        'the log says so, and that it will be tried again');
+    is(scalar $t->workers('backoff'), 1, 'state backoff');
+    my $c = $t->connect('echo');
+    $c->write('x');
+    is($c->read_exact(1), 'x', 'the other worker serves');
+    my ($exit, $out, $err) = $t->ctl('reload');
+    is($exit, 1, 'a reload fails');
+    like($err, qr/cannot start a? ?worker.*: /, '... with the reason');
+    is(($t->worker_pids)[0], $other, '... and the other worker is kept');
+    is($limit->(10_000), '', 'the limit is lifted');
+    ok($t->wait_ready(10, 2), 'the worker comes back by itself');
+    is(($t->ctl('reload'))[0], 0, 'a reload works');
     $t->finish;
 };
 

@@ -102,9 +102,9 @@ for my $how (['SIGUSR2', sub { $_[0]->signal('USR2') }],
 
         $t->install_binary;
         $upgrade->($t);
-        is($w->wait_close(10), 1001, 'clients of the old one are told 1001');
-        $w->close(1001);
         ok(wait_upgraded($t, $old), 'a new master serves, the old one went');
+        $w->send_text('still here');
+        is($w->message, 'still here', 'a client noticed nothing');
         spew($stop, '');
         waitpid $pid, 0;
         my ($ok, $bad, $first) = split / /, <$r> // '0 0', 3;
@@ -120,6 +120,8 @@ for my $how (['SIGUSR2', sub { $_[0]->signal('USR2') }],
         ok(echoes($t), 'TCP is served');
         ok(echoes($t, 'unix:echo'), 'the unix socket, too');
         is(($t->ctl('reload'))[0], 0, 'the new one reloads');
+        $w->send_text('and still');
+        is($w->message, 'and still', '... and the client is there');
 
         # Again, from the new one.
         my $second = $t->status->{pid};

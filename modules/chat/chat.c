@@ -11,13 +11,12 @@
 
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/log.h"
 #include "core/mem.h"
-#include "core/utf8.h"
 #include "hub/hub.h"
 #include "net/module.h"
-#include "net/net.h"
 
 /* The page, from configure: see "config". */
 extern const struct lnt_asset lnt_assets_chat[];
@@ -51,7 +50,7 @@ chat_gap(struct lnt_session *s)
 {
     struct chat_session *chat = chat_session(s);
     struct lnt_strbuf *out = &chat_of(s)->out;
-    uint64_t head = lnt_zone_head(lnt_hub_zone(lnt_session_app(s)->hub));
+    const struct lnt_hub *hub = lnt_session_app(s)->hub;
     struct lnt_sub *sub;
 
     if (chat->human) {
@@ -62,12 +61,55 @@ chat_gap(struct lnt_session *s)
     }
     for (sub = chat->subs; sub; sub = lnt_sub_next(sub)) {
         lnt_strbuf_clear(out);
-        chat_render_gap(out, lnt_sub_room_name(sub), head);
+        chat_render_gap(out, lnt_sub_room_name(sub),
+                        lnt_hub_next(hub, sub) - 1);
         lnt_session_send(s, LNT_TEXT, out->p, out->n);
     }
 }
 
+/* The rooms in the order in which they were joined. */
+static void
+add_rooms(const struct lnt_sub *sub, struct lnt_strbuf *out)
+{
+    const struct lnt_sub *next = lnt_sub_next(sub);
+
+    if (next) {
+        add_rooms(next, out);
+        lnt_strbuf_adds(out, ", ");
+    }
+    lnt_strbuf_adds(out, lnt_sub_room_name(sub));
+}
+
+static void
+chat_describe(const struct lnt_session *s, struct lnt_strbuf *out)
+{
+    const struct chat_session *chat = chat_session(s);
+
+    lnt_strbuf_add_str(out, chat_nick(s));
+    if (chat->subs) {
+        lnt_strbuf_adds(out, " in ");
+        add_rooms(chat->subs, out);
+    }
+}
+
 /* ---- a worker ---- */
+
+/* Rooms of the configuration are there, with all they keep, before anybody
+   joins. */
+static void
+pin_rooms(struct lnt_module_ctx *m)
+{
+    const struct chat_conf *conf = m->conf;
+
+    for (size_t i = 0; i < conf->nrooms; i++) {
+        const char *name = conf->rooms[i].name;
+
+        if (lnt_hub_pin(m->hub, m, lnt_str_c(name), &conf->keep) < 0)
+            lnt_log_warn("chat: the zone is too full for all that room %s is "
+                         "promised; a larger zone_size would help",
+                         name);
+    }
+}
 
 static int
 worker_start(struct lnt_module_ctx *m, struct lnt_strbuf *why)
@@ -77,6 +119,7 @@ worker_start(struct lnt_module_ctx *m, struct lnt_strbuf *why)
     json_set_alloc_funcs(lnt_malloc, free);
     json_object_seed(0);
     m->data = lnt_calloc(1, sizeof(struct chat));
+    pin_rooms(m);
     return 0;
 }
 
@@ -91,33 +134,65 @@ worker_stop(struct lnt_module_ctx *m)
     lnt_strbuf_release(&c->data);
     lnt_strbuf_release(&c->names);
     lnt_strbuf_release(&c->why);
+    lnt_strbuf_release(&c->kept);
+    lnt_strbuf_release(&c->past);
+    lnt_strbuf_release(&c->pieces);
     free(c);
     m->data = NULL;
 }
 
-/* "linnet ctl broadcast TEXT": a word to everybody here. */
-static void
-on_broadcast(struct lnt_module_ctx *m, struct lnt_str text)
+/* Cuts off what stands before the next NUL. */
+static bool
+take_field(struct lnt_str *rest, struct lnt_str *field)
 {
-    struct chat *c = m->data;
-    struct lnt_session *s;
-    size_t at;
+    const char *nul = rest->n ? memchr(rest->p, '\0', rest->n) : NULL;
 
-    if (!lnt_utf8_valid(text.p, text.n)) {
-        lnt_log_warn("chat: a broadcast that is not UTF-8 is left out");
-        return;
+    if (!nul)
+        return false;
+    *field = lnt_str(rest->p, (size_t)(nul - rest->p));
+    *rest = lnt_str(nul + 1, rest->n - field->n - 1);
+    return true;
+}
+
+/* "linnet ctl publish ROOM TEXT" and programs of the operator's: room, NUL,
+   from, NUL, text.  The answer is "seq N", or "code: why not". */
+static bool
+on_request(struct lnt_module_ctx *m, struct lnt_str name, struct lnt_str data,
+           struct lnt_strbuf *reply)
+{
+    struct lnt_str room, from;
+    enum chat_code code;
+    uint64_t seq;
+
+    if (!lnt_str_eq(name, LNT_STR("publish"))) {
+        lnt_strbuf_addf(reply, "unknown_type: chat knows no request %.*s",
+                        LNT_STR_ARG(name));
+        return false;
     }
-    for (int human = 0; human < 2; human++) {
-        lnt_strbuf_clear(&c->out);
-        chat_render_notice(&c->out, human, text);
-        at = 0;
-        while ((s = lnt_net_next(m->net, &at))) {
-            const struct chat_session *chat = chat_session(s);
-            if (chat && lnt_session_app(s) == m && chat->human == human &&
-                !lnt_session_closing(s))
-                lnt_session_send(s, LNT_TEXT, c->out.p, c->out.n);
-        }
+    if (!take_field(&data, &room) || !take_field(&data, &from)) {
+        lnt_strbuf_adds(reply, "bad_request: publish takes a room, NUL, a "
+                               "nick, NUL and a text");
+        return false;
     }
+    code = chat_publish(m, room, from, data, &seq);
+    if (code == CHAT_OK) {
+        lnt_strbuf_adds(reply, "seq ");
+        lnt_strbuf_addu(reply, seq);
+        return true;
+    }
+    lnt_strbuf_addf(reply, "%s: %s", chat_code_names[code],
+                    ((struct chat *)m->data)->why.p);
+    return false;
+}
+
+static void
+chat_close(struct lnt_session *s)
+{
+    if (lnt_session_moved(s))
+        chat_forget(s);
+    else
+        chat_exit(s);
+    chat_slow_forget(s);
 }
 
 static const struct lnt_app chat_app = {
@@ -128,7 +203,10 @@ static const struct lnt_app chat_app = {
     .event = chat_event,
     .direct = chat_event_direct,
     .gap = chat_gap,
-    .close = chat_exit,
+    .describe = chat_describe,
+    .freeze = chat_freeze,
+    .thaw = chat_thaw,
+    .close = chat_close,
 };
 
 const struct lnt_module lnt_module_chat = {
@@ -141,5 +219,7 @@ const struct lnt_module lnt_module_chat = {
     .configure = chat_configure,
     .worker_start = worker_start,
     .worker_stop = worker_stop,
-    .on_broadcast = on_broadcast,
+    .on_broadcast = chat_on_broadcast,
+    .on_value = chat_on_value,
+    .on_request = on_request,
 };

@@ -3,9 +3,12 @@
  *
  *   chat.c          the descriptor, the life of a session
  *   chat_conf.c     [chat] and [room NAME]
+ *   chat_plan.c     whether the zone has room for what these promise
  *   chat_json.c     requests of programs, one JSON object each
  *   chat_human.c    lines of people, plain text and /commands
  *   chat_actions.c  what both ask for: join, say, leave, rename ...
+ *   chat_past.c     what was said before, for those who come later
+ *   chat_values.c   what operators set while the server runs
  *   chat_render.c   events of the log, as JSON or as lines
  *   chat_text.c     pieces of JSON, and what a terminal may see
  *
@@ -33,12 +36,15 @@ struct lnt_sub;
 
 struct chat_room {
     const char *name;
-    const char *topic; /* "" none */
+    const char *topic;  /* "" none */
+    uint64_t slow_mode; /* ms, 0 off */
 };
 
 struct chat_conf {
-    int64_t history;      /* messages of a room that are kept */
-    uint64_t history_age; /* ms, 0: however old */
+    int64_t history;       /* messages of a room that are kept */
+    uint64_t history_age;  /* ms, 0: however old */
+    uint64_t history_size; /* bytes, or CHAT_SIZE_AUTO */
+    struct lnt_keep keep;  /* the same, for the zone */
     struct lnt_regex *room_name, *nick_name;
     int64_t presence_limit;
     uint64_t text_size;
@@ -48,10 +54,18 @@ struct chat_conf {
     size_t nrooms;
 };
 
+#define CHAT_SIZE_AUTO UINT64_MAX
+
 extern const struct lnt_section_kind chat_sections[];
 int chat_configure(struct lnt_module_setup *setup);
-/* The topic of a room; "" when it has none. */
-const char *chat_topic(const struct chat_conf *conf, const char *room);
+/* Reports when the zone is too small for the rooms; 0 when it is not. */
+int chat_plan(const struct lnt_module_setup *setup,
+              const struct chat_conf *conf, struct lnt_origin at);
+/* The room as configured, NULL when it is not. */
+const struct chat_room *chat_room_conf(const struct chat_conf *conf,
+                                       const char *name);
+/* Its topic; "" when it has none. */
+const char *chat_topic(const struct chat_conf *conf, const char *name);
 
 /* ---- a worker ---- */
 
@@ -61,6 +75,9 @@ struct chat {
     struct lnt_strbuf data;  /* the payload of a record */
     struct lnt_strbuf names; /* nicks, each followed by NUL */
     struct lnt_strbuf why;   /* why the last action was refused */
+    uint64_t retry_ms;       /* and when it may be tried again, 0 whenever */
+    struct lnt_strbuf kept, past, pieces; /* of chat_past.c */
+    uint64_t warn_again;                  /* ms; not before */
 };
 
 /* ---- a session ---- */
@@ -81,10 +98,12 @@ struct chat_session {
     struct lnt_sub *subs;    /* the rooms it is in, the latest first */
     struct lnt_sub *current; /* of a person: where plain lines go */
     struct lnt_sub *bare;    /* of a person: the sub with CHAT_FORMAT_LINE */
+    struct chat_said *said;  /* of chat_values.c; NULL none */
     uint32_t user;           /* in the zone, once entered */
     uint16_t rooms;
-    bool entered; /* has a nick */
-    bool human;
+    bool entered : 1; /* has a nick */
+    bool greeted : 1; /* was told the message of the day */
+    bool human : 1;
 };
 
 static inline struct chat_session *
@@ -123,7 +142,6 @@ enum chat_code {
     CHAT_SERVER_FULL,
     CHAT_NO_SUCH_NICK,
     CHAT_RATE_LIMITED,
-    CHAT_NOT_AVAILABLE,
 };
 
 /* As on the wire: "bad_json" ... */
@@ -146,6 +164,11 @@ enum chat_code chat_join(struct lnt_session *s, struct lnt_str room,
 void chat_leave(struct lnt_session *s, struct lnt_sub *sub);
 enum chat_code chat_say(struct lnt_session *s, struct lnt_sub *sub,
                         struct lnt_str text, uint64_t *seq);
+/* Says it without a session, for operators and programs of theirs; why not is
+   in the module's struct chat. */
+enum chat_code chat_publish(struct lnt_module_ctx *m, struct lnt_str room,
+                            struct lnt_str from, struct lnt_str text,
+                            uint64_t *seq);
 enum chat_code chat_typing(struct lnt_session *s, struct lnt_sub *sub,
                            uint64_t *seq);
 enum chat_code chat_direct(struct lnt_session *s, struct lnt_str to,
@@ -163,6 +186,47 @@ unsigned chat_members(const struct lnt_session *s, uint32_t room,
                       unsigned guess);
 /* Leaves everything, without a word to the session itself. */
 void chat_exit(struct lnt_session *s);
+
+/* ---- the past ---- */
+
+/* Messages of a room, as they are told to one session. */
+struct chat_past {
+    const struct lnt_sub *sub;
+    unsigned format;
+    uint64_t before; /* those with a seq below */
+    unsigned limit;  /* so many of them */
+    unsigned count;  /* out: how many there were */
+    bool more;       /* out: there are older ones */
+};
+
+/*
+ * Appends the last of them, oldest first, with commas between JSON and newlines
+ * between lines: as many as an answer may have, but one always, if there is
+ * one.
+ */
+void chat_past_add(struct lnt_session *s, struct chat_past *p,
+                   struct lnt_strbuf *out);
+/* The same for all with a seq above since: true if that is all there were,
+   else nothing is appended. */
+bool chat_past_since(struct lnt_session *s, struct chat_past *p, uint64_t since,
+                     struct lnt_strbuf *out);
+
+/* ---- values ---- */
+
+/* The message of the day, the first time it is asked for a session; p NULL when
+   there is none.  Valid until control returns to the loop. */
+struct lnt_str chat_motd(struct lnt_session *s);
+/* Milliseconds between two messages of one session in that room, 0 none. */
+uint64_t chat_slow_mode(const struct lnt_module_ctx *m, const char *room);
+/* Whether the session may say something there now, and then it has; else why
+   not. */
+enum chat_code chat_slow_pass(struct lnt_session *s, const struct lnt_sub *sub);
+void chat_slow_forget(struct lnt_session *s);
+
+/* lnt_module.on_value and on_broadcast */
+void chat_on_value(struct lnt_module_ctx *m, struct lnt_str key,
+                   struct lnt_str value);
+void chat_on_broadcast(struct lnt_module_ctx *m, struct lnt_str text);
 
 /* ---- requests and lines ---- */
 
@@ -183,12 +247,15 @@ enum {
 void chat_pack(struct lnt_strbuf *out, struct lnt_str from,
                const struct lnt_str *to, struct lnt_str text);
 
+/* One event of a room as format has it; false when it has nothing to say. */
+bool chat_render(const struct lnt_event *e, const char *room, unsigned format,
+                 struct lnt_strbuf *out);
 /* lnt_app.event and lnt_app.direct. */
 bool chat_event(struct lnt_module_ctx *m, const struct lnt_event *e,
                 unsigned format, struct lnt_strbuf *out);
 bool chat_event_direct(struct lnt_session *s, const struct lnt_event *e,
                        struct lnt_strbuf *out);
-/* A word of the server itself to everybody. */
+/* A word of the server itself. */
 void chat_render_notice(struct lnt_strbuf *out, bool human,
                         struct lnt_str text);
 /* Records of a room were lost before they could be delivered. */
@@ -202,11 +269,22 @@ void chat_begin(struct lnt_strbuf *out, const char *type);
 void chat_add_text(struct lnt_strbuf *out, const char *key,
                    struct lnt_str value);
 void chat_add_number(struct lnt_strbuf *out, const char *key, uint64_t value);
+/* Milliseconds as seconds, "1.5". */
+void chat_add_seconds(struct lnt_strbuf *out, uint64_t ms);
 
 /* Adds text as a terminal may see it, each of its lines behind prefix. */
 void chat_add_plain(struct lnt_strbuf *out, struct lnt_str prefix,
                     struct lnt_str text);
 /* Whether s has no control character, blank or bidirectional override. */
 bool chat_is_plain(struct lnt_str s);
+
+/* ---- a session that moves (chat_move.c) ---- */
+
+int chat_freeze(struct lnt_session *s, struct lnt_strbuf *out);
+int chat_thaw(struct lnt_session *s, struct lnt_str state);
+/* Instead of chat_exit, when the session goes on elsewhere. */
+void chat_forget(struct lnt_session *s);
+void chat_slow_freeze(const struct lnt_session *s, struct lnt_strbuf *out);
+int chat_slow_thaw(struct lnt_session *s, struct lnt_str *rest);
 
 #endif

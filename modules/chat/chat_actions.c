@@ -9,14 +9,16 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "core/log.h"
 #include "core/regex.h"
 #include "core/utf8.h"
 #include "hub/hub.h"
 #include "net/module.h"
 
 enum {
-    GUEST_TRIES = 1000, /* guest numbers tried, should others have taken the
+    GUEST_TRIES = 1000,    /* guest numbers tried, should others have taken the
                            nicks that look like them */
+    WARN_INTERVAL = 60000, /* ms */
 };
 
 const char *const chat_code_names[] = {
@@ -34,7 +36,6 @@ const char *const chat_code_names[] = {
     [CHAT_SERVER_FULL] = "server_full",
     [CHAT_NO_SUCH_NICK] = "no_such_nick",
     [CHAT_RATE_LIMITED] = "rate_limited",
-    [CHAT_NOT_AVAILABLE] = "not_available",
 };
 
 static struct lnt_hub *
@@ -49,18 +50,6 @@ quiet_of(const struct lnt_session *s)
     return (unsigned)chat_conf_of(s)->presence_limit;
 }
 
-enum chat_code
-chat_refuse(struct chat *c, enum chat_code code, const char *fmt, ...)
-{
-    va_list ap;
-
-    lnt_strbuf_clear(&c->why);
-    va_start(ap, fmt);
-    lnt_strbuf_vaddf(&c->why, fmt, ap);
-    va_end(ap);
-    return code;
-}
-
 static enum chat_code
 refuse_full(struct chat *c, const char *what)
 {
@@ -71,49 +60,49 @@ refuse_full(struct chat *c, const char *what)
 }
 
 static enum chat_code
-check_room_name(struct lnt_session *s, struct lnt_str room)
+check_room_name(const struct lnt_module_ctx *m, struct lnt_str room)
 {
-    const struct chat_conf *conf = chat_conf_of(s);
+    const struct chat_conf *conf = m->conf;
 
     /* "$" in a pattern lets a last newline pass, and patterns are the
        administrator's: what must never pass is checked apart. */
     if (room.n > 0 && room.n <= LNT_ROOM_NAME_MAX && chat_is_plain(room) &&
         lnt_regex_match(conf->room_name, room, NULL, NULL))
         return CHAT_OK;
-    return chat_refuse(chat_of(s), CHAT_BAD_ROOM,
+    return chat_refuse(m->data, CHAT_BAD_ROOM,
                        "names of rooms match %s, have at most %d bytes and no "
                        "blanks",
                        lnt_regex_pattern(conf->room_name), LNT_ROOM_NAME_MAX);
 }
 
 static enum chat_code
-check_nick(struct lnt_session *s, struct lnt_str nick)
+check_nick(const struct lnt_module_ctx *m, struct lnt_str nick)
 {
-    const struct chat_conf *conf = chat_conf_of(s);
+    const struct chat_conf *conf = m->conf;
 
     if (nick.n > 0 && nick.n <= LNT_NICK_MAX && chat_is_plain(nick) &&
         lnt_regex_match(conf->nick_name, nick, NULL, NULL))
         return CHAT_OK;
-    return chat_refuse(chat_of(s), CHAT_BAD_NICK,
+    return chat_refuse(m->data, CHAT_BAD_NICK,
                        "nicks match %s, have at most %d bytes and no blanks",
                        lnt_regex_pattern(conf->nick_name), LNT_NICK_MAX);
 }
 
 static enum chat_code
-check_text(struct lnt_session *s, struct lnt_str text)
+check_text(const struct lnt_module_ctx *m, struct lnt_str text)
 {
-    uint64_t most = chat_conf_of(s)->text_size;
+    const struct chat_conf *conf = m->conf;
+    uint64_t most = conf->text_size;
 
     if (text.n == 0)
-        return chat_refuse(chat_of(s), CHAT_BAD_REQUEST,
-                           "text must not be empty");
+        return chat_refuse(m->data, CHAT_BAD_REQUEST, "text must not be empty");
     if (text.n > most)
-        return chat_refuse(chat_of(s), CHAT_TOO_LONG,
+        return chat_refuse(m->data, CHAT_TOO_LONG,
                            "a text has at most %llu bytes, this one has %zu",
                            (unsigned long long)most, text.n);
     /* JSON never has one here; what other protocols let pass is unknown. */
     if (memchr(text.p, '\0', text.n))
-        return chat_refuse(chat_of(s), CHAT_BAD_REQUEST,
+        return chat_refuse(m->data, CHAT_BAD_REQUEST,
                            "text must not have NULs");
     return CHAT_OK;
 }
@@ -147,7 +136,7 @@ static enum chat_code
 enter_as(struct lnt_session *s, struct lnt_str nick)
 {
     struct chat_session *chat = chat_session(s);
-    enum chat_code code = check_nick(s, nick);
+    enum chat_code code = check_nick(lnt_session_app(s), nick);
 
     if (code != CHAT_OK)
         return code;
@@ -200,7 +189,7 @@ chat_rename(struct lnt_session *s, struct lnt_str nick)
 
     if (!chat->entered)
         return enter_as(s, nick);
-    code = check_nick(s, nick);
+    code = check_nick(lnt_session_app(s), nick);
     if (code != CHAT_OK)
         return code;
     if (lnt_str_eq(chat_nick(s), nick))
@@ -230,7 +219,7 @@ chat_find(struct lnt_session *s, struct lnt_str room, struct lnt_sub **sub)
     *sub = sub_named(chat_session(s), room);
     if (*sub)
         return CHAT_OK;
-    code = check_room_name(s, room);
+    code = check_room_name(lnt_session_app(s), room);
     if (code != CHAT_OK)
         return code;
     return chat_refuse(chat_of(s), CHAT_NOT_JOINED, "join %.*s first",
@@ -254,7 +243,7 @@ check_join(struct lnt_session *s, struct lnt_str room)
 {
     const struct chat_session *chat = chat_session(s);
     int64_t most = chat_conf_of(s)->rooms_per_session;
-    enum chat_code code = check_room_name(s, room);
+    enum chat_code code = check_room_name(lnt_session_app(s), room);
 
     if (code != CHAT_OK)
         return code;
@@ -267,6 +256,23 @@ check_join(struct lnt_session *s, struct lnt_str room)
                            "leave one first",
                            (long long)most);
     return CHAT_OK;
+}
+
+/* What a room cannot be promised it keeps as well as it can. */
+static void
+keep_history(struct lnt_session *s, const struct lnt_sub *sub)
+{
+    struct chat *c = chat_of(s);
+    uint64_t now = lnt_session_now(s);
+
+    if (lnt_hub_keep(hub_of(s), sub, &chat_conf_of(s)->keep) == 0 ||
+        now < c->warn_again)
+        return;
+    c->warn_again = now + WARN_INTERVAL;
+    lnt_log_warn("chat: the zone has not enough left for all the history that "
+                 "%s is promised; a larger zone_size or a smaller "
+                 "history_size would help",
+                 lnt_sub_room_name(sub));
 }
 
 enum chat_code
@@ -295,6 +301,7 @@ chat_join(struct lnt_session *s, struct lnt_str room, struct lnt_str nick,
         }
         return code;
     }
+    keep_history(s, *sub);
     lnt_sub_link(*sub, &chat->subs);
     chat->rooms++;
     chat->current = *sub;
@@ -354,8 +361,10 @@ chat_say(struct lnt_session *s, struct lnt_sub *sub, struct lnt_str text,
          uint64_t *seq)
 {
     struct chat *c = chat_of(s);
-    enum chat_code code = check_text(s, text);
+    enum chat_code code = check_text(lnt_session_app(s), text);
 
+    if (code == CHAT_OK)
+        code = chat_slow_pass(s, sub);
     if (code != CHAT_OK)
         return code;
     lnt_strbuf_clear(&c->data);
@@ -364,6 +373,31 @@ chat_say(struct lnt_session *s, struct lnt_sub *sub, struct lnt_str text,
                         lnt_strbuf_str(&c->data), seq, NULL) < 0)
         return refuse_publish(c);
     return CHAT_OK;
+}
+
+enum chat_code
+chat_publish(struct lnt_module_ctx *m, struct lnt_str room, struct lnt_str from,
+             struct lnt_str text, uint64_t *seq)
+{
+    const struct chat_conf *conf = m->conf;
+    struct chat *c = m->data;
+    enum chat_code code = check_room_name(m, room);
+
+    if (code == CHAT_OK)
+        code = check_nick(m, from);
+    if (code == CHAT_OK)
+        code = check_text(m, text);
+    if (code == CHAT_OK && !lnt_utf8_valid(text.p, text.n))
+        code = chat_refuse(c, CHAT_BAD_REQUEST, "text must be UTF-8");
+    if (code != CHAT_OK)
+        return code;
+    lnt_strbuf_clear(&c->data);
+    chat_pack(&c->data, from, NULL, text);
+    if (lnt_hub_post(m->hub, m, room, &conf->keep, CHAT_MESSAGE,
+                     LNT_EVENT_HISTORY, lnt_strbuf_str(&c->data), seq,
+                     NULL) == 0)
+        return CHAT_OK;
+    return errno == ENOSPC ? refuse_full(c, "room") : refuse_publish(c);
 }
 
 enum chat_code
@@ -384,7 +418,7 @@ chat_direct(struct lnt_session *s, struct lnt_str to, struct lnt_str text,
             uint64_t *seq)
 {
     struct chat *c = chat_of(s);
-    enum chat_code code = check_text(s, text);
+    enum chat_code code = check_text(lnt_session_app(s), text);
     uint64_t target = 0;
 
     if (code != CHAT_OK)

@@ -11,9 +11,16 @@
 #include "core/regex.h"
 #include "net/module.h"
 
+enum {
+    TYPICAL = 256, /* bytes of a message, for history_size = auto */
+};
+
 struct room_section {
     const char *topic;
+    uint64_t slow_mode;
 };
+
+static const struct lnt_enum_value auto_value[] = {{"auto", -1}, {NULL, 0}};
 
 static const struct lnt_directive chat_directives[] = {
     {
@@ -29,7 +36,18 @@ static const struct lnt_directive chat_directives[] = {
         .type = LNT_TYPE_DURATION,
         .offset = offsetof(struct chat_conf, history_age),
         .def = "0",
+        .max = INT64_C(86400000) * 365,
         .help = "how long they are kept at most; 0: no limit",
+    },
+    {
+        .name = "history_size",
+        .type = LNT_TYPE_SIZE,
+        .offset = offsetof(struct chat_conf, history_size),
+        .def = "auto",
+        .max = 1 << 30,
+        .values = auto_value,
+        .help = "memory for them that is a room's own, however busy others "
+                "are; auto: 256 bytes for each",
     },
     {
         .name = "room_name",
@@ -98,6 +116,14 @@ static const struct lnt_directive room_directives[] = {
         .offset = offsetof(struct room_section, topic),
         .help = "told to whoever joins",
     },
+    {
+        .name = "slow_mode",
+        .type = LNT_TYPE_DURATION,
+        .offset = offsetof(struct room_section, slow_mode),
+        .def = "0",
+        .max = 86400000,
+        .help = "time between two messages of one session; 0: none",
+    },
     {.name = NULL},
 };
 
@@ -148,6 +174,36 @@ check_room(const struct lnt_module_setup *setup, const struct chat_conf *conf,
     return -1;
 }
 
+static struct lnt_keep
+keep_of(const struct chat_conf *conf)
+{
+    uint64_t count = (uint64_t)conf->history, bytes = conf->history_size;
+
+    if (count == 0)
+        return (struct lnt_keep){0};
+    return (struct lnt_keep){
+        .count = (uint32_t)count,
+        .age_s = (uint32_t)((conf->history_age + 999) / 1000),
+        .bytes = bytes == CHAT_SIZE_AUTO ? count * TYPICAL : bytes,
+    };
+}
+
+/* Where to look when there is too much history: where it was asked for. */
+static struct lnt_origin
+origin_of_history(const struct lnt_module_setup *setup,
+                  const struct chat_conf *conf)
+{
+    const struct lnt_section *chat = lnt_section_find(setup->sections, "chat");
+    const struct lnt_section *room = lnt_section_find(setup->sections, "room");
+    bool is_auto = conf->history_size == CHAT_SIZE_AUTO;
+    struct lnt_origin at = lnt_section_origin(
+        chat, &chat_set, is_auto ? "history" : "history_size");
+
+    if (!at.file && room)
+        at = (struct lnt_origin){room->file, room->line};
+    return at;
+}
+
 int
 chat_configure(struct lnt_module_setup *setup)
 {
@@ -158,6 +214,7 @@ chat_configure(struct lnt_module_setup *setup)
     int result = 0;
 
     setup->conf = conf;
+    conf->keep = keep_of(conf);
     if (!conf->room_name || !conf->nick_name) {
         const char *key = conf->room_name ? "nick_name" : "room_name";
         struct lnt_origin at = lnt_section_origin(section, &chat_set, key);
@@ -181,21 +238,29 @@ chat_configure(struct lnt_module_setup *setup)
         rooms[conf->nrooms++] = (struct chat_room){
             .name = section->name,
             .topic = data->topic ? data->topic : "",
+            .slow_mode = data->slow_mode,
         };
     }
     qsort(rooms, conf->nrooms, sizeof(*rooms), compare_rooms);
+    if (chat_plan(setup, conf, origin_of_history(setup, conf)) < 0)
+        result = -1;
     return result;
 }
 
-const char *
-chat_topic(const struct chat_conf *conf, const char *room)
+const struct chat_room *
+chat_room_conf(const struct chat_conf *conf, const char *name)
 {
-    struct chat_room key = {.name = room};
-    const struct chat_room *found;
+    struct chat_room key = {.name = name};
 
     if (conf->nrooms == 0)
-        return "";
-    found =
-        bsearch(&key, conf->rooms, conf->nrooms, sizeof(key), compare_rooms);
-    return found ? found->topic : "";
+        return NULL;
+    return bsearch(&key, conf->rooms, conf->nrooms, sizeof(key), compare_rooms);
+}
+
+const char *
+chat_topic(const struct chat_conf *conf, const char *name)
+{
+    const struct chat_room *room = chat_room_conf(conf, name);
+
+    return room ? room->topic : "";
 }

@@ -9,8 +9,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/units.h"
 #include "hub/hub.h"
 #include "net/module.h"
+
+enum {
+    LINES_AT_JOIN = 10, /* messages of the past, told without being asked */
+    LINES_ASKED = 20,   /* by a /history that does not say how many */
+};
 
 struct command {
     const char *name, *usage, *help;
@@ -74,6 +80,34 @@ add_members(struct lnt_session *s, uint32_t room, unsigned guess)
     lnt_strbuf_addf(out, " (%u)", count);
 }
 
+/* "* the last 2 messages:" and these; nothing when there are none. */
+static unsigned
+add_past(struct lnt_session *s, const struct lnt_sub *sub, uint64_t before,
+         unsigned limit)
+{
+    struct lnt_strbuf *out = &chat_of(s)->out, text = LNT_STRBUF_INIT;
+    struct chat_past past = {
+        .sub = sub,
+        .format = chat_session(s)->bare == sub ? CHAT_FORMAT_LINE
+                                               : CHAT_FORMAT_ROOM_LINE,
+        .before = before,
+        .limit = limit,
+    };
+
+    chat_past_add(s, &past, &text);
+    if (past.count > 0) {
+        if (out->n > 0)
+            lnt_strbuf_addc(out, '\n');
+        if (past.count == 1)
+            lnt_strbuf_adds(out, "* the last message:\n");
+        else
+            lnt_strbuf_addf(out, "* the last %u messages:\n", past.count);
+        lnt_strbuf_add_str(out, lnt_strbuf_str(&text));
+    }
+    lnt_strbuf_release(&text);
+    return past.count;
+}
+
 /* The current room, or NULL after saying that there is none. */
 static struct lnt_sub *
 current(struct lnt_session *s)
@@ -131,8 +165,14 @@ command_join(struct lnt_session *s, struct lnt_str rest)
         lnt_strbuf_addc(out, '\n');
         chat_add_plain(out, LNT_STR("* topic: "), lnt_str_c(topic));
     }
+    struct lnt_str motd = chat_motd(s);
+    if (motd.p) {
+        lnt_strbuf_addc(out, '\n');
+        chat_add_plain(out, LNT_STR("* "), motd);
+    }
     lnt_strbuf_addc(out, '\n');
     add_members(s, info.room, info.members);
+    add_past(s, sub, info.next, LINES_AT_JOIN);
     return finish(s);
 }
 
@@ -203,8 +243,20 @@ command_msg(struct lnt_session *s, struct lnt_str rest)
 static lnt_verdict
 command_history(struct lnt_session *s, struct lnt_str rest)
 {
-    (void)rest;
-    return refuse_text(s, "this server does not keep history yet");
+    struct lnt_str word = take_word(&rest);
+    const struct lnt_sub *sub;
+    int64_t n = LINES_ASKED;
+    const char *why;
+
+    if (word.n > 0 && (lnt_parse_int(word, &n, &why) < 0 || n < 1))
+        return refuse_text(s, "/history N, a number of messages");
+    if (!(sub = current(s)))
+        return LNT_GO_ON;
+    answer(s);
+    if (add_past(s, sub, lnt_hub_next(lnt_session_app(s)->hub, sub),
+                 n < UINT_MAX ? (unsigned)n : UINT_MAX) == 0)
+        lnt_strbuf_adds(&chat_of(s)->out, "* nothing has been said here yet");
+    return finish(s);
 }
 
 static lnt_verdict
@@ -242,7 +294,7 @@ static const struct command commands[] = {
     {"nick", "NAME", "take another nick", command_nick},
     {"who", "[ROOM]", "who is here", command_who},
     {"msg", "NICK TEXT", "tell one person alone", command_msg},
-    {"history", "N", "the last N messages", command_history},
+    {"history", "[N]", "the last N messages", command_history},
     {"rooms", "", "the rooms you are in", command_rooms},
     {"help", "", "this list", command_help},
     {"quit", "", "good bye", command_quit},

@@ -17,6 +17,7 @@
 
 enum {
     ID_MAX = 128, /* bytes of an id that is a string */
+    PAGE = 50,    /* messages of history, when nothing is said of it */
 };
 
 struct request {
@@ -95,6 +96,10 @@ refuse(struct request *r, enum chat_code code)
 
     chat_add_text(out, "code", lnt_str_c(chat_code_names[code]));
     chat_add_text(out, "message", lnt_strbuf_str(&r->chat->why));
+    if (r->chat->retry_ms > 0) {
+        lnt_strbuf_adds(out, ",\"retry_after\":");
+        chat_add_seconds(out, r->chat->retry_ms);
+    }
     finish_with_id(r);
 }
 
@@ -165,15 +170,38 @@ is_count(const json_t *value)
     return json_is_integer(value) && json_integer_value(value) >= 0;
 }
 
-/* "since", where a client that was here before left off. */
+/* A number that may be left out; *out keeps what it has then. */
 static bool
-check_since(struct request *r)
+take_count(struct request *r, const char *key, uint64_t *out)
+{
+    const json_t *value = json_object_get(r->body, key);
+
+    if (is_count(value))
+        *out = (uint64_t)json_integer_value(value);
+    if (!value || is_count(value))
+        return true;
+    refuse(r, chat_refuse(r->chat, CHAT_BAD_REQUEST,
+                          "%s must be a whole number, not negative", key));
+    return false;
+}
+
+/* "since", where a client that was here before left off: *epoch is 0 when it
+   was not. */
+static bool
+take_since(struct request *r, uint64_t *epoch, uint64_t *seq)
 {
     const json_t *since = json_object_get(r->body, "since");
+    const json_t *e = json_object_get(since, "epoch");
+    const json_t *q = json_object_get(since, "seq");
 
-    if (!since || (is_count(json_object_get(since, "epoch")) &&
-                   is_count(json_object_get(since, "seq"))))
+    *epoch = *seq = 0;
+    if (!since)
         return true;
+    if (is_count(e) && is_count(q)) {
+        *epoch = (uint64_t)json_integer_value(e);
+        *seq = (uint64_t)json_integer_value(q);
+        return true;
+    }
     refuse(r, chat_refuse(r->chat, CHAT_BAD_REQUEST,
                           "since must be {\"epoch\": number, \"seq\": "
                           "number}, as an earlier joined told them"));
@@ -182,36 +210,74 @@ check_since(struct request *r)
 
 /* ---- requests ---- */
 
+/* "recovered" and "history": what was missed, or the last messages. */
+static void
+add_past(struct request *r, const struct lnt_sub *sub, uint64_t before,
+         bool again, uint64_t since)
+{
+    struct lnt_strbuf *out = &r->chat->out;
+    struct chat_past past = {
+        .sub = sub,
+        .format = CHAT_FORMAT_JSON,
+        .before = before,
+        .limit = (unsigned)chat_conf_of(r->session)->history,
+    };
+    size_t start = out->n;
+
+    lnt_strbuf_adds(out, ",\"recovered\":true,\"history\":[");
+    if (!again || !chat_past_since(r->session, &past, since, out)) {
+        out->n = start;
+        lnt_strbuf_adds(out, ",\"recovered\":false,\"history\":[");
+        chat_past_add(r->session, &past, out);
+    }
+    lnt_strbuf_addc(out, ']');
+}
+
+static void
+answer_joined(struct request *r, const struct lnt_sub *sub,
+              const struct lnt_room_info *info, uint64_t since_epoch,
+              uint64_t since)
+{
+    struct lnt_session *s = r->session;
+    const struct lnt_module_ctx *m = lnt_session_app(s);
+    uint64_t epoch = lnt_zone_epoch(lnt_hub_zone(m->hub));
+    uint64_t slow = chat_slow_mode(m, info->name);
+    struct lnt_str motd = chat_motd(s);
+    struct lnt_strbuf *out = answer(r, "joined");
+
+    chat_add_text(out, "room", lnt_str_c(info->name));
+    chat_add_text(out, "nick", chat_nick(s));
+    chat_add_number(out, "epoch", epoch);
+    chat_add_number(out, "seq", info->seq);
+    chat_add_text(out, "topic", lnt_str_c(chat_topic(m->conf, info->name)));
+    if (slow > 0) {
+        lnt_strbuf_adds(out, ",\"slow_mode\":");
+        chat_add_seconds(out, slow);
+    }
+    if (motd.p)
+        chat_add_text(out, "motd", motd);
+    add_members(r, info->room, info->members, false);
+    add_past(r, sub, info->next, since_epoch == epoch, since);
+    finish_with_id(r);
+}
+
 static void
 request_join(struct request *r)
 {
     struct lnt_str room, nick;
     struct lnt_room_info info;
+    uint64_t epoch, since;
     struct lnt_sub *sub;
-    struct lnt_strbuf *out;
     enum chat_code code;
 
     if (!take_text(r, "room", true, &room) ||
-        !take_text(r, "nick", false, &nick) || !check_since(r))
+        !take_text(r, "nick", false, &nick) || !take_since(r, &epoch, &since))
         return;
     code = chat_join(r->session, room, nick, &sub, &info);
-    if (code != CHAT_OK) {
+    if (code == CHAT_OK)
+        answer_joined(r, sub, &info, epoch, since);
+    else
         refuse(r, code);
-        return;
-    }
-    struct lnt_zone *zone = lnt_hub_zone(lnt_session_app(r->session)->hub);
-    const char *topic = chat_topic(chat_conf_of(r->session), info.name);
-
-    out = answer(r, "joined");
-    chat_add_text(out, "room", lnt_str_c(info.name));
-    chat_add_text(out, "nick", chat_nick(r->session));
-    chat_add_number(out, "epoch", lnt_zone_epoch(zone));
-    chat_add_number(out, "seq", info.seq);
-    lnt_strbuf_adds(out, ",\"recovered\":false");
-    chat_add_text(out, "topic", lnt_str_c(topic));
-    add_members(r, info.room, info.members, false);
-    lnt_strbuf_adds(out, ",\"history\":[]");
-    finish_with_id(r);
 }
 
 static void
@@ -304,11 +370,28 @@ request_who(struct request *r)
     finish_with_id(r);
 }
 
+/* What is still to come as events is not history yet. */
 static void
 request_history(struct request *r)
 {
-    refuse(r, chat_refuse(r->chat, CHAT_NOT_AVAILABLE,
-                          "this server does not keep history yet"));
+    uint64_t before = UINT64_MAX, limit = PAGE, next;
+    struct chat_past past = {.format = CHAT_FORMAT_JSON};
+    struct lnt_strbuf *out;
+    struct lnt_sub *sub;
+
+    if (!take_count(r, "before", &before) || !take_count(r, "limit", &limit) ||
+        !(sub = take_sub(r)))
+        return;
+    next = lnt_hub_next(lnt_session_app(r->session)->hub, sub);
+    past.sub = sub;
+    past.before = before < next ? before : next;
+    past.limit = limit < UINT_MAX ? (unsigned)limit : UINT_MAX;
+    out = answer(r, "history");
+    chat_add_text(out, "room", lnt_str_c(lnt_sub_room_name(sub)));
+    lnt_strbuf_adds(out, ",\"messages\":[");
+    chat_past_add(r->session, &past, out);
+    lnt_strbuf_addf(out, "],\"more\":%s", past.more ? "true" : "false");
+    finish_with_id(r);
 }
 
 static void

@@ -175,10 +175,9 @@ event_line(const struct lnt_event *e, struct lnt_str where,
 }
 
 bool
-chat_event(struct lnt_module_ctx *m, const struct lnt_event *e, unsigned format,
-           struct lnt_strbuf *out)
+chat_render(const struct lnt_event *e, const char *room, unsigned format,
+            struct lnt_strbuf *out)
 {
-    const char *room = lnt_hub_room_name(m->hub, e->room);
     char where[LNT_ROOM_NAME_MAX + 4] = "";
 
     if (format == CHAT_FORMAT_JSON)
@@ -186,6 +185,13 @@ chat_event(struct lnt_module_ctx *m, const struct lnt_event *e, unsigned format,
     if (format == CHAT_FORMAT_ROOM_LINE)
         snprintf(where, sizeof(where), "[%s] ", room);
     return event_line(e, lnt_str_c(where), out);
+}
+
+bool
+chat_event(struct lnt_module_ctx *m, const struct lnt_event *e, unsigned format,
+           struct lnt_strbuf *out)
+{
+    return chat_render(e, lnt_hub_room_name(m->hub, e->room), format, out);
 }
 
 bool

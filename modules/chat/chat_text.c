@@ -1,6 +1,8 @@
 /*
  * Pieces of JSON for programs, and text as a terminal may see it for people.
  */
+#include <stdarg.h>
+
 #include "modules/chat/chat.h"
 
 void
@@ -31,6 +33,19 @@ chat_add_number(struct lnt_strbuf *out, const char *key, uint64_t value)
 {
     add_key(out, key);
     lnt_strbuf_addu(out, value);
+}
+
+void
+chat_add_seconds(struct lnt_strbuf *out, uint64_t ms)
+{
+    char digits[] = {'.', (char)('0' + ms / 100 % 10),
+                     (char)('0' + ms / 10 % 10), (char)('0' + ms % 10)};
+    size_t n = sizeof(digits);
+
+    lnt_strbuf_addu(out, ms / 1000);
+    while (n > 1 && digits[n - 1] == '0')
+        n--;
+    lnt_strbuf_add(out, digits, n > 1 ? n : 0);
 }
 
 /*
@@ -85,4 +100,17 @@ chat_add_plain(struct lnt_strbuf *out, struct lnt_str prefix,
         }
         i += skip;
     }
+}
+
+enum chat_code
+chat_refuse(struct chat *c, enum chat_code code, const char *fmt, ...)
+{
+    va_list ap;
+
+    lnt_strbuf_clear(&c->why);
+    va_start(ap, fmt);
+    lnt_strbuf_vaddf(&c->why, fmt, ap);
+    va_end(ap);
+    c->retry_ms = 0;
+    return code;
 }

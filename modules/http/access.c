@@ -161,6 +161,20 @@ add_time(struct lnt_strbuf *b)
                     d + 17);
 }
 
+/* "-" where there was no request line that could be read. */
+static void
+add_request(struct lnt_strbuf *b, const struct lnt_http_request *r)
+{
+    if (r->target.n == 0) {
+        lnt_strbuf_addc(b, '-');
+        return;
+    }
+    add_quoted(b, r->method_text);
+    lnt_strbuf_addc(b, ' ');
+    add_quoted(b, r->target);
+    lnt_strbuf_addf(b, " HTTP/1.%d", r->version - 10);
+}
+
 static void
 add_line(struct lnt_strbuf *b, const struct lnt_http_request *r, int status,
          uint64_t n)
@@ -169,10 +183,8 @@ add_line(struct lnt_strbuf *b, const struct lnt_http_request *r, int status,
     lnt_strbuf_adds(b, " - - [");
     add_time(b);
     lnt_strbuf_adds(b, "] \"");
-    add_quoted(b, r->method_text);
-    lnt_strbuf_addc(b, ' ');
-    add_quoted(b, r->target);
-    lnt_strbuf_addf(b, " HTTP/1.%d\" %d ", r->version - 10, status);
+    add_request(b, r);
+    lnt_strbuf_addf(b, "\" %d ", status);
     lnt_strbuf_addu(b, n);
     add_field(b, lnt_http_header_get(r, "referer"));
     add_field(b, lnt_http_header_get(r, "user-agent"));

@@ -265,6 +265,8 @@ static const struct lnt_protocol line_protocol = {
     .encode = line_encode,
     .append = line_append,
     .goodbye = line_goodbye,
+    .freeze = lnt_session_freeze_nothing,
+    .thaw = lnt_session_thaw_nothing,
 };
 
 const struct lnt_module lnt_module_line = {

@@ -113,6 +113,8 @@ static const struct lnt_protocol raw_protocol = {
     .send = raw_send,
     .encode = raw_encode,
     .append = raw_append,
+    .freeze = lnt_session_freeze_nothing,
+    .thaw = lnt_session_thaw_nothing,
 };
 
 const struct lnt_module lnt_module_raw = {

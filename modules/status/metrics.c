@@ -99,6 +99,40 @@ add_zone_gauges(struct lnt_zone *z, struct lnt_strbuf *out)
     lnt_strbuf_addf(out, "linnet_zone_repairs_total %" PRIu64 "\n", u.repairs);
 }
 
+static void
+add_counter(struct lnt_strbuf *out, const char *name, const char *help,
+            uint64_t value)
+{
+    add_head(out, name, "counter", help);
+    lnt_strbuf_addf(out, "linnet_%s %" PRIu64 "\n", name, value);
+}
+
+/* Only where there is one: what never syncs is no reason for an alarm then. */
+static void
+add_store(struct lnt_zone *z, struct lnt_strbuf *out)
+{
+    const struct lnt_store_state *s = lnt_zone_store(z);
+    uint64_t synced = lnt_status_load(&s->synced_us);
+    uint64_t broken = lnt_status_load(&s->broken_us);
+    if (!synced && !broken)
+        return;
+    add_gauge(out, "store_messages", "Messages in the store.",
+              lnt_status_load(&s->messages));
+    add_gauge(out, "store_rooms", "Rooms in the store.",
+              lnt_status_load(&s->rooms));
+    add_gauge(out, "store_failing", "1 while the store cannot be written.",
+              broken != 0);
+    add_gauge(out, "store_last_sync_timestamp_seconds",
+              "When the store was last found complete, since 1970.",
+              synced / 1000000);
+    add_counter(out, "store_written_total", "Messages written to the store.",
+                lnt_status_load(&s->written));
+    add_counter(out, "store_syncs_total", "Transactions of the store.",
+                lnt_status_load(&s->syncs));
+    add_counter(out, "store_errors_total", "Failures to write the store.",
+                lnt_status_load(&s->errors));
+}
+
 void
 lnt_status_metrics(struct lnt_module_ctx *m, struct lnt_strbuf *out)
 {
@@ -111,5 +145,6 @@ lnt_status_metrics(struct lnt_module_ctx *m, struct lnt_strbuf *out)
               lnt_status_uptime(m));
     add_worker_gauges(z, out);
     add_zone_gauges(z, out);
+    add_store(z, out);
     add_counters(z, out);
 }

@@ -13,7 +13,7 @@ lnt_status_next(struct lnt_zone *z, unsigned *at)
 {
     while (*at < LNT_CELLS) {
         const struct lnt_cell *c = lnt_zone_cell(z, (*at)++);
-        if (lnt_cell_state(c) != LNT_CELL_FREE)
+        if (lnt_cell_state(c) != LNT_CELL_FREE && lnt_cell_is_worker(c))
             return c;
     }
     return NULL;

@@ -21,6 +21,8 @@ lnt_ws_head_parse(struct lnt_ws_head *h, const uint8_t *p, size_t n,
         return LNT_WS_MORE;
     unsigned first = p[0];
     bool control = (first & LNT_WS_CONTROL_BIT) != 0;
+    if (control || (first & LNT_WS_OPCODE) == LNT_WS_CONTINUATION)
+        rsv = 0;
     if (first & LNT_WS_RSV & ~rsv)
         return LNT_WS_BAD_BITS;
     if (!is_known(first & LNT_WS_OPCODE))

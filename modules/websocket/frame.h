@@ -24,6 +24,7 @@ enum lnt_ws_opcode {
 enum {
     LNT_WS_FIN = 0x80,
     LNT_WS_RSV = 0x70,
+    LNT_WS_RSV1 = 0x40, /* the message is compressed (RFC 7692) */
     LNT_WS_OPCODE = 0x0f,
     LNT_WS_MASKED = 0x80,
     LNT_WS_CONTROL_MAX = 125, /* payload of a control frame */
@@ -52,8 +53,8 @@ enum lnt_ws_parsed {
 
 /*
  * Reads the head at p.  rsv: the reserved bits that an extension gave a
- * meaning to.  What is wrong is said as soon as its byte is there, the length
- * is given before the masking key has come.
+ * meaning to, on the first frame of a message.  What is wrong is said as soon
+ * as its byte is there, the length is given before the masking key has come.
  */
 enum lnt_ws_parsed lnt_ws_head_parse(struct lnt_ws_head *h, const uint8_t *p,
                                      size_t n, unsigned rsv);
@@ -81,6 +82,20 @@ lnt_ws_head_write(uint8_t *p, unsigned first, uint64_t n)
         for (unsigned i = 0; i < 8; i++)
             p[2 + i] = (uint8_t)(n >> (56 - 8 * i));
     }
+}
+
+/* Writes it in front of the payload; returns where it begins. */
+static inline uint8_t *
+lnt_ws_head_before(uint8_t *payload, unsigned first, uint64_t n)
+{
+    if (n < 126) {
+        payload[-2] = (uint8_t)first;
+        payload[-1] = (uint8_t)n;
+        return payload - 2;
+    }
+    uint8_t *p = payload - lnt_ws_head_size(n);
+    lnt_ws_head_write(p, first, n);
+    return p;
 }
 
 /* Whether a close frame may carry the code (RFC 6455, section 7.4, and the

@@ -7,13 +7,16 @@
  */
 #include "modules/websocket/handshake.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "core/log.h"
 #include "core/regex.h"
 #include "modules/http/http.h"
 #include "modules/websocket/base64.h"
+#include "modules/websocket/deflate.h"
 #include "modules/websocket/sha1.h"
+#include "net/module.h"
 
 enum { ORIGIN_MAX = 512 };
 
@@ -28,6 +31,9 @@ struct offer {
     bool bad_protocols;      /* not a list of tokens */
     struct lnt_str protocol; /* ours that was chosen; p NULL: none */
     size_t rank;             /* its place in our list */
+    struct lnt_ws_terms terms;
+    size_t terms_n; /* of terms_text; 0: no compression */
+    char terms_text[LNT_WS_TERMS_TEXT];
 };
 
 static void
@@ -88,7 +94,7 @@ static void
 read_offer(struct offer *o, const struct lnt_http_request *r,
            const struct lnt_strings *ours)
 {
-    memset(o, 0, sizeof(*o));
+    memset(o, 0, offsetof(struct offer, terms_text));
     o->rank = ours->n;
     for (size_t i = 0; i < r->nheaders; i++) {
         const struct lnt_http_header *h = &r->headers[i];
@@ -102,6 +108,43 @@ read_offer(struct offer *o, const struct lnt_http_request *r,
                  lnt_str_ieq(h->name, LNT_STR("Sec-WebSocket-Protocol")))
             take_protocols(o, ours, h->value);
     }
+}
+
+/* ---- Sec-WebSocket-Extensions ---- */
+
+/* Several headers are one list. */
+static void
+choose_terms(struct offer *o, const struct lnt_http_request *r,
+             const struct lnt_ws_plan *plan)
+{
+    struct lnt_ws_terms wish = lnt_ws_plan_wish(plan);
+
+    for (size_t i = 0; i < r->nheaders && o->terms_n == 0; i++) {
+        const struct lnt_http_header *h = &r->headers[i];
+        if (lnt_str_ieq(h->name, LNT_STR("Sec-WebSocket-Extensions")))
+            o->terms_n =
+                lnt_ws_offers_choose(h->value, &wish, &o->terms, o->terms_text);
+    }
+}
+
+/* Agrees on compression, if the route and the client want it. */
+static void
+agree(struct lnt_module_ctx *m, const struct lnt_http_request *r,
+      struct offer *o)
+{
+    const struct lnt_ws_route *route = r->route->conf;
+
+    if (route->compression == LNT_WS_COMPRESSION_OFF)
+        return;
+    const struct lnt_ws_plan *plan =
+        lnt_ws_plan_for(m->data, route->compression == LNT_WS_COMPRESSION_SHARED
+                                     ? 0
+                                     : route->compression);
+    choose_terms(o, r, plan);
+    if (o->terms_n > 0)
+        lnt_ws_deflate_promise(
+            m->data, lnt_ws_deflate_new(m->data, plan, &o->terms,
+                                        (uint32_t)route->compression_min));
 }
 
 /* ---- Origin ---- */
@@ -208,7 +251,8 @@ accept_request(struct lnt_http_request *r, const struct offer *o)
                                 "Upgrade: websocket\r\n"
                                 "Connection: Upgrade\r\n"
                                 "Sec-WebSocket-Accept: ";
-    char head[sizeof(begin) + LNT_WS_ACCEPT_SIZE + LNT_WS_SUBPROTOCOL_MAX + 64];
+    char head[sizeof(begin) + LNT_WS_ACCEPT_SIZE + LNT_WS_SUBPROTOCOL_MAX +
+              LNT_WS_TERMS_TEXT + 128];
     char *p = put(head, lnt_str(begin, sizeof(begin) - 1));
 
     lnt_ws_accept(p, o->key.value);
@@ -217,6 +261,10 @@ accept_request(struct lnt_http_request *r, const struct offer *o)
         lnt_assert(o->protocol.n <= LNT_WS_SUBPROTOCOL_MAX);
         p = put(p, LNT_STR("\r\nSec-WebSocket-Protocol: "));
         p = put(p, o->protocol);
+    }
+    if (o->terms_n > 0) {
+        p = put(p, LNT_STR("\r\nSec-WebSocket-Extensions: "));
+        p = put(p, lnt_str(o->terms_text, o->terms_n));
     }
     p = put(p, LNT_STR("\r\n\r\n"));
     return lnt_http_upgrade(r, lnt_str(head, (size_t)(p - head)));
@@ -234,7 +282,6 @@ lnt_ws_handshake(struct lnt_module_ctx *m, struct lnt_http_request *r)
     const struct lnt_ws_route *route = r->route->conf;
     struct offer o;
 
-    (void)m;
     if (r->method != LNT_HTTP_GET)
         return lnt_http_error(r, 405, "Allow: GET\r\n",
                               "A WebSocket begins with GET.");
@@ -275,5 +322,6 @@ lnt_ws_handshake(struct lnt_module_ctx *m, struct lnt_http_request *r)
         return lnt_http_error(r, 403, NULL,
                               "Pages from this origin may not connect.");
     }
+    agree(m, r, &o);
     return accept_request(r, &o);
 }

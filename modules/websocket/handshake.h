@@ -15,16 +15,20 @@
 struct lnt_http_request;
 struct lnt_module_ctx;
 
-/* compression, beside sizes of a window */
+/* compression, beside sizes */
 enum { LNT_WS_COMPRESSION_OFF = 0, LNT_WS_COMPRESSION_SHARED = 1 };
 
-enum { LNT_WS_SUBPROTOCOL_MAX = 128 };
+enum {
+    LNT_WS_SUBPROTOCOL_MAX = 128,
+    LNT_WS_COMPRESSION_MIN_MAX = 1 << 30,
+};
 
 /* What [route] says about WebSockets. */
 struct lnt_ws_route {
     struct lnt_regexes origin;
     struct lnt_strings subprotocol; /* tokens, the preferred one first */
-    uint64_t compression;
+    uint64_t compression;           /* or the memory of a session */
+    uint64_t compression_min;       /* bytes of a message that is compressed */
 };
 
 /* The handler's handle(); route->conf is a struct lnt_ws_route. */

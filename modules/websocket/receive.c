@@ -6,6 +6,9 @@
  * replies written before it.  An echo is then a head written in front of it,
  * and all echoes of one input are one run of bytes.
  *
+ * Compressed messages are decompressed as they come (gather.c), unless they
+ * are there whole into a buffer that all sessions share.
+ *
  * Of a frame that has not come whole, a small one is left in the input once
  * (most are complete at the next read), with its text checked as far as it
  * goes.  Otherwise its bytes are taken as they come: memory grows with what
@@ -18,13 +21,15 @@
 #include "core/buf.h"
 #include "core/log.h"
 #include "core/utf8.h"
+#include "modules/websocket/deflate.h"
+#include "modules/websocket/gather.h"
 #include "modules/websocket/mask.h"
 #include "net/limits.h"
 #include "net/stats.h"
 
 enum {
     RAW_MAX = 64 * 1024, /* largest frame that is left in the input */
-    PONG_RETRY = 1000,   /* ms */
+    ZIPPED_MARGIN = 1024,
 };
 
 /* Whether to go on with the input. */
@@ -58,6 +63,7 @@ lnt_ws_data(struct lnt_session *s, struct lnt_input *in)
         .p = in->p,
         .end = in->p + in->n,
         .clogged = lnt_session_queued(s) > 0,
+        .msg_n = SIZE_MAX,
         .max = lnt_session_limits(s)->message_size,
     };
     ws->turn = &t;
@@ -144,7 +150,7 @@ keep_ping(struct lnt_ws_turn *t, const uint8_t *p, size_t n)
 
     if (!more->pong)
         lnt_session_deadline(t->session,
-                             lnt_session_now(t->session) + PONG_RETRY);
+                             lnt_session_now(t->session) + LNT_WS_PONG_RETRY);
     more->pong = true;
     more->pong_n = (uint8_t)n;
     if (n > 0)
@@ -190,7 +196,7 @@ lnt_ws_timeout(struct lnt_session *s, enum lnt_timeout which)
     if (which != LNT_TIMEOUT_OWN || !ws->more || !ws->more->pong)
         return LNT_GO_ON;
     if (lnt_session_queued(s) > 0) {
-        lnt_session_deadline(s, lnt_session_now(s) + PONG_RETRY);
+        lnt_session_deadline(s, lnt_session_now(s) + LNT_WS_PONG_RETRY);
         return LNT_GO_ON;
     }
     struct lnt_ws_turn t = {.session = s, .ws = ws, .more = ws->more};
@@ -227,11 +233,53 @@ deliver(struct lnt_ws_turn *t, unsigned opcode, uint8_t *p, size_t n)
 {
     lnt_verdict v = lnt_session_message(
         t->session, opcode == LNT_WS_TEXT ? LNT_TEXT : LNT_BINARY, p, n);
-    t->msg = NULL;
+    t->msg_n = SIZE_MAX;
     if (v) {
         t->verdict = v;
         t->ws->flags |= LNT_WS_DEAF;
     }
+}
+
+/* What is wrong with a compressed message.  Data that cannot be decompressed
+   is bad data as text that is no UTF-8 is (1007); its framing was right. */
+static enum step
+fail_zipped(struct lnt_ws_turn *t, enum lnt_ws_why why)
+{
+    int code =
+        why == LNT_WS_WHY_TOO_BIG ? LNT_CLOSE_TOO_BIG : LNT_CLOSE_BAD_DATA;
+
+    return fail(t, code, why);
+}
+
+/* A compressed message in one frame that is all there. */
+static enum step
+take_zipped(struct lnt_ws_turn *t, const struct lnt_ws_head *h)
+{
+    struct lnt_ws_streams *streams = t->ws->deflate->streams;
+    unsigned opcode = h->first & LNT_WS_OPCODE;
+    uint8_t *payload = t->p + h->size, text = 0;
+    size_t n = (size_t)h->len;
+    struct lnt_buf *buf = lnt_ws_scratch_take(streams);
+    struct lnt_ws_gather g = {
+        .inflater = lnt_ws_inflate_begin(t->ws->deflate),
+        .buf = &buf,
+        .max = t->max,
+        .text = opcode == LNT_WS_TEXT,
+        .utf8 = &text,
+    };
+
+    lnt_ws_unmask(payload, payload, n, h->key);
+    t->p = payload + n;
+    enum lnt_ws_why why = lnt_ws_gather(&g, payload, n, true);
+    if (why) {
+        lnt_ws_inflate_drop(g.inflater);
+        lnt_ws_scratch_give(streams, buf);
+        return fail_zipped(t, why);
+    }
+    lnt_ws_inflate_end(g.inflater, lnt_str(buf->data, buf->len));
+    deliver(t, opcode, buf->data, buf->len);
+    lnt_ws_scratch_give(streams, buf);
+    return NEXT;
 }
 
 /* A message in one frame that is all there. */
@@ -318,6 +366,13 @@ end_message(struct lnt_ws_turn *t)
 
     if (opcode == LNT_WS_TEXT && t->ws->utf8 != 0)
         return fail(t, LNT_CLOSE_BAD_DATA, LNT_WS_WHY_TEXT);
+    if (more->inflater) {
+        lnt_ws_inflate_end(more->inflater,
+                           lnt_str(buf->data + more->room, gathered(more)));
+        more->inflater = NULL;
+        more->stuck = false;
+        lnt_strbuf_release(&more->zipped);
+    }
     more->buf = NULL;
     more->opcode = 0;
     if (!buf) {
@@ -334,6 +389,35 @@ end_message(struct lnt_ws_turn *t)
     return NEXT;
 }
 
+/* n bytes of the frame at hand, which is compressed. */
+static enum step
+take_zipped_payload(struct lnt_ws_turn *t, size_t n)
+{
+    struct lnt_ws_more *more = t->more;
+    bool fin = more->fin && n == more->left;
+    struct lnt_ws_gather g = {
+        .inflater = more->inflater,
+        .buf = &more->buf,
+        .room = more->room,
+        .max = t->max,
+        .text = more->opcode == LNT_WS_TEXT,
+        .utf8 = &t->ws->utf8,
+    };
+
+    lnt_ws_unmask(t->p, t->p, n, more->key);
+    more->key = lnt_ws_key_after(more->key, n);
+    if (!fin)
+        lnt_ws_note_zipped(more, t->p, n);
+    enum lnt_ws_why why = lnt_ws_gather(&g, t->p, n, fin);
+    if (why)
+        return fail_zipped(t, why);
+    t->p += n;
+    more->left -= n;
+    if (more->left > 0)
+        return WAIT;
+    return fin ? end_message(t) : NEXT;
+}
+
 /* Takes what has come of the frame at hand. */
 static enum step
 take_payload(struct lnt_ws_turn *t)
@@ -343,6 +427,8 @@ take_payload(struct lnt_ws_turn *t)
 
     if (n > more->left)
         n = (size_t)more->left;
+    if (more->inflater && !(t->ws->flags & LNT_WS_DEAF))
+        return take_zipped_payload(t, n);
     if (n > 0 && !(t->ws->flags & LNT_WS_DEAF)) {
         uint8_t *to = make_room(more, n);
         bool high = lnt_ws_unmask(to, t->p, n, more->key);
@@ -391,6 +477,10 @@ begin_frame(struct lnt_ws_turn *t, const struct lnt_ws_head *h)
         more->room = more->fin ? (uint32_t)lnt_ws_head_size(h->len)
                                : LNT_WS_OUT_HEAD_MAX;
     }
+    if (h->first & LNT_WS_RSV1) {
+        more->room = LNT_WS_OUT_HEAD_MAX;
+        more->inflater = lnt_ws_inflate_begin(ws->deflate);
+    }
     if (seen > 0) {
         memcpy(make_room(more, seen), t->p, seen);
         more->buf->len += (uint32_t)seen;
@@ -408,18 +498,24 @@ take_data(struct lnt_ws_turn *t, const struct lnt_ws_head *h, bool complete)
     size_t there = (size_t)(t->end - t->p);
     bool first = (h->first & LNT_WS_OPCODE) != LNT_WS_CONTINUATION;
     bool inside = t->more && t->more->opcode != 0;
+    bool zipped = (h->first & LNT_WS_RSV1) || (inside && t->more->inflater);
 
     if (!(ws->flags & LNT_WS_DEAF)) {
         if (!first && !inside)
             return fail(t, LNT_CLOSE_PROTOCOL, LNT_WS_WHY_NO_MESSAGE);
         if (first && inside)
             return fail(t, LNT_CLOSE_PROTOCOL, LNT_WS_WHY_IN_MESSAGE);
-        if (h->len > t->max - gathered(t->more))
+        /* How much comes out is seen when it does; compressed it is hardly
+           ever longer, and never by more than some bytes for each 16 KiB. */
+        uint64_t most = zipped ? t->max + t->max / 8 + ZIPPED_MARGIN
+                               : t->max - gathered(t->more);
+        if (h->len > most)
             return fail(t, LNT_CLOSE_TOO_BIG, LNT_WS_WHY_TOO_BIG);
         if (complete && first && (h->first & LNT_WS_FIN)) {
             if (h->len <= there - h->size)
-                return take_whole(t, h);
-            if (!(ws->flags & LNT_WS_RAW) && h->size + h->len <= RAW_MAX)
+                return zipped ? take_zipped(t, h) : take_whole(t, h);
+            if (!zipped && !(ws->flags & LNT_WS_RAW) &&
+                h->size + h->len <= RAW_MAX)
                 return leave_raw(t, h);
         }
     }
@@ -433,8 +529,9 @@ read_frame(struct lnt_ws_turn *t)
 
     if (t->more && t->more->left > 0)
         return take_payload(t);
+    unsigned rsv = t->ws->deflate ? LNT_WS_RSV1 : 0;
     enum lnt_ws_parsed r =
-        lnt_ws_head_parse(&h, t->p, (size_t)(t->end - t->p), 0);
+        lnt_ws_head_parse(&h, t->p, (size_t)(t->end - t->p), rsv);
     if (r > LNT_WS_MORE)
         return fail(t, LNT_CLOSE_PROTOCOL, whys[r]);
     if (r == LNT_WS_MORE && h.size == 0)

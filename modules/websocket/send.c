@@ -4,7 +4,8 @@
  *
  * Three ways for a message: bytes just received go back in place, with a head
  * written in front of them; small ones are copied behind their head; large
- * ones get a buffer of their own.
+ * ones get a buffer of their own.  With compression agreed on, all but short
+ * ones come out of compress.c as frames.
  */
 #include "modules/websocket/session.h"
 
@@ -12,6 +13,7 @@
 
 #include "core/buf.h"
 #include "core/log.h"
+#include "modules/websocket/deflate.h"
 
 enum { SMALL = 1024 };
 
@@ -28,37 +30,13 @@ static const char *const reasons[LNT_WS_WHYS] = {
     [LNT_WS_WHY_REASON_TEXT] = "close reason is not UTF-8",
     [LNT_WS_WHY_TEXT] = "text is not UTF-8",
     [LNT_WS_WHY_TOO_BIG] = "message too big",
+    [LNT_WS_WHY_COMPRESSED] = "compressed data is corrupt",
 };
 
 static inline unsigned
 first_byte(enum lnt_message_type type)
 {
     return LNT_WS_FIN | (type == LNT_TEXT ? LNT_WS_TEXT : LNT_WS_BINARY);
-}
-
-/*
- * Sends the message being handled back, without moving it.  In the input there
- * is always room for the head: a client's is at least four bytes longer.
- */
-static bool
-send_back(struct lnt_session *s, struct lnt_ws_turn *t, unsigned first)
-{
-    size_t n = t->msg_n;
-    size_t head = lnt_ws_head_size(n);
-    uint8_t *p = t->msg - head;
-
-    if (!t->buf) {
-        lnt_ws_head_write(p, first, n);
-        lnt_session_write_input(s, p, head + n);
-        t->run = t->msg + n;
-    } else if (t->room == head) {
-        lnt_ws_head_write(p, first, n);
-        lnt_session_write_buf(s, t->buf);
-    } else {
-        return false;
-    }
-    t->msg = NULL;
-    return true;
 }
 
 /* Apart, so that an echo does not pay for the room on the stack. */
@@ -75,9 +53,62 @@ send_copy(struct lnt_session *s, enum lnt_message_type type, const void *p,
         lnt_session_write(s, frame, head + n);
         return;
     }
-    struct lnt_buf *b = lnt_ws_encode(NULL, 0, type, lnt_str(p, n));
+    struct lnt_buf *b =
+        lnt_ws_encode(NULL, LNT_WS_VARIANT_PLAIN, type, lnt_str(p, n));
     lnt_session_write_buf(s, b);
     lnt_buf_unref(b);
+}
+
+/* The message being handled was gathered in a buffer, which can go out if the
+   room in front of it is as large as the head. */
+__attribute__((noinline)) static void
+send_back_buf(struct lnt_session *s, struct lnt_ws_turn *t,
+              enum lnt_message_type type)
+{
+    if (t->room != lnt_ws_head_size(t->msg_n)) {
+        send_copy(s, type, t->msg, t->msg_n);
+        return;
+    }
+    lnt_ws_head_before(t->msg, first_byte(type), t->msg_n);
+    t->msg_n = SIZE_MAX;
+    lnt_session_write_buf(s, t->buf);
+}
+
+/*
+ * The message being handled goes back without being moved.  In the input there
+ * is always room for the head: a client's is at least four bytes longer.
+ */
+static inline void
+send_plain(struct lnt_session *s, struct lnt_ws *ws, enum lnt_message_type type,
+           const void *p, size_t n)
+{
+    struct lnt_ws_turn *t = ws->turn;
+
+    if (!(ws->flags & LNT_WS_IN_DATA) || p != t->msg || n != t->msg_n) {
+        send_copy(s, type, p, n);
+    } else if (t->buf) {
+        send_back_buf(s, t, type);
+    } else {
+        uint8_t *end = t->msg + n;
+        uint8_t *frame = lnt_ws_head_before(t->msg, first_byte(type), n);
+        t->run = end;
+        t->msg_n = SIZE_MAX;
+        lnt_session_write_input(s, frame, (size_t)(end - frame));
+    }
+}
+
+/* Where compression was agreed on; apart, so that others do not pay for it. */
+__attribute__((noinline)) static void
+send_zipped(struct lnt_session *s, struct lnt_ws *ws,
+            enum lnt_message_type type, const void *p, size_t n)
+{
+    struct lnt_str frame =
+        lnt_ws_compress(ws->deflate, first_byte(type), lnt_str(p, n));
+
+    if (frame.p)
+        lnt_session_write(s, frame.p, frame.n);
+    else
+        send_plain(s, ws, type, p, n);
 }
 
 void
@@ -88,36 +119,76 @@ lnt_ws_send(struct lnt_session *s, enum lnt_message_type type, const void *p,
 
     if (ws->flags & LNT_WS_CLOSE_SENT)
         return;
-    if (ws->flags & LNT_WS_IN_DATA) {
-        struct lnt_ws_turn *t = ws->turn;
-        if (p && p == t->msg && n == t->msg_n &&
-            send_back(s, t, first_byte(type)))
-            return;
-    }
-    send_copy(s, type, p, n);
+    if (ws->deflate)
+        send_zipped(s, ws, type, p, n);
+    else
+        send_plain(s, ws, type, p, n);
 }
 
-struct lnt_buf *
-lnt_ws_encode(struct lnt_module_ctx *m, unsigned variant,
-              enum lnt_message_type type, struct lnt_str data)
+/* The message as a frame for all sessions of a variant, if it is one that is
+   compressed; else p is NULL. */
+static struct lnt_str
+zip_for(struct lnt_module_ctx *m, unsigned variant, enum lnt_message_type type,
+        struct lnt_str data)
 {
-    struct lnt_buf *b = lnt_buf_new(lnt_ws_head_size(data.n) + data.n);
-    return lnt_ws_append(m, variant, b, type, data);
+    struct lnt_ws_deflate *d = variant == LNT_WS_VARIANT_PLAIN
+                                   ? NULL
+                                   : lnt_ws_deflate_of(m->data, variant);
+
+    return d ? lnt_ws_compress(d, first_byte(type), data) : lnt_str(NULL, 0);
 }
 
-struct lnt_buf *
-lnt_ws_append(struct lnt_module_ctx *m, unsigned variant, struct lnt_buf *b,
-              enum lnt_message_type type, struct lnt_str data)
+static struct lnt_buf *
+append_frame(struct lnt_buf *b, enum lnt_message_type type, struct lnt_str data)
 {
-    (void)m;
-    (void)variant;
     size_t head = lnt_ws_head_size(data.n);
+
     b = lnt_buf_grow(b, head + data.n);
     lnt_ws_head_write(b->data + b->len, first_byte(type), data.n);
     if (data.n > 0)
         memcpy(b->data + b->len + head, data.p, data.n);
     b->len += (uint32_t)(head + data.n);
     return b;
+}
+
+static struct lnt_buf *
+append_bytes(struct lnt_buf *b, struct lnt_str bytes)
+{
+    b = lnt_buf_grow(b, bytes.n);
+    memcpy(b->data + b->len, bytes.p, bytes.n);
+    b->len += (uint32_t)bytes.n;
+    return b;
+}
+
+struct lnt_buf *
+lnt_ws_encode(struct lnt_module_ctx *m, unsigned variant,
+              enum lnt_message_type type, struct lnt_str data)
+{
+    /* What each refers to is different. */
+    if (variant == LNT_WS_VARIANT_OWN)
+        return NULL;
+    struct lnt_str frame = zip_for(m, variant, type, data);
+    if (frame.p)
+        return append_bytes(lnt_buf_new(frame.n), frame);
+    return append_frame(lnt_buf_new(lnt_ws_head_size(data.n) + data.n), type,
+                        data);
+}
+
+struct lnt_buf *
+lnt_ws_append(struct lnt_module_ctx *m, unsigned variant, struct lnt_buf *b,
+              enum lnt_message_type type, struct lnt_str data)
+{
+    struct lnt_str frame = zip_for(m, variant, type, data);
+
+    return frame.p ? append_bytes(b, frame) : append_frame(b, type, data);
+}
+
+unsigned
+lnt_ws_variant(const struct lnt_session *s)
+{
+    const struct lnt_ws *ws = lnt_session_state(s);
+
+    return ws->deflate ? ws->deflate->variant : LNT_WS_VARIANT_PLAIN;
 }
 
 void

@@ -11,11 +11,14 @@
 #include <stdint.h>
 
 #include "core/str.h"
+#include "core/strbuf.h"
 #include "modules/websocket/frame.h"
 #include "net/module.h"
 #include "net/session.h"
 
 struct lnt_buf;
+struct lnt_ws_deflate;
+struct lnt_ws_inflater;
 
 enum {                         /* lnt_ws.flags */
        LNT_WS_IN_DATA = 1,     /* receive is at work: the turn is valid */
@@ -26,6 +29,8 @@ enum {                         /* lnt_ws.flags */
        LNT_WS_OVER = 32,       /* all input is dropped */
        LNT_WS_RAW = 64,        /* an unfinished frame was left in the input */
 };
+
+enum { LNT_WS_PONG_RETRY = 1000 }; /* ms, for a pong that has to wait */
 
 /* Why we fail a connection; the close frame says it. */
 enum lnt_ws_why {
@@ -42,6 +47,7 @@ enum lnt_ws_why {
     LNT_WS_WHY_REASON_TEXT,
     LNT_WS_WHY_TEXT,
     LNT_WS_WHY_TOO_BIG,
+    LNT_WS_WHY_COMPRESSED,
     LNT_WS_WHYS,
 };
 
@@ -51,6 +57,7 @@ struct lnt_ws {
         struct lnt_ws_turn *turn; /* with IN_DATA */
         struct lnt_ws_more *more; /* else; NULL while nothing is unfinished */
     };
+    struct lnt_ws_deflate *deflate; /* NULL: no compression was agreed on */
     uint32_t seen; /* with RAW: bytes of that frame's payload that are unmasked
                       and checked */
     uint8_t utf8;  /* state of the text that is unfinished */
@@ -71,6 +78,11 @@ struct lnt_ws_more {
     bool pong;           /* a ping waits for its answer */
     uint8_t pong_n;
     uint8_t pong_data[LNT_WS_CONTROL_MAX];
+    /* A compressed message: what takes it apart, and while it is short also
+       how it came, because that is all that can be moved. */
+    struct lnt_ws_inflater *inflater; /* NULL: not compressed */
+    struct lnt_strbuf zipped;
+    bool stuck; /* it is not short any more */
 };
 
 /* One call of data(). */
@@ -82,8 +94,8 @@ struct lnt_ws_turn {
     uint8_t *run;     /* end of the replies written into the input; NULL */
     lnt_verdict verdict;
     bool clogged; /* the kernel has not taken earlier output */
-    /* The message that the application is handling; msg is NULL when there is
-       none, or when it has been sent back already. */
+    /* The message that the application is handling; msg_n is SIZE_MAX when
+       there is none, or when it has been sent back already. */
     uint8_t *msg;
     size_t msg_n;
     struct lnt_buf *buf; /* it lies there, behind room; NULL: in the input */
@@ -100,6 +112,9 @@ void lnt_ws_drop_message(struct lnt_ws_more *more);
 /* Frees all of it; NULL is fine. */
 void lnt_ws_free_more(struct lnt_ws_more *more);
 
+/* Notes n more bytes of a compressed message. */
+void lnt_ws_note_zipped(struct lnt_ws_more *more, const uint8_t *p, size_t n);
+
 /* ---- receive.c ---- */
 
 lnt_verdict lnt_ws_data(struct lnt_session *s, struct lnt_input *in);
@@ -114,10 +129,19 @@ struct lnt_buf *lnt_ws_encode(struct lnt_module_ctx *m, unsigned variant,
 struct lnt_buf *lnt_ws_append(struct lnt_module_ctx *m, unsigned variant,
                               struct lnt_buf *b, enum lnt_message_type type,
                               struct lnt_str data);
+unsigned lnt_ws_variant(const struct lnt_session *s);
 void lnt_ws_ping(struct lnt_session *s);
 /* A whole control frame; n is at most LNT_WS_CONTROL_MAX. */
 void lnt_ws_control(struct lnt_session *s, enum lnt_ws_opcode opcode,
                     const void *p, size_t n);
 bool lnt_ws_goodbye(struct lnt_session *s, int code, const char *reason);
+
+/* ---- frozen.c ---- */
+
+/* -1: not now, the session is inside something that cannot be moved. */
+int lnt_ws_freeze(struct lnt_session *s, struct lnt_strbuf *out);
+/* For a new session, instead of open.  -1: state is not what freeze writes, or
+   breaks the limits of here; the session must be closed. */
+int lnt_ws_thaw(struct lnt_session *s, struct lnt_str state);
 
 #endif

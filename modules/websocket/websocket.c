@@ -3,6 +3,7 @@
  *
  * A request comes through http and handshake.c, then the session is ours:
  * receive.c makes messages of its bytes, send.c frames of messages.
+ * Compression (RFC 7692) is agreed on in offers.c and done in deflate.c.
  */
 #include <stddef.h>
 #include <string.h>
@@ -10,9 +11,11 @@
 #include "core/conf.h"
 #include "core/log.h"
 #include "modules/http/http.h"
+#include "modules/websocket/deflate.h"
 #include "modules/websocket/handshake.h"
 #include "modules/websocket/session.h"
 #include "net/module.h"
+#include "net/net.h"
 
 static const struct lnt_enum_value compressions[] = {
     {"off", LNT_WS_COMPRESSION_OFF},
@@ -48,6 +51,14 @@ static const struct lnt_directive directives[] = {
                 "earlier messages), or the memory for one of each session's "
                 "own.",
     },
+    {
+        .name = "compression_min",
+        .type = LNT_TYPE_SIZE,
+        .offset = offsetof(struct lnt_ws_route, compression_min),
+        .def = "128",
+        .max = LNT_WS_COMPRESSION_MIN_MAX,
+        .help = "Shorter messages are sent as they are.",
+    },
     {.name = NULL},
 };
 
@@ -65,6 +76,8 @@ static const struct lnt_section_extension extensions[] = {
 static int configure(struct lnt_module_setup *setup);
 static int prepare(struct lnt_module_setup *setup,
                    const struct lnt_section *section, const void **conf);
+static int worker_start(struct lnt_module_ctx *m, struct lnt_strbuf *why);
+static void worker_stop(struct lnt_module_ctx *m);
 static lnt_verdict open_session(struct lnt_session *s);
 static void close_session(struct lnt_session *s);
 
@@ -82,9 +95,12 @@ static const struct lnt_protocol ws_protocol = {
     .send = lnt_ws_send,
     .encode = lnt_ws_encode,
     .append = lnt_ws_append,
+    .variant = lnt_ws_variant,
     .ping = lnt_ws_ping,
     .timeout = lnt_ws_timeout,
     .goodbye = lnt_ws_goodbye,
+    .freeze = lnt_ws_freeze,
+    .thaw = lnt_ws_thaw,
     .close = close_session,
 };
 
@@ -96,6 +112,8 @@ const struct lnt_module lnt_module_websocket = {
     .protocol = &ws_protocol,
     .handler = &ws_handler,
     .configure = configure,
+    .worker_start = worker_start,
+    .worker_stop = worker_stop,
 };
 
 /* The value of a key of type string; NULL. */
@@ -159,9 +177,28 @@ prepare(struct lnt_module_setup *setup, const struct lnt_section *section,
     return result;
 }
 
+static int
+worker_start(struct lnt_module_ctx *m, struct lnt_strbuf *why)
+{
+    (void)why;
+    m->data = lnt_ws_streams_new(lnt_net_stats(m->net));
+    return 0;
+}
+
+static void
+worker_stop(struct lnt_module_ctx *m)
+{
+    lnt_ws_streams_free(m->data);
+    m->data = NULL;
+}
+
 static lnt_verdict
 open_session(struct lnt_session *s)
 {
+    struct lnt_ws *ws = lnt_session_state(s);
+
+    /* Before the application may subscribe, which asks for the variant. */
+    ws->deflate = lnt_ws_deflate_claim(lnt_session_protocol(s)->data);
     return lnt_session_ready(s);
 }
 
@@ -171,5 +208,7 @@ close_session(struct lnt_session *s)
     struct lnt_ws *ws = lnt_session_state(s);
     lnt_assert(!(ws->flags & LNT_WS_IN_DATA));
     lnt_ws_free_more(ws->more);
+    lnt_ws_deflate_free(ws->deflate);
     ws->more = NULL;
+    ws->deflate = NULL;
 }

@@ -110,6 +110,7 @@ lnt_loop_run(struct lnt_loop *l)
         if (l->ngraves)
             free_graves(l);
     }
+    l->stop = false; /* it may be run again */
     return 0;
 }
 

@@ -27,6 +27,13 @@ enum {
     AHEAD = 8,             /* sessions fetched into the cache ahead */
 };
 
+/* The last sessions that moved here, by their old ids; a later one takes the
+   place of an earlier. */
+enum { ALIASES = 4096 };
+struct alias {
+    uint64_t old_id, id;
+};
+
 /* One event in one format. */
 struct rendering {
     struct lnt_strbuf text;
@@ -42,6 +49,7 @@ struct lnt_fanout {
     struct lnt_hub_room *room; /* of the run, NULL none */
     struct rendering renderings[LNT_FORMATS_MAX];
     struct lnt_strbuf direct;
+    struct alias *aliases; /* made when the first session moves here */
 };
 
 struct lnt_fanout *
@@ -62,6 +70,7 @@ lnt_fanout_free(struct lnt_fanout *f)
     for (size_t i = 0; i < LNT_FORMATS_MAX; i++)
         lnt_strbuf_release(&f->renderings[i].text);
     lnt_strbuf_release(&f->direct);
+    free(f->aliases);
     free(f);
 }
 
@@ -201,11 +210,32 @@ to_room(struct lnt_fanout *f, const struct lnt_event *e)
 
 /* ---- to one session ---- */
 
+static struct alias *
+alias_of(struct lnt_fanout *f, uint64_t old_id)
+{
+    return &f->aliases[(old_id * UINT64_C(0x9e3779b97f4a7c15)) >> 52];
+}
+
+void
+lnt_fanout_alias(struct lnt_fanout *f, uint64_t old_id, uint64_t id)
+{
+    if (!f->aliases)
+        f->aliases = lnt_calloc(ALIASES, sizeof(*f->aliases));
+    *alias_of(f, old_id) = (struct alias){old_id, id};
+}
+
+static struct lnt_session *
+find_target(struct lnt_fanout *f, uint64_t id)
+{
+    if (f->aliases && alias_of(f, id)->old_id == id)
+        id = alias_of(f, id)->id;
+    return is_local(f, id) ? lnt_net_session(f->net, id) : NULL;
+}
+
 static void
 to_session(struct lnt_fanout *f, const struct lnt_event *e)
 {
-    struct lnt_session *s =
-        is_local(f, e->target) ? lnt_net_session(f->net, e->target) : NULL;
+    struct lnt_session *s = find_target(f, e->target);
     const struct lnt_module_ctx *m = s ? lnt_session_app(s) : NULL;
 
     if (!m || !m->module->app->direct ||

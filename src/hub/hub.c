@@ -7,10 +7,13 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/pack.h"
 #include "hub/fanout.h"
+#include "hub/replay.h"
 #include "hub/subs.h"
 #include "net/net.h"
 #include "net/stats.h"
@@ -427,4 +430,77 @@ lnt_hub_direct(struct lnt_hub *h, struct lnt_session *from, uint64_t target,
     };
 
     return publish(h, &e, seq, time_us);
+}
+
+/* ---- moving ---- */
+
+void
+lnt_hub_point(const struct lnt_hub *h, struct lnt_hub_point *p)
+{
+    p->position = h->cursor.position;
+    p->seq = h->cursor.seq;
+}
+
+void
+lnt_sub_freeze(struct lnt_hub *h, const struct lnt_sub *sub,
+               struct lnt_strbuf *out)
+{
+    const struct lnt_hub_room *r = sub->group->room;
+
+    lnt_pack_u32(out, r->room);
+    lnt_pack_u32(out, r->app_id);
+    lnt_pack_u32(out, sub->member);
+    lnt_pack_u32(out, sub->group->format);
+    lnt_pack_u64(out, lnt_hub_next(h, sub));
+    lnt_pack_str(out, lnt_str_c(r->name));
+}
+
+void
+lnt_hub_forget(struct lnt_hub *h, struct lnt_sub *sub)
+{
+    if (sub->member)
+        lnt_subs_remove(h->subs, sub);
+    else
+        lnt_hub_leave(h, sub, 0); /* its room is held for this worker */
+}
+
+int
+lnt_hub_adopt_user(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
+                   uint64_t old_session)
+{
+    return lnt_zone_user_move(h->zone, user, old_session, h->cell_index,
+                              lnt_session_id(s));
+}
+
+struct lnt_sub *
+lnt_hub_adopt(struct lnt_hub *h, struct lnt_session *s, struct lnt_str *rest)
+{
+    struct lnt_room_info info = {0};
+    uint32_t member, format;
+    struct lnt_str name;
+
+    if (!lnt_unpack_u32(rest, &info.room) || !lnt_unpack_u32(rest, &info.app) ||
+        !lnt_unpack_u32(rest, &member) || !lnt_unpack_u32(rest, &format) ||
+        !lnt_unpack_u64(rest, &info.next) || !lnt_unpack_str(rest, &name) ||
+        name.n > LNT_ROOM_NAME_MAX || info.app != app_id(s) ||
+        format >= LNT_FORMATS_MAX)
+        return NULL;
+    memcpy(info.name, name.p, name.n);
+    if (member == 0)
+        return lnt_hub_listen(h, s, name, format, &info);
+    if (!lnt_zone_is_member(h->zone, member, info.room, lnt_session_id(s)))
+        return NULL;
+    /* What lies between is replayed. */
+    if (info.next <= h->cursor.seq)
+        info.next = h->cursor.seq + 1;
+    return subscribe(h, s, format, member, &info);
+}
+
+void
+lnt_hub_replay(struct lnt_hub *h, struct lnt_session *s, struct lnt_sub *subs,
+               uint64_t old_session, const struct lnt_hub_point *from)
+{
+    lnt_fanout_alias(h->fanout, old_session, lnt_session_id(s));
+    if (from->seq < h->cursor.seq)
+        lnt_replay(h->zone, s, subs, old_session, from, h->cursor.seq);
 }

@@ -114,4 +114,39 @@ int lnt_hub_direct(struct lnt_hub *h, struct lnt_session *from, uint64_t target,
 /* The name of a room by its number, as known to this worker ("" unknown). */
 const char *lnt_hub_room_name(struct lnt_hub *h, uint32_t room);
 
+/* ---- a session that moves to another worker ---- */
+
+/* Up to where the log has been queued for the sessions here. */
+struct lnt_hub_point {
+    uint64_t position, seq;
+};
+
+/* What the giver's app freezes: the point, the user, and each sub. */
+void lnt_hub_point(const struct lnt_hub *h, struct lnt_hub_point *p);
+/* Appends a piece that lnt_hub_adopt takes. */
+void lnt_sub_freeze(struct lnt_hub *h, const struct lnt_sub *sub,
+                    struct lnt_strbuf *out);
+/* Ends the subscription here; the member in the zone stays.  For the close of
+   a session that has moved. */
+void lnt_hub_forget(struct lnt_hub *h, struct lnt_sub *sub);
+
+/*
+ * What the taker's app does, in this order.  The user becomes that of s: 0, or
+ * -1 with ENOENT when it is gone together with the worker it was of.
+ */
+int lnt_hub_adopt_user(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
+                       uint64_t old_session);
+/* A sub from its piece, taken off rest; NULL when that cannot be read. */
+struct lnt_sub *lnt_hub_adopt(struct lnt_hub *h, struct lnt_session *s,
+                              struct lnt_str *rest);
+/*
+ * When all subs are there: gives s what was published behind from and has been
+ * read here already; all that follows comes the usual way.  So s gets each
+ * event of its rooms exactly once and in order.  What is still sent to the old
+ * id finds s, too.
+ */
+void lnt_hub_replay(struct lnt_hub *h, struct lnt_session *s,
+                    struct lnt_sub *subs, uint64_t old_session,
+                    const struct lnt_hub_point *from);
+
 #endif

@@ -250,8 +250,15 @@ wait_for(struct lnt_subs *t, struct lnt_sub *sub, uint64_t start)
         t->waiting = lnt_realloc(t->waiting, t->cap * sizeof(*t->waiting));
     }
     lnt_assert(t->last < WAITS);
-    sub->at = t->last | WAITS;
-    t->waiting[t->last++] = (struct waiting){sub, start};
+    /* In order of start; only one that has moved here is not the last. */
+    uint32_t at = t->last++;
+    for (; at > t->first && t->waiting[at - 1].start > start; at--) {
+        t->waiting[at] = t->waiting[at - 1];
+        if (t->waiting[at].sub)
+            t->waiting[at].sub->at = at | WAITS;
+    }
+    sub->at = at | WAITS;
+    t->waiting[at] = (struct waiting){sub, start};
 }
 
 uint64_t

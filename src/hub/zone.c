@@ -342,6 +342,12 @@ lnt_zone_past(const struct lnt_zone *z)
     return &z->map->past;
 }
 
+struct lnt_store_state *
+lnt_zone_store(struct lnt_zone *z)
+{
+    return &z->map->store;
+}
+
 void
 lnt_cell_set_state(struct lnt_cell *c, enum lnt_cell_state state)
 {

@@ -90,6 +90,14 @@ lnt_cell_state(const struct lnt_cell *c)
 }
 void lnt_cell_set_state(struct lnt_cell *c, enum lnt_cell_state state);
 
+/* The slot of a cell that the store's process has: no worker. */
+#define LNT_SLOT_STORE UINT32_MAX
+static inline bool
+lnt_cell_is_worker(const struct lnt_cell *c)
+{
+    return c->slot != LNT_SLOT_STORE;
+}
+
 /* ---- the log ---- */
 
 /* Events that the zone itself writes have kinds below LNT_EVENT_APP. */
@@ -135,6 +143,10 @@ struct lnt_cursor {
 };
 /* From the head on: what is published from now. */
 void lnt_zone_cursor_init(struct lnt_zone *z, struct lnt_cursor *c);
+/* Behind the record with that seq.  false: the log does not go back so far, and
+   the cursor is at the head. */
+bool lnt_zone_cursor_after(struct lnt_zone *z, struct lnt_cursor *c,
+                           uint64_t seq);
 
 enum lnt_read { LNT_READ_NONE, LNT_READ_ONE, LNT_READ_LAPPED };
 /*
@@ -166,6 +178,13 @@ int lnt_zone_user_rename(struct lnt_zone *z, uint32_t user, struct lnt_str nick,
 /* Leaves all rooms (LNT_EVENT_LEAVE in each but the large ones), frees the
    nick. */
 void lnt_zone_user_remove(struct lnt_zone *z, uint32_t user, unsigned quiet);
+/*
+ * The user goes over to a session of another worker's cell, with all its rooms,
+ * if it still is old_session's.  0, or -1 with ENOENT: that one's worker has
+ * died and the user with it.
+ */
+int lnt_zone_user_move(struct lnt_zone *z, uint32_t user, uint64_t old_session,
+                       unsigned cell, uint64_t session);
 /* The nick of a user, for its owner alone: nobody else changes it.  Points
    into the zone, valid until the user is renamed or removed.  Never locks. */
 struct lnt_str lnt_zone_user_nick(const struct lnt_zone *z, uint32_t user);
@@ -199,6 +218,9 @@ int lnt_zone_join(struct lnt_zone *z, uint32_t app, struct lnt_str name,
 /* The room itself goes when it is empty and has neither history nor holds. */
 void lnt_zone_leave(struct lnt_zone *z, uint32_t member, uint64_t origin,
                     unsigned quiet);
+/* Whether that is a member of the room and the user's is that session. */
+bool lnt_zone_is_member(struct lnt_zone *z, uint32_t member, uint32_t room,
+                        uint64_t session);
 /* 0, or -1 with ENOENT. */
 int lnt_zone_room_find(struct lnt_zone *z, uint32_t app, struct lnt_str name,
                        struct lnt_room_info *info);
@@ -293,9 +315,40 @@ void lnt_zone_continue(struct lnt_zone *z, uint64_t epoch, uint64_t seq,
                        bool whole);
 /* Puts a message of the former zone into the history of a room, oldest first:
    e->seq (not above that of lnt_zone_continue), time_us, origin, kind, flags
-   and data.  0, or -1 with ENOSPC, EINVAL or EMSGSIZE. */
+   and data.  lost: up to that seq some of the room's may be missing.  0, or -1
+   with ENOSPC, EINVAL or EMSGSIZE. */
 int lnt_zone_restore(struct lnt_zone *z, uint32_t app, struct lnt_str name,
-                     const struct lnt_keep *keep, const struct lnt_event *e);
+                     const struct lnt_keep *keep, uint64_t lost,
+                     const struct lnt_event *e);
+
+/* What the history of a room is at the moment. */
+struct lnt_kept {
+    struct lnt_keep keep;
+    uint32_t count;       /* messages */
+    uint64_t first, last; /* seqs of the oldest and the newest, 0 none */
+    uint64_t lost;        /* of what is newer than this nothing is missing */
+};
+/* 0, or -1 with ENOENT. */
+int lnt_zone_kept(struct lnt_zone *z, uint32_t room, struct lnt_kept *k);
+/* Appends what the history has behind seq, oldest first, as lnt_zone_history
+   does; no more once there are max bytes.  Returns how many messages. */
+unsigned lnt_zone_kept_after(struct lnt_zone *z, uint32_t room, uint64_t seq,
+                             size_t max, struct lnt_strbuf *out);
+
+/* What the process that writes the store tells all others; atomic, 0 unless
+   there is one. */
+struct lnt_store_state {
+    uint64_t origin;    /* epoch of the zone that this one's history is from */
+    uint64_t rooms;     /* in the store */
+    uint64_t messages;  /* in the store */
+    uint64_t written;   /* messages, ever */
+    uint64_t syncs;     /* ever */
+    uint64_t errors;    /* ever */
+    uint64_t seq;       /* everything up to this is in the store */
+    uint64_t synced_us; /* when that was found last */
+    uint64_t broken_us; /* since when it cannot be written, 0: it can */
+};
+struct lnt_store_state *lnt_zone_store(struct lnt_zone *z);
 
 /* Drops history that has become too old and rooms that only it kept alive.  To
    be called now and then by one process; cheap. */

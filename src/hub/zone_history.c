@@ -187,6 +187,57 @@ lnt_zone_history(struct lnt_zone *z, uint32_t room, uint64_t before,
     return r.count;
 }
 
+int
+lnt_zone_kept(struct lnt_zone *z, uint32_t room, struct lnt_kept *k)
+{
+    uint32_t i;
+
+    *k = (struct lnt_kept){0};
+    lnt_zone_lock(z);
+    i = lnt_room_index(z, room);
+    if (i) {
+        const struct lnt_zone_room *r = &z->rooms[i];
+
+        k->keep.count = r->keep_count;
+        k->keep.age_s = r->keep_age;
+        k->keep.bytes = (uint64_t)r->quota * LNT_BLOCK_DATA;
+        k->count = r->kept;
+        k->lost = r->lost_seq;
+        if (r->kept > 0) {
+            k->first = lnt_kept_head(z, lnt_kept_first(z, i))->seq;
+            k->last = r->kept_seq;
+        }
+    }
+    lnt_zone_unlock(z);
+    if (i)
+        return 0;
+    errno = ENOENT;
+    return -1;
+}
+
+unsigned
+lnt_zone_kept_after(struct lnt_zone *z, uint32_t room, uint64_t seq, size_t max,
+                    struct lnt_strbuf *out)
+{
+    struct reading r = {.out = out,
+                        .start = out->n,
+                        .since = seq,
+                        .before = UINT64_MAX,
+                        .left = UINT32_MAX};
+    bool more = true;
+
+    while (more && out->n - r.start < max) {
+        uint32_t i;
+
+        make_space(&r);
+        lnt_zone_lock(z);
+        i = lnt_room_index(z, room);
+        more = i && copy_some(z, lnt_kept_since(z, i, r.since), &r);
+        lnt_zone_unlock(z);
+    }
+    return r.count;
+}
+
 /* ---- what was missed ---- */
 
 /* From the room's history; false when that does not have all of it. */
@@ -282,8 +333,7 @@ since_log(struct lnt_zone *z, uint32_t room, struct reading *r)
     whole = whole && walk_back(z, position, r, &found);
     for (size_t n = found.n; whole && n > 0; n -= sizeof(at)) {
         memcpy(&at, found.p + n - sizeof(at), sizeof(at));
-        whole =
-            copy_record(z, at, r) && r->out->n - r->start <= LNT_SINCE_MAX;
+        whole = copy_record(z, at, r) && r->out->n - r->start <= LNT_SINCE_MAX;
     }
     lnt_strbuf_release(&found);
     return whole;
@@ -358,17 +408,28 @@ lnt_zone_continue(struct lnt_zone *z, uint64_t epoch, uint64_t seq, bool whole)
     lnt_zone_unlock(z);
 }
 
-/* The room as it was before e, the first message that is known of it. */
+static uint64_t
+higher(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The room as it was before message seq. */
 static uint32_t
 old_room(struct lnt_zone *z, uint32_t app, struct lnt_str name,
-         const struct lnt_keep *keep, uint64_t seq)
+         const struct lnt_keep *keep, uint64_t lost, uint64_t seq)
 {
     uint32_t room = lnt_room_take(z, app, name);
+    struct lnt_zone_room *r = &z->rooms[room];
 
-    if (!room || z->rooms[room].kept > 0)
+    if (!room)
+        return 0;
+    if (r->kept > 0) {
+        r->lost_seq = higher(r->lost_seq, lost);
         return room;
-    z->rooms[room].lost_seq =
-        seq - 1 > z->map->whole_seq ? seq - 1 : z->map->whole_seq;
+    }
+    /* The first one: it is not known what came before. */
+    r->lost_seq = higher(higher(seq - 1, lost), z->map->whole_seq);
     /* Without promise it is kept as well as can be. */
     (void)set_keep(z, room, keep);
     return room;
@@ -376,7 +437,8 @@ old_room(struct lnt_zone *z, uint32_t app, struct lnt_str name,
 
 int
 lnt_zone_restore(struct lnt_zone *z, uint32_t app, struct lnt_str name,
-                 const struct lnt_keep *keep, const struct lnt_event *e)
+                 const struct lnt_keep *keep, uint64_t lost,
+                 const struct lnt_event *e)
 {
     uint32_t room;
 
@@ -390,7 +452,7 @@ lnt_zone_restore(struct lnt_zone *z, uint32_t app, struct lnt_str name,
         return -1;
     }
     lnt_zone_lock(z);
-    room = old_room(z, app, name, keep, e->seq);
+    room = old_room(z, app, name, keep, lost, e->seq);
     if (room) {
         if (e->seq > z->rooms[room].kept_seq)
             lnt_kept_add(z, room, e);

@@ -3,6 +3,7 @@
  * needs no lock and is there, too.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "core/log.h"
 #include "hub/zone_map.h"
@@ -42,6 +43,34 @@ lnt_zone_cursor_init(struct lnt_zone *z, struct lnt_cursor *c)
     c->position = z->map->head;
     c->seq = z->map->seq;
     lnt_zone_unlock(z);
+}
+
+bool
+lnt_zone_cursor_after(struct lnt_zone *z, struct lnt_cursor *c, uint64_t seq)
+{
+    struct lnt_cursor from;
+    struct lnt_event e = {0};
+
+    lnt_zone_cursor_init(z, c);
+    if (c->seq <= seq)
+        return c->seq == seq;
+    from = (struct lnt_cursor){
+        .position = __atomic_load_n(&z->map->tail, __ATOMIC_ACQUIRE)};
+    while (e.seq < seq) {
+        uint64_t before = from.position;
+
+        if (lnt_zone_read(z, &from, &e) != LNT_READ_ONE || e.seq > seq + 1)
+            break;
+        if (e.seq == seq + 1)
+            from.position = before;
+    }
+    if (e.seq == seq || e.seq == seq + 1) {
+        from.seq = seq;
+        *c = from;
+        return true;
+    }
+    free(from.scratch);
+    return false;
 }
 
 size_t

@@ -189,6 +189,7 @@ struct lnt_zone_map {
     uint64_t order;     /* of joining: last given out */
     uint64_t whole_seq; /* messages up to here may be lost: lnt_zone_continue */
     struct lnt_stats past;          /* of cells that were released */
+    struct lnt_store_state store;   /* atomic */
     uint32_t reserved;              /* blocks, sum of all quotas */
     uint32_t idle_first, idle_last; /* rooms, longest idle first */
     uint32_t over_first, over_last; /* rooms, longest over their quota first */

@@ -57,6 +57,16 @@ repair_last(struct lnt_zone *z, struct lnt_zone_room *room)
 
 /* ---- nodes ---- */
 
+/* Whose incarnation it bears; one that moved may still name its old cell. */
+static void
+repair_cell(struct lnt_zone *z, struct lnt_zone_user *u)
+{
+    for (unsigned i = 0; i < LNT_CELLS; i++) {
+        if (z->cells[i].incarnation == u->incarnation)
+            u->cell = (uint8_t)i;
+    }
+}
+
 static void
 repair_users(struct lnt_zone *z)
 {
@@ -70,6 +80,7 @@ repair_users(struct lnt_zone *z)
         if (u->state == LNT_NODE_USED) {
             p->used++;
             u->members = 0;
+            repair_cell(z, u);
             lnt_slots_add(z, LNT_SLOTS_NICKS, i);
         } else {
             lnt_pool_return(z, p, i);

@@ -102,6 +102,25 @@ lnt_zone_leave(struct lnt_zone *z, uint32_t member, uint64_t origin,
     lnt_zone_unlock(z);
 }
 
+bool
+lnt_zone_is_member(struct lnt_zone *z, uint32_t member, uint32_t room,
+                   uint64_t session)
+{
+    bool is = false;
+
+    lnt_zone_lock(z);
+    if (member > 0 && member < z->map->parts.members.fresh) {
+        const struct lnt_zone_member *m = &z->members[member];
+
+        is = lnt_member_state(m) == LNT_NODE_USED && m->room == room &&
+             m->user < z->map->parts.users.fresh &&
+             z->users[m->user].state == LNT_NODE_USED &&
+             z->users[m->user].session == session;
+    }
+    lnt_zone_unlock(z);
+    return is;
+}
+
 int
 lnt_zone_hold(struct lnt_zone *z, uint32_t app, struct lnt_str name,
               unsigned cell, uint32_t *hold, struct lnt_room_info *info)

@@ -114,6 +114,35 @@ lnt_zone_user_remove(struct lnt_zone *z, uint32_t user, unsigned quiet)
     lnt_zone_unlock(z);
 }
 
+int
+lnt_zone_user_move(struct lnt_zone *z, uint32_t user, uint64_t old_session,
+                   unsigned cell, uint64_t session)
+{
+    bool owned = false;
+
+    lnt_zone_lock(z);
+    if (user > 0 && user < z->map->parts.users.fresh) {
+        struct lnt_zone_user *u = &z->users[user];
+
+        owned = u->state == LNT_NODE_USED && u->session == old_session;
+        if (owned) {
+            /* The incarnation alone says whose it is; a repair finds the
+               cell by it. */
+            u->session = session;
+            LNT_ZONE_STEP(z);
+            u->incarnation = z->cells[cell].incarnation;
+            LNT_ZONE_STEP(z);
+            u->cell = (uint8_t)cell;
+            LNT_ZONE_STEP(z);
+        }
+    }
+    lnt_zone_unlock(z);
+    if (owned)
+        return 0;
+    errno = ENOENT;
+    return -1;
+}
+
 struct lnt_str
 lnt_zone_user_nick(const struct lnt_zone *z, uint32_t user)
 {
@@ -167,7 +196,7 @@ lnt_zone_cell_take(struct lnt_zone *z, uint32_t slot, uint32_t generation)
 }
 
 static void
-sweep_users(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
+sweep_users(struct lnt_zone *z, uint32_t incarnation)
 {
     const struct lnt_zone_pool *p = &z->map->parts.users;
     uint32_t i = 1, n;
@@ -178,8 +207,7 @@ sweep_users(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
         for (n = 0; n < SWEEP && i < p->fresh; n++, i++) {
             const struct lnt_zone_user *u = &z->users[i];
 
-            if (u->state == LNT_NODE_USED && u->cell == cell &&
-                u->incarnation == incarnation)
+            if (u->state == LNT_NODE_USED && u->incarnation == incarnation)
                 remove_user(z, i, true, 0);
         }
         more = i < p->fresh;
@@ -222,7 +250,7 @@ lnt_zone_cell_release(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
 {
     struct lnt_cell *c = &z->cells[cell];
 
-    sweep_users(z, cell, incarnation);
+    sweep_users(z, incarnation);
     sweep_holds(z, cell, incarnation);
     lnt_zone_lock(z);
     if (c->incarnation == incarnation && lnt_cell_state(c) != LNT_CELL_FREE) {

@@ -56,8 +56,9 @@ is_due(uint32_t now, uint32_t at)
 
 /* ---- begin and end ---- */
 
-static lnt_verdict
-open_protocol(struct lnt_conn *c, const struct lnt_endpoint *e)
+/* What every session of an endpoint begins with. */
+static void
+begin_session(struct lnt_conn *c, const struct lnt_endpoint *e)
 {
     c->session.endpoint = e;
     c->session.state = NULL;
@@ -68,43 +69,72 @@ open_protocol(struct lnt_conn *c, const struct lnt_endpoint *e)
     const struct lnt_protocol *p = protocol_of(c);
     if (p->state_size)
         c->session.state = lnt_calloc(1, p->state_size);
+}
+
+static lnt_verdict
+open_protocol(struct lnt_conn *c, const struct lnt_endpoint *e)
+{
+    begin_session(c, e);
+    const struct lnt_protocol *p = protocol_of(c);
     return p->open ? p->open(&c->session) : LNT_GO_ON;
 }
 
-struct lnt_conn *
-lnt_conn_open(struct lnt_net *n, int fd, const struct lnt_endpoint *e,
-              uint32_t ip)
+/* Into the table and into epoll; NULL, and the descriptor closed. */
+static struct lnt_conn *
+new_conn(struct lnt_net *n, int fd)
 {
     struct lnt_conn *c = lnt_calloc(1, sizeof(*c));
     c->net = n;
     c->watch.fd = fd;
     c->watch.fn = on_event;
     c->timer.fn = on_timer;
-    if (ip) {
-        c->ip = ip;
-        c->flags |= LNT_F_COUNTED_IP;
-    }
     if (!lnt_table_add(n, c)) {
         lnt_log_error("connection refused: the table of connections is full");
     } else if (lnt_watch_add(n->loop, &c->watch, EPOLLIN) < 0) {
         lnt_log_error("epoll: cannot watch a connection: %s", strerror(errno));
         lnt_table_remove(n, c);
     } else {
-        lnt_count(n->stats, LNT_C_ACCEPTED);
-        lnt_log_conn(lnt_table_id(c));
-        lnt_verdict v = open_protocol(c, e);
-        if (v)
-            lnt_conn_goodbye(c, v, NULL);
-        else
-            lnt_conn_schedule(c);
-        lnt_log_conn(0);
         return c;
     }
-    if (ip)
-        lnt_ips_drop(n->ips, ip);
     close(fd);
     free(c);
     return NULL;
+}
+
+struct lnt_conn *
+lnt_conn_open(struct lnt_net *n, int fd, const struct lnt_endpoint *e,
+              uint32_t ip)
+{
+    struct lnt_conn *c = new_conn(n, fd);
+    if (!c) {
+        if (ip)
+            lnt_ips_drop(n->ips, ip);
+        return NULL;
+    }
+    if (ip) {
+        c->ip = ip;
+        c->flags |= LNT_F_COUNTED_IP;
+    }
+    lnt_count(n->stats, LNT_C_ACCEPTED);
+    lnt_log_conn(lnt_table_id(c));
+    lnt_verdict v = open_protocol(c, e);
+    if (v)
+        lnt_conn_goodbye(c, v, NULL);
+    else
+        lnt_conn_schedule(c);
+    lnt_log_conn(0);
+    return c;
+}
+
+struct lnt_conn *
+lnt_conn_attach(struct lnt_net *n, int fd, const struct lnt_endpoint *e)
+{
+    struct lnt_conn *c = new_conn(n, fd);
+    if (!c)
+        return NULL;
+    begin_session(c, e);
+    c->flags |= LNT_F_SHARED;
+    return c;
 }
 
 /* The application is told once, as soon as nothing more can reach it. */
@@ -132,12 +162,11 @@ end_protocol(struct lnt_conn *c)
     c->session.state = NULL;
 }
 
-void
-lnt_conn_kill(struct lnt_conn *c)
+/* All of it but the descriptor. */
+static void
+end_conn(struct lnt_conn *c)
 {
     struct lnt_net *n = c->net;
-    if (c->state == LNT_CONN_DEAD)
-        return;
     end_app(c);
     end_protocol(c);
     c->state = LNT_CONN_DEAD;
@@ -147,10 +176,29 @@ lnt_conn_kill(struct lnt_conn *c)
     c->in = NULL;
     if (c->flags & LNT_F_COUNTED_IP)
         lnt_ips_drop(n->ips, c->ip);
-    close(lnt_watch_forget(&c->watch));
     lnt_table_remove(n, c);
-    lnt_count(n->stats, LNT_C_CLOSED);
     lnt_loop_free(n->loop, c);
+}
+
+void
+lnt_conn_kill(struct lnt_conn *c)
+{
+    if (c->state == LNT_CONN_DEAD)
+        return;
+    end_conn(c);
+    /* As long as another process has it open, closing alone would leave it in
+       our epoll. */
+    close(c->flags & LNT_F_SHARED ? lnt_watch_del(c->net->loop, &c->watch)
+                                  : lnt_watch_forget(&c->watch));
+    lnt_count(c->net->stats, LNT_C_CLOSED);
+}
+
+int
+lnt_conn_detach(struct lnt_conn *c)
+{
+    c->flags |= LNT_F_MOVED;
+    end_conn(c);
+    return lnt_watch_del(c->net->loop, &c->watch);
 }
 
 static void
@@ -241,8 +289,8 @@ lnt_conn_ready(struct lnt_conn *c)
 
 /* ---- input ---- */
 
-static void
-keep_rest(struct lnt_conn *c, const uint8_t *p, size_t n)
+void
+lnt_conn_keep(struct lnt_conn *c, const void *p, size_t n)
 {
     struct lnt_piece *in = lnt_malloc(sizeof(*in) + n);
     in->n = (uint32_t)n;
@@ -284,11 +332,13 @@ handle_input(struct lnt_conn *c, uint8_t *p, size_t n, bool eof)
     } else if (eof && !held) {
         lnt_conn_finish(c);
     } else if (used < n && c->state < LNT_CONN_FINISHING) {
-        if (n - used > c->session.endpoint->limits->message_size + UNREAD_MAX) {
+        /* What is held is bounded by what one read brings. */
+        if (!held &&
+            n - used > c->session.endpoint->limits->message_size + UNREAD_MAX) {
             lnt_count(net->stats, LNT_C_TOO_BIG);
             lnt_conn_goodbye(c, LNT_CLOSE_TOO_BIG, NULL);
         } else {
-            keep_rest(c, p + used, n - used);
+            lnt_conn_keep(c, p + used, n - used);
         }
     }
     if (held && c->state < LNT_CONN_FINISHING) {
@@ -379,6 +429,7 @@ release_input(struct lnt_conn *c)
     size_t have;
     bool eof = c->flags & LNT_F_EOF;
     c->active = lnt_net_time(c->net);
+    c->flags &= (uint16_t)~LNT_F_BLOCKED;
     uint8_t *p = take_rest(c, &have);
     if (have || eof)
         handle_input(c, p, have, eof);
@@ -406,7 +457,8 @@ settle_finish(struct lnt_conn *c)
         lnt_conn_kill(c);
         return;
     }
-    if (shutdown(c->watch.fd, SHUT_WR) < 0) {
+    c->flags &= (uint16_t) ~(LNT_F_HELD | LNT_F_BLOCKED);
+    if (shutdown(c->watch.fd, SHUT_WR) < 0 || lnt_output_watch(c) < 0) {
         lnt_conn_kill(c);
         return;
     }
@@ -419,16 +471,23 @@ lnt_conn_settle(struct lnt_conn *c)
 {
     if (c->state == LNT_CONN_DEAD)
         return;
+    bool had = c->out != NULL;
     if ((c->flags & LNT_F_DOOMED) || lnt_output_flush(c) < 0) {
         lnt_conn_kill(c);
         return;
     }
     if (c->out)
         return;
-    if (c->state == LNT_CONN_FINISHING)
+    if (c->state == LNT_CONN_FINISHING) {
         settle_finish(c);
-    else if (c->state <= LNT_CONN_GOODBYE)
+    } else if (had && (c->flags & LNT_F_HELD)) {
+        /* What is held goes on in the next turn: others want their share of
+           this one, however fast the peer takes a large answer. */
+        if (lnt_output_block(c) < 0)
+            lnt_conn_kill(c);
+    } else if (c->state <= LNT_CONN_GOODBYE) {
         settle_empty(c);
+    }
 }
 
 void

@@ -39,6 +39,9 @@ enum {                         /* lnt_conn.flags */
        LNT_F_PINGED = 64,      /* a ping went out since something came in */
        LNT_F_COUNTED_IP = 128, /* counts towards connections_per_ip */
        LNT_F_RATED = 256,      /* rate_at is valid */
+       LNT_F_SHARED = 2048,    /* came from another process, which may have the
+                               descriptor for a while yet */
+       LNT_F_MOVED = 1024,     /* lives on in another process */
        LNT_F_HELD = 512,       /* no input until the output queue is empty */
 };
 
@@ -151,6 +154,8 @@ void lnt_output_input(struct lnt_conn *c, const uint8_t *p, size_t n);
 void lnt_output_echo(struct lnt_net *n);
 /* Tells epoll what the connection waits for now.  0, or -1 with errno. */
 int lnt_output_watch(struct lnt_conn *c);
+/* Waits until the kernel takes more output.  0, or -1 with errno. */
+int lnt_output_block(struct lnt_conn *c);
 /* Puts the connection on the flush list. */
 void lnt_output_touch(struct lnt_conn *c);
 /* Writes what is queued: one system call.  0, or -1 when the connection is
@@ -164,6 +169,14 @@ void lnt_output_release(struct lnt_conn *c);
    (closed then). */
 struct lnt_conn *lnt_conn_open(struct lnt_net *n, int fd,
                                const struct lnt_endpoint *e, uint32_t ip);
+/* Ends it here without its peer noticing; gives the descriptor away. */
+int lnt_conn_detach(struct lnt_conn *c);
+/* One that was begun elsewhere: no callback has run.  Takes over fd; NULL when
+   it could not (closed then). */
+struct lnt_conn *lnt_conn_attach(struct lnt_net *n, int fd,
+                                 const struct lnt_endpoint *e);
+/* Input that no callback has consumed. */
+void lnt_conn_keep(struct lnt_conn *c, const void *p, size_t n);
 /* Starts the end: the protocol's goodbye. */
 void lnt_conn_goodbye(struct lnt_conn *c, int code, const char *reason);
 void lnt_conn_finish(struct lnt_conn *c);

@@ -99,5 +99,7 @@ lnt_endpoint_make(struct lnt_module_setup *setup, struct lnt_section *section,
     }
     e->limits = limits ? limits->data : from->data;
     e->section = section;
+    e->next = setup->endpoints;
+    setup->endpoints = e;
     return e;
 }

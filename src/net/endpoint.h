@@ -19,6 +19,7 @@ struct lnt_endpoint {
     unsigned protocol_index, app_index; /* in the list of modules */
     const struct lnt_limits *limits;
     const struct lnt_section *section; /* for module's own keys */
+    struct lnt_endpoint *next;         /* of the configuration */
 };
 
 /*

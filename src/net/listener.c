@@ -3,9 +3,10 @@
  *
  * Fairness: the kernel wakes whichever worker it likes.  One that has more
  * than its share takes the listener out of its epoll for a moment, asks the
- * worker with the fewest connections to look, and comes back; if by then
- * nobody has taken anything (that worker is stopped or stuck) it accepts all
- * the same, so nobody waits in the backlog for a process that does not come.
+ * worker with the fewest connections to look (and to watch, if it had stopped
+ * to do so itself), and comes back; if by then nobody has taken anything (that
+ * worker is stopped or stuck) it accepts all the same, so nobody waits in the
+ * backlog for a process that does not come.
  *
  * Out of descriptors: a reserve is given up to accept and close, so that peers
  * learn at once; then accepting pauses, so that the loop does not spin.
@@ -109,16 +110,21 @@ pause_for(struct lnt_listener *l, unsigned ms)
 }
 
 static void
+watch_again(struct lnt_listener *l)
+{
+    struct lnt_loop *loop = l->net->loop;
+    if (resume(l) == 0)
+        return;
+    lnt_log_error("cannot watch a listener again: %s; trying on",
+                  strerror(errno));
+    lnt_timer_at(loop, &l->timer, lnt_loop_now(loop) + 1000);
+}
+
+static void
 on_timer(struct lnt_timer *t)
 {
-    struct lnt_listener *l =
-        (struct lnt_listener *)((uintptr_t)t -
-                                offsetof(struct lnt_listener, timer));
-    if (resume(l) < 0) {
-        lnt_log_error("cannot watch a listener again: %s; trying on",
-                      strerror(errno));
-        lnt_timer_at(l->net->loop, t, lnt_loop_now(l->net->loop) + 1000);
-    }
+    watch_again((struct lnt_listener *)((uintptr_t)t -
+                                        offsetof(struct lnt_listener, timer)));
 }
 
 static void
@@ -258,9 +264,15 @@ on_event(struct lnt_watch *w, uint32_t events)
     p->pass(p->arg);
 }
 
+/* Who is asked has the fewest: it watches again, or nobody would. */
 void
 lnt_listener_poll(struct lnt_listener *l)
 {
+    if (l->passed && lnt_timer_active(&l->timer)) {
+        lnt_timer_stop(l->net->loop, &l->timer);
+        watch_again(l);
+    }
+    l->passed = false;
     unsigned n = share(l);
     if (n)
         accept_some(l, n);

@@ -136,9 +136,10 @@ struct lnt_asset {
    (and for -t); nothing may be opened or started here. */
 struct lnt_module_setup {
     const struct lnt_module *module;
-    struct lnt_arena *arena;      /* lives as long as the configuration */
-    struct lnt_section *sections; /* all, built */
-    struct lnt_report *report;    /* problems go here */
+    struct lnt_arena *arena;        /* lives as long as the configuration */
+    struct lnt_section *sections;   /* all, built */
+    struct lnt_report *report;      /* problems go here */
+    struct lnt_endpoint *endpoints; /* made so far, for lnt_endpoint_make */
     const struct lnt_server_info *server;
     const struct lnt_module *const *modules; /* all loaded, ends with NULL */
     const void *conf; /* out: the module's configuration */

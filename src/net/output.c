@@ -215,8 +215,8 @@ lnt_output_watch(struct lnt_conn *c)
     return lnt_watch_set(c->net->loop, &c->watch, events);
 }
 
-static int
-block(struct lnt_conn *c)
+int
+lnt_output_block(struct lnt_conn *c)
 {
     c->flags |= LNT_F_BLOCKED;
     return lnt_output_watch(c);
@@ -225,7 +225,8 @@ block(struct lnt_conn *c)
 static int
 unblock(struct lnt_conn *c)
 {
-    if (!(c->flags & LNT_F_BLOCKED))
+    /* One that is held has more to write, most likely. */
+    if (!(c->flags & LNT_F_BLOCKED) || (c->flags & LNT_F_HELD))
         return 0;
     c->flags &= (uint16_t)~LNT_F_BLOCKED;
     return lnt_output_watch(c);
@@ -251,7 +252,7 @@ lnt_output_echo(struct lnt_net *net)
     size_t done = sent > 0 ? (size_t)sent : 0;
     lnt_count_add(net->stats, LNT_C_BYTES_OUT, done);
     append_copy(c, net->echo + done, n - done);
-    if (block(c) < 0) {
+    if (lnt_output_block(c) < 0) {
         c->flags |= LNT_F_DOOMED;
         lnt_output_touch(c);
     }
@@ -293,7 +294,7 @@ lnt_output_flush(struct lnt_conn *c)
     }
     if (c->out) {
         c->out_off += (uint32_t)left;
-        return block(c);
+        return lnt_output_block(c);
     }
     return unblock(c);
 }

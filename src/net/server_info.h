@@ -35,7 +35,9 @@ struct lnt_server_info {
      * master, which orders all changes; done (may be NULL) is called later
      * with the version that the change got, or 0 and why it was refused; by
      * then this worker's replica has it and on_value was called.  0, or -1
-     * with errno when it could not be sent.
+     * with errno when it could not be sent: EINVAL a NUL in the key, EAGAIN
+     * 1024 requests and changes of this worker are under way, EMSGSIZE far too
+     * large, ENOBUFS the channel is full.
      */
     bool (*get)(void *arg, struct lnt_str key, struct lnt_str *value);
     int (*set)(void *arg, struct lnt_str key, const struct lnt_str *value,
@@ -45,8 +47,9 @@ struct lnt_server_info {
     /*
      * Asks the module of that name in the worker of a cell (the low bits of a
      * session id name one) and calls reply exactly once, later: with the
-     * answer, or with ok false and a text when it refuses, does not answer in
-     * time or dies.  0, or -1 with errno and no reply.
+     * answer (16 MiB at most), or with ok false and a text when it refuses,
+     * does not answer in time (a minute at most) or dies; when this worker
+     * ends, before worker_stop.  0, or -1 with errno, as set, and no reply.
      */
     int (*request)(void *arg, unsigned cell, const char *module,
                    const char *name, struct lnt_str data, uint64_t timeout_ms,

@@ -77,6 +77,9 @@ void lnt_session_close(struct lnt_session *s, int code, const char *reason);
    turn. */
 void lnt_session_cut(struct lnt_session *s);
 bool lnt_session_closing(const struct lnt_session *s);
+/* In close(): whether the session goes on in another process, which has what
+   freeze() told; only what is this process's own is to be let go then. */
+bool lnt_session_moved(const struct lnt_session *s);
 /* Whether the handshake is over and the application has it. */
 bool lnt_session_is_ready(const struct lnt_session *s);
 
@@ -145,5 +148,11 @@ void lnt_session_hold(struct lnt_session *s);
  */
 lnt_verdict lnt_session_become(struct lnt_session *s,
                                const struct lnt_endpoint *to);
+
+/* freeze and thaw for a protocol that carries nothing but its unread input and
+   unsent output, which the core carries. */
+struct lnt_strbuf;
+int lnt_session_freeze_nothing(struct lnt_session *s, struct lnt_strbuf *out);
+int lnt_session_thaw_nothing(struct lnt_session *s, struct lnt_str state);
 
 #endif

@@ -26,6 +26,11 @@ const char *const lnt_counter_names[LNT_COUNTERS] = {
     [LNT_C_LAPPED] = "log_lapped_total",
     [LNT_C_DOORBELLS] = "doorbells_total",
     [LNT_C_TURNS] = "loop_turns_total",
+    [LNT_C_COMPRESSED] = "compressed_messages_total",
+    [LNT_C_COMPRESS_BEFORE] = "compression_bytes_in_total",
+    [LNT_C_COMPRESS_AFTER] = "compression_bytes_out_total",
+    [LNT_C_MOVED_OUT] = "moved_out_total",
+    [LNT_C_MOVED_IN] = "moved_in_total",
 };
 
 const char *const lnt_counter_help[LNT_COUNTERS] = {
@@ -51,4 +56,9 @@ const char *const lnt_counter_help[LNT_COUNTERS] = {
     [LNT_C_LAPPED] = "Times the log was overwritten before it was read.",
     [LNT_C_DOORBELLS] = "Sleeping workers woken by this one.",
     [LNT_C_TURNS] = "Turns of the event loop.",
+    [LNT_C_COMPRESSED] = "Messages compressed; once for many clients is once.",
+    [LNT_C_COMPRESS_BEFORE] = "Bytes of them before.",
+    [LNT_C_COMPRESS_AFTER] = "Bytes of them behind.",
+    [LNT_C_MOVED_OUT] = "Connections given to other workers.",
+    [LNT_C_MOVED_IN] = "Connections taken from other workers.",
 };

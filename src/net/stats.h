@@ -30,6 +30,11 @@ enum lnt_counter {
     LNT_C_LAPPED,        /* times the log was overwritten before it was read */
     LNT_C_DOORBELLS,     /* rings of other workers */
     LNT_C_TURNS,         /* loop turns */
+    LNT_C_COMPRESSED,    /* messages compressed, for one client or for many */
+    LNT_C_COMPRESS_BEFORE, /* bytes of those */
+    LNT_C_COMPRESS_AFTER,  /* bytes that came out */
+    LNT_C_MOVED_OUT,       /* connections given to other workers */
+    LNT_C_MOVED_IN,        /* and taken from them */
     LNT_COUNTERS
 };
 

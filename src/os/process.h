@@ -44,8 +44,8 @@ int lnt_process_drop(const char *user, const char *group, const char **why);
 int lnt_process_user(const char *user, const char *group, uid_t *uid,
                      gid_t *gid, const char **why);
 
-/* Raises RLIMIT_NOFILE's soft limit to n (and the hard one where allowed);
-   returns what is in force. */
+/* Sets RLIMIT_NOFILE's soft limit to n (raising the hard one where allowed);
+   0 changes nothing.  Returns what is in force. */
 uint64_t lnt_process_nofile(uint64_t n);
 int lnt_process_core_limit(uint64_t bytes);
 /* The cpus this process may use, and pinning to the n-th of them. */

@@ -1,12 +1,19 @@
 /*
  * The share: a worker takes connections as long as it has no more than the
  * sibling with the fewest, plus an eighth.  Exact for the first few, loose
- * enough for thousands not to be handed around.
+ * enough for thousands not to be handed around; looser where they come and go,
+ * for then it is not worth a turn of a sibling who gets the next one.
  */
 #include "proc/accept_share.h"
 
 #include "hub/zone.h"
+#include "os/clock.h"
 #include "os/memory.h"
+
+enum {
+    LOOK_BACK = 100, /* ms */
+    SLACK_MAX = 64,
+};
 
 struct view {
     int fewest_cell;   /* -1: no sibling is accepting */
@@ -36,16 +43,31 @@ look(const struct lnt_accept_share *s)
     return v;
 }
 
+/* An eighth of the connections that we lose in the time we look back. */
+static unsigned
+slack(struct lnt_accept_share *s, const struct lnt_stats *mine)
+{
+    uint64_t passed = lnt_clock_ms() - s->since;
+    if (passed < LOOK_BACK)
+        return s->slack;
+    uint64_t gone = mine->counters[LNT_C_CLOSED] - s->closed;
+    uint64_t n = gone * LOOK_BACK / passed / 8;
+    s->slack = n < SLACK_MAX ? (unsigned)n : SLACK_MAX;
+    s->since += passed;
+    s->closed += gone;
+    return s->slack;
+}
+
 static unsigned
 share(void *arg)
 {
-    const struct lnt_accept_share *s = arg;
+    struct lnt_accept_share *s = arg;
     struct view v = look(s);
     if (v.fewest_cell < 0)
         return UINT32_MAX;
-    uint64_t mine = __atomic_load_n(
-        &lnt_zone_cell(s->zone, s->cell)->stats.connections, __ATOMIC_RELAXED);
-    uint64_t allowed = v.fewest + v.fewest / 8 + 1;
+    const struct lnt_stats *stats = &lnt_zone_cell(s->zone, s->cell)->stats;
+    uint64_t mine = __atomic_load_n(&stats->connections, __ATOMIC_RELAXED);
+    uint64_t allowed = v.fewest + v.fewest / 8 + 1 + slack(s, stats);
     return mine < allowed ? (unsigned)(allowed - mine) : 0;
 }
 

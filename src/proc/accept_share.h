@@ -16,6 +16,9 @@ struct lnt_accept_share {
     const int *doorbells;
     unsigned cell;
     uint32_t generation, siblings;
+    /* Our own: how many connections came to an end of late. */
+    uint64_t since, closed; /* clock, and the counter at that time */
+    unsigned slack;
 };
 
 /* A policy over s, which must outlive it. */

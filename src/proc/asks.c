@@ -71,6 +71,11 @@ set_value(void *arg, struct lnt_str key, const struct lnt_str *value,
 {
     struct lnt_asks *a = arg;
     struct lnt_strbuf b = LNT_STRBUF_INIT;
+    /* It would end the key in the frame; all else the master checks. */
+    if (key.n && memchr(key.p, '\0', key.n)) {
+        errno = EINVAL;
+        return -1;
+    }
     struct setter *s = lnt_malloc(sizeof(*s));
     *s = (struct setter){done, done_arg};
     lnt_dict_encode(&b, key, value, 0);
@@ -118,9 +123,9 @@ lnt_asks_init(struct lnt_asks *a, struct lnt_loop *loop,
 }
 
 void
-lnt_asks_drop(struct lnt_asks *a)
+lnt_asks_drop(struct lnt_asks *a, const char *why)
 {
-    lnt_requests_drop(a->requests, a->channel, "the master has ended");
+    lnt_requests_drop(a->requests, a->channel, why);
 }
 
 void

@@ -31,8 +31,8 @@ struct lnt_asks {
 void lnt_asks_init(struct lnt_asks *a, struct lnt_loop *loop,
                    struct lnt_channel *channel, struct lnt_server_info *info);
 void lnt_asks_release(struct lnt_asks *a);
-/* The master is gone: whoever waits for an answer hears so. */
-void lnt_asks_drop(struct lnt_asks *a);
+/* The channel is closed: whoever waits for an answer hears why. */
+void lnt_asks_drop(struct lnt_asks *a, const char *why);
 /* true: the frame was one of these. */
 bool lnt_asks_frame(struct lnt_asks *a, const struct lnt_frame *f);
 

@@ -23,6 +23,7 @@
 #include "proc/askers.h"
 #include "proc/child.h"
 #include "proc/master.h"
+#include "proc/moves.h"
 #include "proc/slots.h"
 
 struct lnt_bringup {
@@ -92,16 +93,6 @@ try_log(const struct lnt_config *c, struct lnt_strbuf *errors)
 }
 
 static void
-raise_limits(const struct lnt_config *c)
-{
-    uint64_t wanted = (uint64_t)c->server->open_files;
-    uint64_t got = lnt_process_nofile(wanted ? wanted : UINT64_MAX);
-    if (wanted && got < wanted)
-        lnt_log_warn("open_files = %llu: the system allows %llu",
-                     (unsigned long long)wanted, (unsigned long long)got);
-}
-
-static void
 free_generation(struct lnt_master *m, struct lnt_generation *g,
                 const struct lnt_generation *keep)
 {
@@ -123,7 +114,6 @@ lnt_bringup_first(struct lnt_master *m, struct lnt_config *config,
         .config = config, .number = number, .access_fd = -1};
     if (open_log(config, errors) < 0)
         return -1;
-    raise_limits(config);
     if (lnt_sockets_open(&g->sockets, config, &m->inherited, errors) < 0)
         return -1;
     lnt_sockets_close(&m->inherited, &g->sockets, false);
@@ -131,8 +121,16 @@ lnt_bringup_first(struct lnt_master *m, struct lnt_config *config,
     if (g->access_fd == -2)
         return -1;
     m->info->generation = number;
-    lnt_slots_make(m, g);
-    if (lnt_slots_fill(m, g) == 0)
+    /* The history comes before those who would add to it. */
+    int store = lnt_keepers_first(m, m->zone_is_new, errors);
+    return store == 0 ? lnt_bringup_workers(m, errors) : store < 0 ? -1 : 0;
+}
+
+int
+lnt_bringup_workers(struct lnt_master *m, struct lnt_strbuf *errors)
+{
+    lnt_slots_make(m, &m->now);
+    if (lnt_slots_fill(m, &m->now) == 0)
         return 0;
     lnt_strbuf_addf(errors, "cannot start a worker: %s\n", strerror(errno));
     return -1;
@@ -182,6 +180,7 @@ abandon(struct lnt_master *m, const char *text)
     for (struct lnt_child *c = m->children; c; c = c->next)
         if (lnt_slots_find(&b->next, c))
             lnt_child_end(c, true);
+    lnt_keepers_abandon(m);
     free_generation(m, &b->next, &m->now);
     finish(m, false, text);
 }
@@ -194,6 +193,7 @@ swap(struct lnt_master *m)
     struct lnt_generation old = m->now;
     m->now = b->next;
     m->info->generation = m->now.number;
+    lnt_moves_link(m);
     for (struct lnt_child *c = m->children; c; c = c->next) {
         if (lnt_slots_find(&m->now, c))
             lnt_child_start(c);
@@ -204,7 +204,7 @@ swap(struct lnt_master *m)
     if (open_log(m->now.config, &problem) < 0)
         lnt_log_error("%s", problem.p);
     lnt_strbuf_release(&problem);
-    raise_limits(m->now.config);
+    lnt_keepers_swap(m, old.config);
     free_generation(m, &old, &m->now);
     if (m->state == LNT_MASTER_IDLE)
         m->state = LNT_MASTER_RUNNING;
@@ -229,12 +229,34 @@ check_fixed(const struct lnt_config *now, const struct lnt_config *next,
     return errors->n ? -1 : 0;
 }
 
+/* With the number of workers that an operator has asked for, if one has. */
+static struct lnt_config *
+load_config(struct lnt_master *m, struct lnt_strbuf *errors)
+{
+    struct lnt_config_source source = *m->source;
+    struct lnt_strbuf workers = LNT_STRBUF_INIT;
+    const char **overrides =
+        lnt_calloc(source.noverrides + 1, sizeof(overrides[0]));
+    for (size_t i = 0; i < source.noverrides; i++)
+        overrides[i] = source.overrides[i];
+    if (m->workers) {
+        lnt_strbuf_addf(&workers, "server.workers=%lld", (long long)m->workers);
+        overrides[source.noverrides++] = workers.p;
+    }
+    source.overrides = overrides;
+    m->workers = 0;
+    struct lnt_config *c = lnt_config_load(&source, errors);
+    free(overrides);
+    lnt_strbuf_release(&workers);
+    return c;
+}
+
 static int
 prepare(struct lnt_master *m, struct lnt_generation *g,
         struct lnt_strbuf *errors)
 {
     g->access_fd = -1;
-    g->config = lnt_config_load(m->source, errors);
+    g->config = load_config(m, errors);
     if (!g->config || check_fixed(m->now.config, g->config, errors) < 0)
         return -1;
     if (lnt_sockets_open(&g->sockets, g->config, &m->now.sockets, errors) < 0)
@@ -243,6 +265,8 @@ prepare(struct lnt_master *m, struct lnt_generation *g,
         return -1;
     g->access_fd = open_access(g->config, errors);
     if (g->access_fd == -2)
+        return -1;
+    if (lnt_keepers_prepare(m, g, errors) < 0)
         return -1;
     lnt_slots_make(m, g);
     if (lnt_slots_fill(m, g) == 0)
@@ -290,15 +314,37 @@ lnt_bringup_reload(struct lnt_master *m, struct lnt_asker *a)
     start_reload(m, askers);
 }
 
+static void
+swap_when_complete(struct lnt_master *m)
+{
+    const struct lnt_bringup *b = m->bringup;
+    if (b->ready == b->next.nslots && lnt_keepers_prepared(m))
+        swap(m);
+}
+
 bool
 lnt_bringup_ready(struct lnt_master *m, struct lnt_child *c)
 {
     struct lnt_bringup *b = m->bringup;
     if (!b || !lnt_slots_find(&b->next, c))
         return false;
-    if (++b->ready == b->next.nslots)
-        swap(m);
+    b->ready++;
+    swap_when_complete(m);
     return true;
+}
+
+void
+lnt_bringup_store_ready(struct lnt_master *m)
+{
+    if (m->bringup)
+        swap_when_complete(m);
+}
+
+void
+lnt_bringup_cancel_for(struct lnt_master *m, const char *why)
+{
+    if (m->bringup)
+        abandon(m, why);
 }
 
 bool

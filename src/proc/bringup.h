@@ -29,6 +29,13 @@ int lnt_bringup_first(struct lnt_master *m, struct lnt_config *config,
  */
 void lnt_bringup_reload(struct lnt_master *m, struct lnt_asker *a);
 
+/* The store's process of the first generation is ready: spawns the workers. 0,
+   or -1 with errors. */
+int lnt_bringup_workers(struct lnt_master *m, struct lnt_strbuf *errors);
+/* That of the next one is; or the next one comes to nothing, because of it. */
+void lnt_bringup_store_ready(struct lnt_master *m);
+void lnt_bringup_cancel_for(struct lnt_master *m, const char *why);
+
 /* Events of children of the next generation; false: not one of them. */
 bool lnt_bringup_ready(struct lnt_master *m, struct lnt_child *c);
 bool lnt_bringup_failed(struct lnt_master *m, struct lnt_child *c,

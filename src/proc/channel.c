@@ -42,7 +42,9 @@ const char *const lnt_frame_names[LNT_FRAME_TYPES] = {
     [LNT_FRAME_SET] = "SET",           [LNT_FRAME_VALUE] = "VALUE",
     [LNT_FRAME_SNAPSHOT] = "SNAPSHOT", [LNT_FRAME_RESTARTED] = "RESTARTED",
     [LNT_FRAME_LEVEL] = "LEVEL",       [LNT_FRAME_HAND] = "HAND",
-    [LNT_FRAME_TAKEN] = "TAKEN",
+    [LNT_FRAME_TAKEN] = "TAKEN",       [LNT_FRAME_LINK] = "LINK",
+    [LNT_FRAME_MOVE] = "MOVE",         [LNT_FRAME_MOVED] = "MOVED",
+    [LNT_FRAME_GIVE] = "GIVE",
 };
 
 static void on_event(struct lnt_watch *w, uint32_t events);
@@ -133,13 +135,27 @@ would_block(int error)
            error == ETOOMANYREFS;
 }
 
+/* What may wait altogether when one of that type has joined the queue. */
+static size_t
+queue_limit(unsigned type)
+{
+    if (type == LNT_FRAME_QUIT || type == LNT_FRAME_STOP)
+        return SIZE_MAX;
+    if (type == LNT_FRAME_REPLY)
+        return LNT_CHANNEL_ANSWERS_MAX;
+    if (type == LNT_FRAME_BROADCAST || type == LNT_FRAME_REQUEST ||
+        type == LNT_FRAME_SET)
+        return LNT_CHANNEL_QUEUE_MAX;
+    return LNT_CHANNEL_COMMANDS_MAX;
+}
+
 static int
 enqueue(struct lnt_channel *c, const struct head *h, const void *payload,
         const int *fds, size_t nfds)
 {
     size_t size = sizeof(struct lnt_queued) + h->length;
     bool urgent = h->type == LNT_FRAME_QUIT || h->type == LNT_FRAME_STOP;
-    if (!urgent && c->queued + size > LNT_CHANNEL_QUEUE_MAX) {
+    if (c->queued + size > queue_limit(h->type)) {
         errno = ENOBUFS;
         return -1;
     }

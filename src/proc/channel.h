@@ -30,6 +30,12 @@ enum lnt_frame_type {
     LNT_FRAME_RESTARTED, /* worker: it follows one that died; payload: the cell
                             and incarnation of that one */
     LNT_FRAME_LEVEL,     /* to a worker: log level, one byte */
+    LNT_FRAME_LINK,      /* to a worker: one end of a link to another; payload:
+                            give or take */
+    LNT_FRAME_GIVE,      /* to a worker: give so many over the links it has;
+                            payload: how many */
+    LNT_FRAME_MOVE,      /* over a link: a frozen connection */
+    LNT_FRAME_MOVED,     /* and whether it was taken */
     LNT_FRAME_HAND,      /* old master to new: payload: what the fds are */
     LNT_FRAME_TAKEN,     /* new master to old: it serves */
     LNT_FRAME_TYPES
@@ -39,7 +45,14 @@ extern const char *const lnt_frame_names[LNT_FRAME_TYPES];
 
 enum {
     LNT_FRAME_PAYLOAD_MAX = 60 * 1024,
-    LNT_CHANNEL_QUEUE_MAX = 4 << 20, /* bytes that wait */
+    /*
+     * Bytes that wait.  Answers have room beyond what requests and broadcasts
+     * may take, as they come in many frames; commands and shared values beyond
+     * that, as a peer that missed one would be wrong from then on.
+     */
+    LNT_CHANNEL_QUEUE_MAX = 4 << 20,
+    LNT_CHANNEL_ANSWERS_MAX = 24 << 20,
+    LNT_CHANNEL_COMMANDS_MAX = 40 << 20,
 };
 
 struct lnt_frame {

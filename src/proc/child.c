@@ -76,8 +76,8 @@ keep_fds(const struct lnt_master *m, const struct lnt_generation *g,
 }
 
 /* One of a generation to come writes to that one's log from its first line. */
-static void
-open_log(const struct lnt_log_conf *conf)
+void
+lnt_child_log(const struct lnt_log_conf *conf)
 {
     if (lnt_log_open(conf->error, conf->format == 1) < 0)
         lnt_log_error("cannot open log %s: %s", conf->error, strerror(errno));
@@ -93,7 +93,7 @@ run_worker(const struct lnt_master *m, const struct lnt_generation *g,
     lnt_signals_reset();
     lnt_signals_ignore_pipe();
     if (g != &m->now)
-        open_log(g->config->log);
+        lnt_child_log(g->config->log);
     struct lnt_worker_socket *sockets = worker_sockets(g);
     struct lnt_worker_params p = {
         .config = g->config,
@@ -136,8 +136,8 @@ try_cell(struct lnt_master *m, unsigned slot, uint32_t generation)
 
 /* The same; if need be one of a worker whose master died before it could
    release it. */
-static int
-take_cell(struct lnt_master *m, unsigned slot, uint32_t generation)
+int
+lnt_child_take_cell(struct lnt_master *m, unsigned slot, uint32_t generation)
 {
     int cell = try_cell(m, slot, generation);
     if (cell >= 0)
@@ -163,7 +163,7 @@ lnt_child_spawn(struct lnt_master *m, const struct lnt_generation *g,
                 const struct lnt_slot *s)
 {
     int fds[2];
-    int cell = take_cell(m, s->number, g->number);
+    int cell = lnt_child_take_cell(m, s->number, g->number);
     if (cell < 0) {
         errno = EUSERS;
         return NULL;
@@ -315,12 +315,15 @@ lnt_child_how(int status, char *out, size_t size)
 }
 
 static void
-reap_one(struct lnt_master *m, struct lnt_child **link, int status)
+reap_one(struct lnt_master *m, struct lnt_child *c, int status)
 {
-    struct lnt_child *c = *link;
+    struct lnt_child **link = &m->children;
     char how[96];
-    /* Its last words may still be in the socket. */
+    /* Its last words may still be in the socket; what they bring about may
+       spawn others. */
     lnt_channel_poll(&c->channel);
+    while (*link != c)
+        link = &(*link)->next;
     *link = c->next;
     lnt_channel_close(&c->channel);
     lnt_requests_drop(m->requests, &c->channel, "the worker has ended");
@@ -344,11 +347,11 @@ lnt_children_reap(struct lnt_master *m,
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        struct lnt_child **link = &m->children;
-        while (*link && (*link)->pid != pid)
-            link = &(*link)->next;
-        if (*link)
-            reap_one(m, link, status);
+        struct lnt_child *c = m->children;
+        while (c && c->pid != pid)
+            c = c->next;
+        if (c)
+            reap_one(m, c, status);
         else
             other(m, pid, status);
     }

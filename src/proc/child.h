@@ -12,6 +12,7 @@
 #include "proc/channel.h"
 
 struct lnt_generation;
+struct lnt_log_conf;
 struct lnt_master;
 struct lnt_slot;
 
@@ -44,6 +45,11 @@ struct lnt_child {
 struct lnt_child *lnt_child_spawn(struct lnt_master *m,
                                   const struct lnt_generation *g,
                                   const struct lnt_slot *s);
+/* For other children of the master, too: a free cell that has a doorbell, or
+   -1; and the log of a generation to come, opened in its process. */
+int lnt_child_take_cell(struct lnt_master *m, unsigned slot,
+                        uint32_t generation);
+void lnt_child_log(const struct lnt_log_conf *conf);
 /* Lets it accept. */
 void lnt_child_start(struct lnt_child *c);
 /* QUIT (with shutdown_timeout, then SIGKILL) or STOP (2 s, then SIGKILL). */

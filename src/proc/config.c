@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/strbuf.h"
+#include "hub/store.h"
 #include "net/endpoint.h"
 #include "net/limits.h"
 #include "net/module.h"
@@ -83,6 +84,20 @@ static const struct lnt_directive server_directives[] = {
      .offset = FIELD(affinity),
      .def = "off",
      .help = "Bind each worker to a CPU of its own."},
+    {.name = "rebalance",
+     .type = LNT_TYPE_FLAG,
+     .offset = FIELD(rebalance),
+     .def = "on",
+     .help = "Move connections from a worker that has more than 1.25 times the "
+             "mean to others, a few at a time."},
+    {.name = "worker_memory",
+     .type = LNT_TYPE_SIZE,
+     .offset = FIELD(worker_memory),
+     .def = "0",
+     .min = 0,
+     .max = 1ll << 40,
+     .help = "A worker that has grown past it (resident memory) is replaced; "
+             "its connections move; 0: no limit."},
     {.name = "open_files",
      .type = LNT_TYPE_INT,
      .offset = FIELD(open_files),
@@ -191,12 +206,42 @@ static const struct lnt_directive listen_directives[] = {
 static const struct lnt_directive_set listen_set = {
     "core", sizeof(struct lnt_listen_conf), listen_directives};
 
+#undef FIELD
+#define FIELD(name) offsetof(struct lnt_history_conf, name)
+
+static const struct lnt_enum_value off_value[] = {{"off", 0}, {NULL, 0}};
+
+static const struct lnt_directive history_directives[] = {
+    {.name = "store",
+     .type = LNT_TYPE_PATH,
+     .offset = FIELD(store),
+     .def = "off",
+     .values = off_value,
+     .help = "File in which the history of rooms outlives the server, or "
+             "off."},
+    {.name = "sync",
+     .type = LNT_TYPE_DURATION,
+     .offset = FIELD(sync),
+     .def = "1s",
+     .min = 10,
+     .max = 3600000,
+     .help = "How often the store is written: what was said since may be lost "
+             "when the machine or all processes die."},
+    {.name = NULL},
+};
+
+static const struct lnt_directive_set history_set = {
+    "core", sizeof(struct lnt_history_conf), history_directives};
+
 static const struct lnt_section_kind kinds[] = {
     {.kind = "server", .help = "The server as a whole.", .set = &server_set},
     {.kind = "log", .help = "What is logged, and where.", .set = &log_set},
     {.kind = "limits",
      .help = "What clients may use; a listener or route can set its own.",
      .set = &lnt_limits_set},
+    {.kind = "history",
+     .help = "What becomes of messages that rooms keep.",
+     .set = &history_set},
     {.kind = "listen",
      .named = true,
      .help = "Sockets that clients connect to.",
@@ -326,6 +371,20 @@ check_user(const struct lnt_section *s, const struct lnt_server_conf *conf,
 }
 
 static void
+check_history(const struct lnt_section *s, struct lnt_history_conf *conf,
+              struct lnt_report *report)
+{
+    if (conf->store && strcmp(conf->store, "off") == 0)
+        conf->store = NULL;
+    if (!conf->store || lnt_store_built())
+        return;
+    struct lnt_origin o = lnt_section_origin(s, &history_set, "store");
+    lnt_report_add(report, o.file, o.line,
+                   "[history] store: this linnet was built without SQLite; "
+                   "leave it out, or build one without --without-sqlite");
+}
+
+static void
 check_same_address(struct lnt_config *c, const struct lnt_section *s,
                    const struct lnt_addr *a, size_t upto, size_t nth,
                    struct lnt_report *report)
@@ -446,6 +505,11 @@ build(struct lnt_config *c, const struct lnt_config_source *source,
     log->access = log_path(c->arena, source->prefix, log->access);
     c->log = log;
 
+    struct lnt_section *s = lnt_section_find(c->sections, "history");
+    struct lnt_history_conf *history = lnt_section_data(s, &history_set);
+    check_history(s, history, report);
+    c->history = history;
+
     struct lnt_module_setup setup = {
         .arena = c->arena,
         .sections = c->sections,
@@ -456,6 +520,7 @@ build(struct lnt_config *c, const struct lnt_config_source *source,
     /* Whatever is wrong so far: all that can be found is told at once. */
     build_listens(c, &setup, source->path);
     configure_modules(c, &setup);
+    c->endpoints = setup.endpoints;
 }
 
 struct lnt_config *

@@ -27,6 +27,8 @@ struct lnt_server_conf {
     const char *user, *group;
     bool daemon;
     bool affinity;
+    bool rebalance;
+    uint64_t worker_memory; /* bytes; 0 no limit */
     int64_t open_files;
     struct lnt_strings load_module;
     struct lnt_strings include;
@@ -38,6 +40,12 @@ struct lnt_log_conf {
     int64_t level;
     const char *access;
     int64_t format; /* 0 text, 1 json */
+};
+
+/* [history] */
+struct lnt_history_conf {
+    const char *store; /* NULL: none */
+    uint64_t sync;     /* ms */
 };
 
 /* [listen NAME] */
@@ -74,9 +82,11 @@ struct lnt_config {
     size_t nmodules;
     const struct lnt_server_conf *server;
     const struct lnt_log_conf *log;
+    const struct lnt_history_conf *history;
     struct lnt_listen *listens;
     size_t nlistens;
-    const char *pid_path, *control_path; /* in run_dir */
+    const struct lnt_endpoint *endpoints; /* all, linked by next */
+    const char *pid_path, *control_path;  /* in run_dir */
 };
 
 /*

@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/strbuf.h"
+#include "core/utf8.h"
 #include "os/socket.h"
 #include "proc/master.h"
 #include "proc/queries.h"
@@ -25,7 +26,7 @@
 
 enum {
     PEERS_MAX = 64,
-    LINE_MAX_BYTES = 128 * 1024,
+    LINE_MAX_BYTES = 256 * 1024, /* a shared value, escaped for the most part */
     PEER_TIME = 10000, /* ms to send a command, and to take an answer */
     WORDS_MAX = 16,
 };
@@ -190,12 +191,29 @@ flush(struct peer *p)
     return false;
 }
 
+/* Modules and peers may have brought in what is no text. */
+static void
+add_text(struct lnt_strbuf *out, struct lnt_str text)
+{
+    struct lnt_strbuf b = LNT_STRBUF_INIT;
+    if (lnt_utf8_valid(text.p, text.n) && !memchr(text.p, '\0', text.n)) {
+        lnt_strbuf_add_json(out, text);
+        return;
+    }
+    lnt_strbuf_add_str(&b, text);
+    for (size_t i = 0; i < b.n; i++)
+        if ((unsigned char)b.p[i] >= 0x80 || b.p[i] == '\0')
+            b.p[i] = '?';
+    lnt_strbuf_add_json(out, lnt_strbuf_str(&b));
+    lnt_strbuf_release(&b);
+}
+
 static void
 answer(struct peer *p, bool ok, struct lnt_str text)
 {
     p->answered = true;
     lnt_strbuf_addf(&p->out, "{\"ok\":%s,\"text\":", ok ? "true" : "false");
-    lnt_strbuf_add_json(&p->out, text);
+    add_text(&p->out, text);
     lnt_strbuf_adds(&p->out, "}\n");
     set_deadline(p);
     (void)flush(p);
@@ -270,7 +288,6 @@ do_data(struct peer *p, enum lnt_command command, const char *const *words)
     struct lnt_master *m = p->control->m;
     struct lnt_strbuf out = LNT_STRBUF_INIT;
     struct lnt_str key = lnt_str_c(words[1]), value;
-    const struct lnt_dict_entry *e;
     bool ok = true;
     if (command == LNT_COMMAND_ROOMS) {
         lnt_queries_rooms(m, &out);
@@ -279,12 +296,7 @@ do_data(struct peer *p, enum lnt_command command, const char *const *words)
     } else if (command == LNT_COMMAND_VALUES) {
         lnt_values_list(m, &out);
     } else if (command == LNT_COMMAND_GET) {
-        e = lnt_dict_get(&m->dict, key);
-        ok = e != NULL;
-        if (e)
-            lnt_strbuf_add_str(&out, e->value);
-        else
-            lnt_strbuf_addf(&out, "%s is not set", words[1]);
+        ok = lnt_values_show(m, key, &out);
     } else {
         bool set = command == LNT_COMMAND_SET;
         value = lnt_str_c(set ? words[2] : "");
@@ -342,6 +354,13 @@ run_command(struct peer *p, const char *const *words, size_t n)
     case LNT_COMMAND_PUBLISH:
         lnt_queries_publish(m, lnt_str_c(words[1]), lnt_str_c(words[2]),
                             wait_for(p));
+        break;
+    case LNT_COMMAND_WORKERS:
+        m->commands->workers(m, words[1], wait_for(p));
+        break;
+    case LNT_COMMAND_DRAIN:
+        ok = m->commands->drain(m, words[1], &why);
+        answer_now(p, ok, &why, "its connections move to the others");
         break;
     case LNT_COMMAND_ROOMS:
     case LNT_COMMAND_ZONE:

@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/strbuf.h"
+#include "core/units.h"
 #include "hub/zone.h"
 #include "os/file.h"
 #include "os/memory.h"
@@ -22,6 +23,7 @@
 #include "proc/bringup.h"
 #include "proc/child.h"
 #include "proc/control.h"
+#include "proc/moves.h"
 #include "proc/queries.h"
 #include "proc/requests.h"
 #include "proc/run.h"
@@ -36,7 +38,7 @@ enum { STARTED = 0, FAILED = 1 };
 static void
 check_end(struct lnt_master *m)
 {
-    if (m->state >= LNT_MASTER_QUITTING && !m->children)
+    if (m->state >= LNT_MASTER_QUITTING && !m->children && lnt_keepers_end(m))
         lnt_loop_stop(m->loop);
 }
 
@@ -58,6 +60,8 @@ end(struct lnt_master *m, bool at_once, struct lnt_asker *a)
         lnt_timer_stop(m->loop, &m->now.slots[i].timer);
     for (struct lnt_child *c = m->children; c; c = c->next)
         lnt_child_end(c, at_once);
+    if (m->handed_over)
+        lnt_keepers_let_go(m);
     check_end(m);
 }
 
@@ -138,6 +142,9 @@ reopen(struct lnt_master *m, struct lnt_strbuf *why)
                         strerror(errno));
         ok = false;
     }
+    if (!lnt_keepers_tell(m, LNT_FRAME_REOPEN, lnt_str(which, 1), fds,
+                          which[0] == 'e', why))
+        ok = false;
     lnt_log_notice("logs reopened");
     return ok;
 }
@@ -176,7 +183,10 @@ set_level(struct lnt_master *m, int level, struct lnt_strbuf *why)
 {
     char byte = (char)level;
     lnt_log_level((enum lnt_level)level);
-    return send_all(m, LNT_FRAME_LEVEL, lnt_str(&byte, 1), why);
+    bool ok = send_all(m, LNT_FRAME_LEVEL, lnt_str(&byte, 1), why);
+    return lnt_keepers_tell(m, LNT_FRAME_LEVEL, lnt_str(&byte, 1), NULL, 0,
+                            why) &&
+           ok;
 }
 
 static bool
@@ -187,9 +197,41 @@ set_value(struct lnt_master *m, struct lnt_str key, const struct lnt_str *value,
     return lnt_values_change(m, key, value, &version, why);
 }
 
+static void
+change_workers(struct lnt_master *m, const char *number, struct lnt_asker *a)
+{
+    int64_t n;
+    const char *why;
+    if (lnt_parse_int(lnt_str_c(number), &n, &why) < 0 || n < 1) {
+        a->done(a, false, "workers takes a number from 1");
+        return;
+    }
+    m->workers = n;
+    reload(m, a);
+}
+
+static bool
+drain_slot(struct lnt_master *m, const char *slot, struct lnt_strbuf *why)
+{
+    int64_t n;
+    const char *text;
+    struct lnt_child *c = NULL;
+    if (lnt_parse_int(lnt_str_c(slot), &n, &text) == 0 && n >= 0 &&
+        (size_t)n < m->now.nslots)
+        c = m->now.slots[n].child;
+    if (!c || c->state != LNT_CHILD_SERVING || m->bringup)
+        lnt_strbuf_addf(why, "no worker serves in slot %s", slot);
+    else if (!lnt_moves_replace(m, c))
+        lnt_strbuf_adds(why, "there is no other worker to take its "
+                             "connections");
+    return why->n == 0;
+}
+
 static const struct lnt_commands commands = {
     .reload = reload,
     .upgrade = lnt_upgrade_start,
+    .workers = change_workers,
+    .drain = drain_slot,
     .end = end,
     .reopen = reopen,
     .broadcast = broadcast,
@@ -203,6 +245,8 @@ static void
 started(struct lnt_master *m)
 {
     m->state = LNT_MASTER_RUNNING;
+    if (m->keepers.now)
+        lnt_keeper_start(m->keepers.now);
     for (struct lnt_child *c = m->children; c; c = c->next)
         lnt_child_start(c);
     if (lnt_control_publish(m->control) < 0)
@@ -283,9 +327,73 @@ static const struct lnt_child_events child_events = {
     .frame = on_frame,
 };
 
+/* ---- the store's process ---- */
+
+static void
+on_store_ready(struct lnt_master *m, struct lnt_keeper *k)
+{
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    if (k == m->keepers.coming) {
+        lnt_bringup_store_ready(m);
+    } else if (m->state != LNT_MASTER_STARTING) {
+        lnt_keeper_start(k); /* one that was spawned again */
+    } else if (!m->now.slots && lnt_bringup_workers(m, &why) < 0) {
+        give_up(m, why.p);
+    }
+    lnt_strbuf_release(&why);
+}
+
+static void
+on_store_failed(struct lnt_master *m, struct lnt_keeper *k, const char *why)
+{
+    if (k == m->keepers.coming)
+        lnt_bringup_cancel_for(m, why);
+    else if (m->state == LNT_MASTER_STARTING && !m->keepers.used)
+        give_up(m, why);
+    else
+        lnt_log_error("%s", why);
+}
+
+static void
+on_store_ended(struct lnt_master *m, enum lnt_keeper_role role, uint64_t lived,
+               const char *how)
+{
+    struct lnt_strbuf text = LNT_STRBUF_INIT;
+    lnt_strbuf_addf(&text, "the store's process %s before it was ready", how);
+    if (role == LNT_KEEPER_COMING)
+        lnt_bringup_cancel_for(m, text.p);
+    else if (role == LNT_KEEPER_NOW && m->state == LNT_MASTER_STARTING &&
+             !m->keepers.used)
+        give_up(m, text.p);
+    else if (role == LNT_KEEPER_NOW && m->state < LNT_MASTER_QUITTING)
+        lnt_keepers_retry(m, lived);
+    lnt_strbuf_release(&text);
+    check_end(m);
+}
+
+static const struct lnt_keeper_events keeper_events = {
+    .ready = on_store_ready,
+    .failed = on_store_failed,
+    .ended = on_store_ended,
+};
+
 /* ---- housekeeping ---- */
 
-enum { SWEEP_EVERY = 10000 };
+enum { SWEEP_EVERY = 10000, LEVEL_EVERY = 2000 };
+
+static void
+on_level(struct lnt_timer *t)
+{
+    struct lnt_master *m =
+        (struct lnt_master *)((uintptr_t)t -
+                              offsetof(struct lnt_master, level_timer));
+    if (m->state == LNT_MASTER_RUNNING && !m->bringup && !m->upgrade) {
+        lnt_moves_trim(m);
+        if (m->now.config->server->rebalance && !m->bringup)
+            lnt_moves_level(m);
+    }
+    lnt_timer_at(m->loop, t, lnt_loop_now(m->loop) + LEVEL_EVERY);
+}
 
 static void
 on_sweep(struct lnt_timer *t)
@@ -304,7 +412,7 @@ static void
 on_other_child(struct lnt_master *m, pid_t pid, int status)
 {
     char how[96];
-    if (!lnt_upgrade_reap(m, pid, status))
+    if (!lnt_keepers_reap(m, pid, status) && !lnt_upgrade_reap(m, pid, status))
         lnt_log_debug("process %d %s", (int)pid,
                       lnt_child_how(status, how, sizeof(how)));
 }
@@ -439,11 +547,13 @@ share_memory(struct lnt_master *m, const struct lnt_config *c,
         lnt_strbuf_addf(why, "doorbells: %s", strerror(errno));
         return -1;
     }
+    m->zone_is_new = !m->zone;
     if (!m->zone)
         m->zone = lnt_zone_create(c->server->zone_size, why);
     if (!m->zone)
         return -1;
     lnt_timer_at(m->loop, &m->sweep_timer, lnt_loop_now(m->loop) + SWEEP_EVERY);
+    on_level(&m->level_timer); /* sets itself */
     return 0;
 }
 
@@ -520,15 +630,18 @@ lnt_server_run(const struct lnt_run_params *p)
         .detached = p->detach,
         .signals.fd = -1,
         .sweep_timer.fn = on_sweep,
+        .level_timer.fn = on_level,
         .now.access_fd = -1,
         .pidfile = -1,
         .events = &child_events,
+        .keeper_events = &keeper_events,
         .commands = &commands,
     };
     m.doorbells = lnt_malloc(LNT_CELLS * sizeof(int));
     for (size_t i = 0; i < LNT_CELLS; i++)
         m.doorbells[i] = -1;
     lnt_log_stderr_too(true);
+    (void)lnt_process_nofile(UINT64_MAX); /* ours; workers set their own */
     if (p->detach && lnt_daemon_detach() < 0) {
         lnt_log_error("cannot detach: %s", strerror(errno));
         return FAILED;

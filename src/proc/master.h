@@ -16,6 +16,7 @@
 #include "proc/channel.h"
 #include "proc/config.h"
 #include "proc/dict.h"
+#include "proc/keepers.h"
 #include "proc/sockets.h"
 
 struct lnt_child;
@@ -79,11 +80,15 @@ struct lnt_child_events {
 struct lnt_commands {
     void (*reload)(struct lnt_master *m, struct lnt_asker *a);
     void (*upgrade)(struct lnt_master *m, struct lnt_asker *a);
+    void (*workers)(struct lnt_master *m, const char *number,
+                    struct lnt_asker *a);
     void (*end)(struct lnt_master *m, bool at_once, struct lnt_asker *a);
     /* These are done at once: true, or false with why. */
     bool (*reopen)(struct lnt_master *m, struct lnt_strbuf *why);
     bool (*broadcast)(struct lnt_master *m, struct lnt_str module,
                       struct lnt_str text, struct lnt_strbuf *why);
+    bool (*drain)(struct lnt_master *m, const char *slot,
+                  struct lnt_strbuf *why);
     bool (*level)(struct lnt_master *m, int level, struct lnt_strbuf *why);
     bool (*set)(struct lnt_master *m, struct lnt_str key,
                 const struct lnt_str *value, struct lnt_strbuf *why);
@@ -109,20 +114,27 @@ struct lnt_master {
 
     struct lnt_child *children; /* all alive */
     struct lnt_zone *zone;
-    int *doorbells; /* LNT_CELLS */
+    bool zone_is_new;           /* made by this process */
+    struct lnt_keepers keepers; /* of the store */
+    int *doorbells;             /* LNT_CELLS */
     struct lnt_dict dict;
     struct lnt_requests *requests; /* to workers */
     struct lnt_timer sweep_timer;  /* the zone's housekeeping */
+    struct lnt_timer level_timer;
+    int64_t workers; /* what ctl workers said, for the next load; 0 none */
     struct lnt_asker *end_askers;
 
     struct lnt_control *control;
     struct lnt_upgrade *upgrade;  /* going on, or NULL */
+    struct lnt_channel *newer;    /* to the binary that is to take over */
     struct lnt_sockets inherited; /* from an older binary */
     struct lnt_channel *older;    /* to it, until we serve */
+    size_t older_workers;         /* that will give us their connections */
     int pidfile;                  /* holds the lock; -1 */
     bool handed_over;             /* files and sockets belong to a newer one */
 
     const struct lnt_child_events *events;
+    const struct lnt_keeper_events *keeper_events;
     const struct lnt_commands *commands;
 };
 

@@ -42,6 +42,21 @@ answer(struct lnt_child *c, uint32_t id, bool ok, struct lnt_str data)
                       strerror(errno));
 }
 
+/* Why nothing could be sent to a worker. */
+static const char *
+why_not(int error)
+{
+    if (error == EPIPE || error == ECONNRESET || error == ENOTCONN)
+        return "the worker has ended";
+    if (error == EAGAIN)
+        return "too many requests are under way";
+    if (error == EMSGSIZE)
+        return "it is too long";
+    if (error == ENOBUFS)
+        return "the worker does not take requests at the moment";
+    return strerror(error);
+}
+
 /* ---- between workers ---- */
 
 struct forwarded {
@@ -80,8 +95,9 @@ forward(struct lnt_master *m, struct lnt_child *from, const struct lnt_frame *f)
     if (lnt_requests_send(m->requests, &to->channel, LNT_FRAME_REQUEST,
                           f->payload, FORWARD_TIME, on_forwarded, w) == 0)
         return;
+    const char *why = why_not(errno);
     free(w);
-    answer(from, f->request, false, lnt_str_c(strerror(errno)));
+    answer(from, f->request, false, lnt_str_c(why));
 }
 
 static void
@@ -173,12 +189,27 @@ gather_done(struct gather *g)
 }
 
 static void
+add_problem(struct gather *g, unsigned slot, struct lnt_str why)
+{
+    lnt_strbuf_addf(&g->problems, "worker %u: %.*s\n", slot, LNT_STR_ARG(why));
+}
+
+/* One of those asked. */
+struct gathered {
+    struct gather *gather;
+    unsigned slot;
+};
+
+static void
 on_gathered(void *arg, bool ok, struct lnt_str data)
 {
-    struct gather *g = arg;
-    lnt_strbuf_add_str(ok ? &g->out : &g->problems, data);
-    if (!ok)
-        lnt_strbuf_addc(&g->problems, '\n');
+    struct gathered *w = arg;
+    struct gather *g = w->gather;
+    if (ok)
+        lnt_strbuf_add_str(&g->out, data);
+    else
+        add_problem(g, w->slot, data);
+    free(w);
     gather_done(g);
 }
 
@@ -192,11 +223,14 @@ lnt_queries_conns(struct lnt_master *m, struct lnt_asker *a)
     for (struct lnt_child *c = m->children; c; c = c->next) {
         if (c->state == LNT_CHILD_STARTING)
             continue;
-        if (ask(m, c, "", "conns", lnt_str("", 0), on_gathered, g) == 0)
+        struct gathered *w = lnt_malloc(sizeof(*w));
+        *w = (struct gathered){g, c->slot};
+        if (ask(m, c, "", "conns", lnt_str("", 0), on_gathered, w) == 0) {
             g->waiting++;
-        else
-            lnt_strbuf_addf(&g->problems, "worker %u: %s\n", c->slot,
-                            strerror(errno));
+            continue;
+        }
+        add_problem(g, c->slot, lnt_str_c(why_not(errno)));
+        free(w);
     }
     gather_done(g);
 }
@@ -218,7 +252,7 @@ ask_single(struct lnt_master *m, struct lnt_child *c, const char *module,
     if (!c)
         a->done(a, false, none);
     else if (ask(m, c, module, name, data, on_single, a) < 0)
-        a->done(a, false, strerror(errno));
+        a->done(a, false, why_not(errno));
 }
 
 void

@@ -15,12 +15,14 @@
 
 enum {
     PENDING_MAX = 1024,
-    ANSWER_MAX = 32 << 20, /* bytes that one answer may have */
+    TIMEOUT_MAX = 3600000, /* ms */
     PIECE = LNT_FRAME_PAYLOAD_MAX - 1,
 };
 
 /* The first byte of a REPLY. */
 enum { OK = '+', MORE = '>', REFUSED = '-' };
+
+#define TOO_LARGE "the answer is too large"
 
 struct pending {
     struct pending *next;
@@ -101,6 +103,12 @@ lnt_requests_send(struct lnt_requests *r, struct lnt_channel *to,
     uint32_t id = ++r->last_id ? r->last_id : ++r->last_id;
     if (lnt_channel_send(to, type, id, payload, NULL, 0) < 0)
         return -1;
+    /* At least one tick, so that one that is sent from the callback of another
+       is not due in the same pass. */
+    if (timeout_ms == 0)
+        timeout_ms = 1;
+    else if (timeout_ms > TIMEOUT_MAX)
+        timeout_ms = TIMEOUT_MAX;
     struct pending *p = lnt_calloc(1, sizeof(*p));
     p->id = id;
     p->to = to;
@@ -128,8 +136,8 @@ lnt_requests_take(struct lnt_requests *r, struct lnt_channel *from, uint32_t id,
     char kind = payload.p[0];
     if (kind == REFUSED) {
         finish(r, link, false, piece);
-    } else if (p->data.n + piece.n > ANSWER_MAX) {
-        finish(r, link, false, LNT_STR("the answer is too large"));
+    } else if (p->data.n + piece.n > LNT_ANSWER_MAX) {
+        finish(r, link, false, LNT_STR(TOO_LARGE));
     } else if (kind == OK && p->data.n == 0) {
         finish(r, link, true, piece);
     } else {
@@ -175,24 +183,39 @@ on_timer(struct lnt_timer *t)
     set_timer(r);
 }
 
+/* Sends one frame of it, and leaves the rest in data. */
+static int
+send_piece(struct lnt_channel *to, uint32_t id, bool ok, struct lnt_str *data)
+{
+    struct lnt_strbuf b = LNT_STRBUF_INIT;
+    struct lnt_str piece = *data;
+    if (piece.n > PIECE)
+        piece.n = PIECE;
+    *data = lnt_str(data->p + piece.n, data->n - piece.n);
+    lnt_strbuf_addc(&b, !ok ? REFUSED : data->n ? MORE : OK);
+    lnt_strbuf_add_str(&b, piece);
+    int rc =
+        lnt_channel_send(to, LNT_FRAME_REPLY, id, lnt_strbuf_str(&b), NULL, 0);
+    lnt_strbuf_release(&b);
+    return rc;
+}
+
 int
 lnt_requests_answer(struct lnt_channel *to, uint32_t id, bool ok,
                     struct lnt_str data)
 {
-    struct lnt_strbuf b = LNT_STRBUF_INIT;
+    struct lnt_str full = LNT_STR("too many answers wait to be taken");
     int rc;
+    if (data.n > LNT_ANSWER_MAX) {
+        ok = false;
+        data = LNT_STR(TOO_LARGE);
+    }
     do {
-        struct lnt_str piece = data;
-        if (piece.n > PIECE)
-            piece.n = PIECE;
-        data = lnt_str(data.p + piece.n, data.n - piece.n);
-        lnt_strbuf_clear(&b);
-        lnt_strbuf_addc(&b, !ok ? REFUSED : data.n ? MORE : OK);
-        lnt_strbuf_add_str(&b, piece);
-        rc = lnt_channel_send(to, LNT_FRAME_REPLY, id, lnt_strbuf_str(&b), NULL,
-                              0);
+        rc = send_piece(to, id, ok, &data);
     } while (rc == 0 && ok && data.n);
-    lnt_strbuf_release(&b);
+    /* Better a refusal, which is short, than to be waited for in vain. */
+    if (rc < 0 && errno == ENOBUFS)
+        rc = send_piece(to, id, false, &full);
     return rc;
 }
 

@@ -24,8 +24,9 @@ struct lnt_requests *lnt_requests_new(struct lnt_loop *loop);
 void lnt_requests_free(struct lnt_requests *r);
 
 /*
- * Sends a REQUEST or SET.  fn is called later, never from here.  0, or -1 with errno
- * (as lnt_channel_send; EAGAIN: too many are under way) and no callback.
+ * Sends a REQUEST or SET.  fn is called later, never from here; timeout_ms is
+ * an hour at most.  0, or -1 with errno (as lnt_channel_send; EAGAIN: too many
+ * are under way) and no callback.
  */
 int lnt_requests_send(struct lnt_requests *r, struct lnt_channel *to,
                       enum lnt_frame_type type, struct lnt_str payload,
@@ -38,9 +39,11 @@ void lnt_requests_drop(struct lnt_requests *r, const struct lnt_channel *gone,
                        const char *why);
 
 /*
- * Answers a request: in as many REPLY frames as the data needs.  0, or -1 with
- * errno.
+ * Answers a request: in as many REPLY frames as the data needs.  What is larger
+ * than LNT_ANSWER_MAX, or does not fit into the channel, becomes a refusal.
+ * 0, or -1 with errno.
  */
+enum { LNT_ANSWER_MAX = 16 << 20 };
 int lnt_requests_answer(struct lnt_channel *to, uint32_t id, bool ok,
                         struct lnt_str data);
 

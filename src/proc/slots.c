@@ -56,26 +56,32 @@ lnt_slots_find(struct lnt_generation *g, const struct lnt_child *c)
     return &g->slots[c->slot];
 }
 
+uint64_t
+lnt_slots_delay(uint64_t lived, uint64_t before)
+{
+    uint64_t delay = before + before / 2;
+    if (before == 0 || lived >= HEALTHY)
+        return DELAY_FIRST;
+    return delay < DELAY_MAX ? delay : DELAY_MAX;
+}
+
+/* For a worker that lived so long. */
 static void
-set_timer(struct lnt_slot *s)
+set_timer(struct lnt_slot *s, uint64_t lived)
 {
     struct lnt_loop *loop = s->m->loop;
-    s->delay = s->delay ? s->delay + s->delay / 2 : DELAY_FIRST;
-    if (s->delay > DELAY_MAX)
-        s->delay = DELAY_MAX;
+    s->delay = lnt_slots_delay(lived, s->delay);
     lnt_timer_at(loop, &s->timer, lnt_loop_now(loop) + s->delay);
 }
 
 void
 lnt_slot_retry(struct lnt_slot *s, const struct lnt_child *c)
 {
-    if (lnt_loop_now(s->m->loop) - c->started >= HEALTHY)
-        s->delay = 0;
     s->child = NULL;
     s->last_cell = c->cell;
     s->last_incarnation = c->incarnation;
     s->restarts++;
-    set_timer(s);
+    set_timer(s, lnt_loop_now(s->m->loop) - c->started);
     lnt_log_notice("worker %u starts again in %u ms", s->number,
                    (unsigned)s->delay);
 }
@@ -89,7 +95,7 @@ on_timer(struct lnt_timer *t)
     if (s->child)
         return;
     int error = errno;
-    set_timer(s);
+    set_timer(s, 0);
     lnt_log_error("cannot start worker %u: %s; trying again in %u ms",
                   s->number, strerror(error), (unsigned)s->delay);
 }

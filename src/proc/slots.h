@@ -6,6 +6,7 @@
 #define LNT_PROC_SLOTS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct lnt_child;
 struct lnt_generation;
@@ -21,6 +22,9 @@ struct lnt_slot *lnt_slots_find(struct lnt_generation *g,
 /* Its child has ended: spawn again after the delay, which grows from one
    failure to the next and starts anew after 30 s of health. */
 void lnt_slot_retry(struct lnt_slot *s, const struct lnt_child *c);
+/* Milliseconds to wait for the next try of anything that lived so long, when
+   it was before for the last one (0: there was none). */
+uint64_t lnt_slots_delay(uint64_t lived, uint64_t before);
 /* Stops the timers; the children are the caller's business. */
 void lnt_slots_free(struct lnt_master *m, struct lnt_generation *g);
 

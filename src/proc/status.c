@@ -141,7 +141,9 @@ lnt_status_json(const struct lnt_master *m, struct lnt_strbuf *out)
             r->state, r->uptime, r->restarts, r->connections, r->in, r->out,
             r->queue, r->rss);
     }
-    lnt_strbuf_adds(out, "],\"last_reload\":");
+    lnt_strbuf_adds(out, "],\"store\":");
+    lnt_keepers_json(m, out);
+    lnt_strbuf_adds(out, ",\"last_reload\":");
     last_reload_json(m, out);
     lnt_strbuf_addc(out, '}');
     free(rows);
@@ -162,6 +164,7 @@ lnt_status_text(const struct lnt_master *m, struct lnt_strbuf *out)
     if (m->last_reload.any)
         lnt_strbuf_addf(out, "last reload: %s\n",
                         m->last_reload.ok ? "ok" : m->last_reload.error);
+    lnt_keepers_text(m, out);
     lnt_strbuf_adds(out, "\nslot     pid  gen  state     up(s)  restarts  "
                          "connections  messages in  messages out  queue(k)  "
                          "memory(k)\n");

@@ -14,6 +14,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/pack.h"
 #include "core/strbuf.h"
 #include "hub/zone.h"
 #include "os/clock.h"
@@ -23,6 +24,8 @@
 #include "proc/askers.h"
 #include "proc/child.h"
 #include "proc/master.h"
+#include "proc/moves.h"
+#include "proc/values.h"
 
 enum {
     HAND_TIME = 10000, /* ms for the frames to come */
@@ -49,6 +52,7 @@ fail(struct lnt_master *m, const char *text)
     struct lnt_upgrade *u = m->upgrade;
     struct lnt_asker *askers = u->askers;
     m->upgrade = NULL;
+    m->newer = NULL;
     if (u->pid > 0)
         (void)kill(u->pid, SIGKILL);
     lnt_channel_close(&u->channel);
@@ -69,6 +73,7 @@ on_taken(struct lnt_master *m)
     struct lnt_asker *askers = u->askers;
     char text[96], state[64];
     m->upgrade = NULL;
+    m->newer = NULL;
     m->handed_over = true;
     snprintf(text, sizeof(text), "upgraded, pid %d took over from pid %d",
              (int)u->pid, (int)getpid());
@@ -91,8 +96,13 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
     struct lnt_upgrade *u =
         (struct lnt_upgrade *)((uintptr_t)c -
                                offsetof(struct lnt_upgrade, channel));
+    uint32_t n;
+    struct lnt_str payload = f->payload;
     if (f->type == LNT_FRAME_TAKEN) {
         on_taken(u->m);
+    } else if (f->type == LNT_FRAME_LINK && f->nfds == 1 &&
+               lnt_unpack_u32(&payload, &n)) {
+        lnt_moves_forward(u->m, n, f->fds[0]);
     } else if (f->type == LNT_FRAME_FAILED) {
         char *why = lnt_strndup(f->payload.p, f->payload.n);
         struct lnt_strbuf text = LNT_STRBUF_INIT;
@@ -201,8 +211,8 @@ hand_all(struct lnt_upgrade *u)
     size_t bells = 0;
     while (bells < LNT_CELLS && m->doorbells[bells] >= 0)
         bells++;
-    lnt_strbuf_addf(&text, "zone %u %llu", m->now.number,
-                    (unsigned long long)m->dict.version);
+    lnt_strbuf_addf(&text, "zone %u %llu %zu", m->now.number,
+                    (unsigned long long)m->dict.version, lnt_moves_givers(m));
     int rc = hand(u, &text, &zone, 1);
     lnt_strbuf_adds(&text, "doorbells");
     if (rc == 0)
@@ -243,7 +253,10 @@ launch(struct lnt_upgrade *u)
     if (lnt_channel_open(&u->channel, m->loop, fds[0], 0, &old_handler) < 0)
         return -1;
     /* One that has ended already says why, or its exit status does. */
-    return hand_all(u) < 0 && errno != EPIPE && errno != ECONNRESET ? -1 : 0;
+    if (hand_all(u) < 0 && errno != EPIPE && errno != ECONNRESET)
+        return -1;
+    m->newer = &u->channel;
+    return 0;
 }
 
 void
@@ -319,13 +332,16 @@ take_frame(struct receiver *r, const struct lnt_frame *f)
     const char *why;
     unsigned number;
     unsigned long long version;
+    size_t givers;
     if (strcmp(text, "end") == 0) {
         r->ended = true;
-    } else if (sscanf(text, "zone %u %llu", &number, &version) == 2 &&
+    } else if (sscanf(text, "zone %u %llu %zu", &number, &version, &givers) ==
+                   3 &&
                f->nfds == 1) {
         struct lnt_strbuf problem = LNT_STRBUF_INIT;
         m->now.number = number;
         m->dict.version = version;
+        m->older_workers = givers;
         m->zone = lnt_zone_attach(f->fds[0], &problem);
         f->fds[0] = -1;
         if (!m->zone)
@@ -380,22 +396,50 @@ receive_one(struct receiver *r, int fd)
     return !r->bad;
 }
 
+/* The old master while we start, and until it knows that we serve. */
+struct older {
+    struct lnt_channel channel; /* first: m->older */
+    struct lnt_master *m;
+    bool taken;
+};
+
+/* Values that were changed since they were handed over. */
 static void
-ignore_frame(struct lnt_channel *c, const struct lnt_frame *f)
+on_older_frame(struct lnt_channel *c, const struct lnt_frame *f)
 {
-    (void)c;
-    (void)f;
+    struct lnt_master *m = ((struct older *)c)->m;
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    struct lnt_dict_change v;
+    uint64_t version;
+    size_t head = sizeof("value");
+    if (f->type != LNT_FRAME_HAND || f->payload.n < head ||
+        memcmp(f->payload.p, "value", head) != 0)
+        return;
+    struct lnt_str change = lnt_str(f->payload.p + head, f->payload.n - head);
+    if (lnt_dict_decode(change, &v) < 0)
+        lnt_strbuf_adds(&why, "it cannot be read");
+    else
+        (void)lnt_values_change(m, v.key, v.unset ? NULL : &v.value, &version,
+                                &why);
+    if (why.n)
+        lnt_log_error("a value that the old master changed: %s", why.p);
+    lnt_strbuf_release(&why);
 }
 
 static void
 older_gone(struct lnt_channel *c, bool broken, const char *why)
 {
+    struct older *o = (struct older *)c;
     (void)broken;
     (void)why;
     lnt_channel_close(c);
+    if (!o->taken)
+        return;
+    o->m->older = NULL;
+    lnt_loop_free(o->m->loop, o);
 }
 
-static const struct lnt_channel_handler new_handler = {.frame = ignore_frame,
+static const struct lnt_channel_handler new_handler = {.frame = on_older_frame,
                                                        .closed = older_gone};
 
 int
@@ -414,7 +458,9 @@ lnt_upgrade_receive(struct lnt_master *m, struct lnt_strbuf *why)
     while (!r.ended)
         if (!receive_one(&r, fd))
             return -1;
-    m->older = lnt_calloc(1, sizeof(*m->older));
+    struct older *o = lnt_calloc(1, sizeof(*o));
+    o->m = m;
+    m->older = &o->channel;
     if (lnt_channel_open(m->older, m->loop, fd, 0, &new_handler) == 0)
         return 0;
     lnt_strbuf_addf(why, "channel to the old master: %s", strerror(errno));
@@ -428,10 +474,10 @@ lnt_upgrade_taken(struct lnt_master *m)
 {
     if (!m->older)
         return;
+    lnt_moves_link_older(m, m->older_workers);
     if (lnt_channel_send(m->older, LNT_FRAME_TAKEN, 0, lnt_str("", 0), NULL,
                          0) < 0)
         lnt_log_error("cannot tell the old master: %s", strerror(errno));
-    lnt_channel_close(m->older);
-    lnt_loop_free(m->loop, m->older);
-    m->older = NULL;
+    /* It closes the channel when it knows; until then values may come. */
+    ((struct older *)m->older)->taken = true;
 }

@@ -22,7 +22,10 @@ bool lnt_values_change(struct lnt_master *m, struct lnt_str key,
                        struct lnt_strbuf *why);
 /* All values for a new worker. */
 void lnt_values_snapshot(struct lnt_master *m, struct lnt_child *c);
-/* Lines "key = value" of all. */
+/* The value, as far as it is text; else false and why not. */
+bool lnt_values_show(const struct lnt_master *m, struct lnt_str key,
+                     struct lnt_strbuf *out);
+/* Lines "key = value" of all; what is not a line of text by its size. */
 void lnt_values_list(const struct lnt_master *m, struct lnt_strbuf *out);
 
 #endif

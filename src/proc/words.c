@@ -31,6 +31,8 @@ static const struct {
     [LNT_COMMAND_UNSET] = {"unset", "unset KEY", 2, 2},
     [LNT_COMMAND_VALUES] = {"values", "values", 1, 1},
     [LNT_COMMAND_ZONE] = {"zone", "zone", 1, 1},
+    [LNT_COMMAND_WORKERS] = {"workers", "workers N", 2, 2},
+    [LNT_COMMAND_DRAIN] = {"drain", "drain SLOT", 2, 2},
 };
 
 static void

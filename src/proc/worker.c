@@ -14,6 +14,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/pack.h"
 #include "core/strbuf.h"
 #include "event/loop.h"
 #include "hub/hub.h"
@@ -27,6 +28,8 @@
 #include "proc/asks.h"
 #include "proc/channel.h"
 #include "proc/config.h"
+#include "proc/mover.h"
+#include "proc/privileges.h"
 
 struct worker {
     const struct lnt_worker_params *p;
@@ -44,6 +47,7 @@ struct worker {
     size_t nlisteners;
     struct lnt_accept_share share;
     struct lnt_accept_policy policy;
+    struct lnt_mover *mover; /* when there was a link */
     bool draining;
     int status; /* to exit with */
 };
@@ -73,6 +77,18 @@ close_listeners(struct worker *w)
 }
 
 static void
+on_given(void *arg)
+{
+    struct worker *w = arg;
+    if (lnt_net_count(w->net))
+        lnt_log_info("draining %u connections that cannot move",
+                     lnt_net_count(w->net));
+    lnt_net_drain(w->net, w->p->config->server->shutdown_timeout, on_drained,
+                  w);
+}
+
+/* What can move, moves to those who follow us; the rest ends. */
+static void
 drain(struct worker *w, const char *why)
 {
     if (w->draining)
@@ -81,8 +97,28 @@ drain(struct worker *w, const char *why)
     lnt_log_info("draining %u connections: %s", lnt_net_count(w->net), why);
     lnt_cell_set_state(w->cell, LNT_CELL_DRAINING);
     close_listeners(w);
-    lnt_net_drain(w->net, w->p->config->server->shutdown_timeout, on_drained,
-                  w);
+    if (lnt_mover_can_give(w->mover))
+        lnt_mover_give_all(w->mover);
+    else
+        on_given(w);
+}
+
+static void
+take_link(struct worker *w, const struct lnt_frame *f)
+{
+    if (f->nfds != 1)
+        return;
+    if (!w->mover)
+        w->mover = lnt_mover_new(&(struct lnt_mover_params){
+            .loop = w->loop,
+            .net = w->net,
+            .endpoints = w->p->config->endpoints,
+            .done = on_given,
+            .arg = w,
+        });
+    lnt_mover_link(w->mover, f->fds[0],
+                   lnt_str_eq(f->payload, LNT_STR("give")));
+    f->fds[0] = -1;
 }
 
 static void
@@ -93,8 +129,18 @@ on_master_gone(struct lnt_channel *c, bool broken, const char *why)
     lnt_log_warn("the master is %s (%s)", broken ? "not understood" : "gone",
                  why);
     lnt_channel_close(c);
-    lnt_asks_drop(&w->asks);
+    lnt_asks_drop(&w->asks, "the master has ended");
     drain(w, "the master is gone");
+}
+
+static void
+give_some(struct worker *w, struct lnt_str payload)
+{
+    uint32_t n;
+    if (w->draining || !lnt_mover_can_give(w->mover) ||
+        !lnt_unpack_u32(&payload, &n))
+        return;
+    lnt_mover_give(w->mover, n);
 }
 
 /* ---- what the master says ---- */
@@ -166,7 +212,15 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
     case LNT_FRAME_READY:
     case LNT_FRAME_FAILED:
     case LNT_FRAME_RELOAD:
+    case LNT_FRAME_LINK:
+        take_link(w, f);
+        return;
+    case LNT_FRAME_GIVE:
+        give_some(w, f->payload);
+        return;
     case LNT_FRAME_BROADCAST:
+    case LNT_FRAME_MOVE:
+    case LNT_FRAME_MOVED:
     case LNT_FRAME_REQUEST:
     case LNT_FRAME_REPLY:
     case LNT_FRAME_SET:
@@ -258,19 +312,14 @@ watch_signals(struct worker *w)
     return lnt_watch_add(w->loop, &w->signals, EPOLLIN);
 }
 
-/* The master's privileges end here. */
-static int
-drop_privileges(const struct lnt_server_conf *conf, struct lnt_strbuf *why)
+static void
+limit_files(const struct lnt_server_conf *conf)
 {
-    const char *text = NULL;
-    if (geteuid() != 0 || !conf->user)
-        return 0;
-    if (lnt_process_drop(conf->user, conf->group, &text) < 0) {
-        lnt_strbuf_addf(why, "cannot become user \"%s\": %s", conf->user, text);
-        return -1;
-    }
-    (void)lnt_process_dumpable();
-    return 0;
+    uint64_t wanted = (uint64_t)conf->open_files;
+    uint64_t got = lnt_process_nofile(wanted);
+    if (got < wanted)
+        lnt_log_warn("open_files = %llu: the system allows %llu",
+                     (unsigned long long)wanted, (unsigned long long)got);
 }
 
 static int
@@ -317,7 +366,8 @@ set_up(struct worker *w, struct lnt_strbuf *why)
     if (conf->affinity && lnt_process_pin(p->slot) < 0)
         lnt_log_warn("cannot bind to CPU number %u: %s", p->slot,
                      strerror(errno));
-    if (drop_privileges(conf, why) < 0)
+    limit_files(conf);
+    if (lnt_privileges_drop(conf, why) < 0)
         return -1;
     w->cell = lnt_zone_cell(p->zone, p->cell);
     w->ctx = lnt_calloc(p->config->nmodules + 1, sizeof(*w->ctx));
@@ -392,10 +442,14 @@ static void
 tear_down(struct worker *w)
 {
     close_listeners(w);
+    lnt_mover_free(w->mover);
     if (w->net)
         lnt_net_abort(w->net);
     if (w->hub)
         (void)lnt_hub_turn(w->hub); /* rings for the leaves just published */
+    /* What modules have asked is answered while they are still there. */
+    lnt_channel_close(&w->channel);
+    lnt_asks_drop(&w->asks, "the worker ends");
     while (w->started) {
         struct lnt_module_ctx *m = &w->ctx[--w->started];
         if (m->module->worker_stop)
@@ -405,7 +459,6 @@ tear_down(struct worker *w)
     if (w->hub)
         lnt_hub_free(w->hub);
     lnt_net_free(w->net);
-    lnt_channel_close(&w->channel);
     if (w->signals.fd >= 0)
         close(lnt_watch_forget(&w->signals));
     lnt_loop_destroy(w->loop);

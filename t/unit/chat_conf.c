@@ -1,8 +1,12 @@
-/* LINK: modules/chat/chat_conf.c modules/chat/chat_text.c core/conf.c
-   core/conf_schema.c core/conf_value.c core/ini.c core/ini_expand.c
-   core/units.c core/report.c core/utf8.c core/str.c core/strbuf.c
-   core/arena.c core/regex.c core/mem.c core/log.c core/log_line.c os/clock.c
-   os/file.c os/addr.c -ljansson -lpcre2-8 -linih */
+/* LINK: modules/chat/chat_conf.c modules/chat/chat_plan.c
+   modules/chat/chat_text.c core/conf.c core/conf_schema.c core/conf_value.c
+   core/ini.c core/ini_expand.c core/units.c core/report.c core/utf8.c
+   core/str.c core/strbuf.c core/arena.c core/regex.c core/mem.c core/hash.c
+   core/log.c core/log_line.c os/clock.c os/file.c os/addr.c os/memory.c
+   hub/zone.c hub/zone_blocks.c hub/zone_check.c hub/zone_history.c
+   hub/zone_lock.c hub/zone_log.c hub/zone_pool.c hub/zone_repair.c
+   hub/zone_ring.c hub/zone_rooms.c hub/zone_steps.c hub/zone_users.c
+   -ljansson -lpcre2-8 -linih */
 /*
  * [chat] and [room NAME] from the text of a server.ini.
  */
@@ -18,6 +22,23 @@
 
 static struct lnt_arena *arena;
 static struct lnt_report report;
+
+/* What the chat needs to know of [server]. */
+static const struct lnt_directive server_directives[] = {
+    {.name = "workers", .type = LNT_TYPE_INT, .def = "2"},
+    {.name = "zone_size",
+     .type = LNT_TYPE_SIZE,
+     .offset = sizeof(int64_t),
+     .def = "64m"},
+    {.name = NULL},
+};
+static const struct lnt_directive_set server_set = {
+    .owner = "core",
+    .size = sizeof(int64_t) + sizeof(uint64_t),
+    .directives = server_directives,
+};
+static const struct lnt_section_kind server_kind = {
+    .kind = "server", .help = "", .set = &server_set};
 
 /* The configuration that a text makes; problems are in report. */
 static const struct chat_conf *
@@ -35,6 +56,7 @@ load(const char *text)
     unlink(path);
 
     struct lnt_schema *schema = lnt_schema_new(arena);
+    lnt_schema_kind(schema, &server_kind);
     for (const struct lnt_section_kind *k = chat_sections; k->kind; k++)
         lnt_schema_kind(schema, k);
     struct lnt_module_setup setup = {.arena = arena, .report = &report};
@@ -77,6 +99,9 @@ defaults(void)
     is_int(report.errors, 0, "an empty file is fine");
     is_int(c->history, 100, "history");
     is_int(c->history_age, 0, "history_age");
+    is_int(c->keep.count, 100, "kept: messages");
+    is_int(c->keep.age_s, 0, "kept: however old");
+    is_int(c->keep.bytes, 25600, "kept: bytes");
     is_int(c->presence_limit, 500, "presence_limit");
     is_int(c->text_size, 4096, "text_size");
     is_int(c->rooms_per_session, 32, "rooms_per_session");
@@ -110,6 +135,9 @@ given(void)
     is_int(report.errors, 0, "no problem");
     is_int(c->history, 7, "history");
     is_int(c->history_age, 7200000, "history_age");
+    is_int(c->keep.count, 7, "kept: messages");
+    is_int(c->keep.age_s, 7200, "kept: seconds");
+    is_int(c->keep.bytes, 1792, "kept: bytes");
     is_int(c->text_size, 1024, "text_size");
     ok(!c->guests, "guests");
     is_int(c->nrooms, 3, "rooms");
@@ -120,11 +148,79 @@ given(void)
     done();
 }
 
+static void
+history(void)
+{
+    const struct chat_conf *c = load("[chat]\n"
+                                     "history_size = 10k\n"
+                                     "history_age = 1500ms\n"
+                                     "[room lobby]\n"
+                                     "slow_mode = 5s\n");
+
+    is_int(report.errors, 0, "no problem");
+    is_int(c->keep.bytes, 10240, "kept: bytes");
+    is_int(c->keep.age_s, 2, "kept: seconds, no fewer");
+    is_int(chat_room_conf(c, "lobby")->slow_mode, 5000, "slow_mode");
+    ok(!chat_room_conf(c, "den"), "a room that is not configured");
+    done();
+    c = load("[chat]\nhistory = 0\nhistory_size = 1g\n");
+    is_int(report.errors, 0, "no history needs no room");
+    is_int(c->keep.count, 0, "kept: none");
+    done();
+}
+
+/* Text with rooms that are too many for the zone; what is said, and that the
+   size it tells is enough. */
+static void
+too_small(const char *chat, const char *zone_size, unsigned nrooms,
+          const char *words)
+{
+    struct lnt_strbuf text = LNT_STRBUF_INIT;
+    const char *size, *end, *said;
+
+    lnt_strbuf_addf(&text, "[server]\nzone_size = %s\n%s", zone_size, chat);
+    for (unsigned i = 0; i < nrooms; i++)
+        lnt_strbuf_addf(&text, "[room r%u]\n", i);
+    load(text.p);
+    is_int(report.errors, 1, "one problem");
+    said = report.first ? report.first->text : "";
+    diag("%s", said);
+    ok(strstr(said, words), "%s", words);
+    size = strstr(said, "zone_size = ");
+    for (const char *next = size; next; next = strstr(next + 1, "zone_size = "))
+        size = next;
+    if (ok(size != NULL, "a size is told")) {
+        size += strlen("zone_size = ");
+        end = strchr(size, ' ');
+        lnt_strbuf_clear(&text);
+        lnt_strbuf_addf(&text, "[server]\nzone_size = %.*s\n%s",
+                        (int)(end - size), size, chat);
+        for (unsigned i = 0; i < nrooms; i++)
+            lnt_strbuf_addf(&text, "[room r%u]\n", i);
+        done();
+        load(text.p);
+        is_int(report.errors, 0, "which is enough");
+    }
+    done();
+    lnt_strbuf_release(&text);
+}
+
 int
 main(void)
 {
     defaults();
     given();
+    history();
+    too_small("[chat]\nhistory = 10000\n", "1m", 3,
+              ":4: the 3 rooms of this configuration and one other are "
+              "promised 10004k of history (history_size = 2500k "
+              "each), and zone_size = 1m has ");
+    too_small("[chat]\nhistory_size = 1g\n", "64m", 0,
+              ":4: a room is promised 1025m of history");
+    too_small("[chat]\nhistory_size = 100k\n", "1m", 20, ":4: the 20 rooms");
+    too_small("", "1m", 50, ":3: the 50 rooms");
+    too_small("[chat]\nhistory = 0\n", "1m", 900,
+              ": 900 rooms are too many for zone_size = 1m; zone_size = ");
     wrong("[chat]\n[room Lobby]\n", 2, "must match room_name");
     wrong("[chat]\nroom_name = ^x+$\n\n[room xyz]\ntopic = t\n", 4, "^x+$");
     wrong("[room lobby]\n[chat]\nroom_name =\n", 3, "must not be empty");

@@ -1,7 +1,9 @@
 /* LINK: modules/chat/chat.c modules/chat/chat_actions.c
    modules/chat/chat_conf.c modules/chat/chat_human.c
-   modules/chat/chat_json.c modules/chat/chat_render.c
-   modules/chat/chat_text.c core/conf.c core/conf_schema.c core/conf_value.c
+   modules/chat/chat_json.c modules/chat/chat_move.c
+   modules/chat/chat_past.c
+   modules/chat/chat_plan.c modules/chat/chat_render.c
+   modules/chat/chat_text.c modules/chat/chat_values.c core/conf.c core/conf_schema.c core/conf_value.c
    core/units.c core/report.c core/utf8.c core/str.c core/strbuf.c
    core/arena.c core/regex.c core/mem.c core/log.c core/log_line.c os/clock.c
    os/file.c os/addr.c -ljansson -lpcre2-8 */
@@ -97,7 +99,9 @@ refusals(void)
     ASK(cy, "/nick dan", "! dan is taken by another");
     ASK(cy, "/join den cy", "* you are cy in den\n* here: dan, cy (2)");
     ASK(cy, "/msg eve hi", "! nobody has that nick");
-    ASK(cy, "/history 5", "! this server does not keep history yet");
+    ASK(cy, "/history x", "! /history N, a number of messages");
+    ASK(cy, "/history 0", "! /history N, a number of messages");
+    ASK(cy, "/history 5", "* nothing has been said here yet");
     ASK(cy,
         "0123456789012345678901234567890123456789012345678901234567890"
         "1234",
@@ -129,15 +133,15 @@ several_rooms(void)
     NEXT(dan, "[den] <cy> there", "named: the second of this one");
     ASK(cy, "/rooms", "* you speak in den, and hear lobby");
     SEND(cy, "/nick zoe");
-    NEXT(dan, "* cy is now zoe", "news come in each room");
-    NEXT(dan, "[den] * cy is now zoe", "and name it");
+    NEXT(dan, "[den] * cy is now zoe", "news come in each room and name it");
+    NEXT(dan, "* cy is now zoe", "unless it is the first");
     cy->seen = cy->got.n;
     ASK(cy, "/leave", "* you left den; you speak in lobby now");
     NEXT(dan, "[den] * zoe left", "leaving, too");
     ASK(cy, "/join x", "* you are zoe in x\n* here: zoe (1)");
     ASK(cy, "/join den",
         "* you are zoe in den; its lines begin with [den]\n"
-        "* here: dan, zoe (2)");
+        "* here: dan, zoe (2)\n* the last message:\n[den] <cy> there");
     ASK(cy, "/join y", "! nobody may be in more than 3 rooms; leave one first");
     ASK(cy, "/leave lobby", "* you left lobby; you speak in den now");
     world_end();

@@ -1,7 +1,9 @@
 /* LINK: modules/chat/chat.c modules/chat/chat_actions.c
    modules/chat/chat_conf.c modules/chat/chat_human.c
-   modules/chat/chat_json.c modules/chat/chat_render.c
-   modules/chat/chat_text.c core/conf.c core/conf_schema.c core/conf_value.c
+   modules/chat/chat_json.c modules/chat/chat_move.c
+   modules/chat/chat_past.c
+   modules/chat/chat_plan.c modules/chat/chat_render.c
+   modules/chat/chat_text.c modules/chat/chat_values.c core/conf.c core/conf_schema.c core/conf_value.c
    core/units.c core/report.c core/utf8.c core/str.c core/strbuf.c
    core/arena.c core/regex.c core/mem.c core/log.c core/log_line.c os/clock.c
    os/file.c os/addr.c -ljansson -lpcre2-8 */
@@ -72,28 +74,30 @@ join(void)
     SILENT(ann, "no greeting for programs");
     ASK(ann, "{\"type\":\"join\",\"room\":\"lobby\",\"nick\":\"ann\",\"id\":1}",
         "{\"type\":\"joined\",\"room\":\"lobby\",\"nick\":\"ann\","
-        "\"epoch\":77,\"seq\":41,\"recovered\":false,\"topic\":\"Welcome\","
-        "\"members\":[\"ann\"],\"history\":[],\"id\":1}");
+        "\"epoch\":77,\"seq\":41,\"topic\":\"Welcome\","
+        "\"members\":[\"ann\"],\"recovered\":false,\"history\":[],"
+        "\"id\":1}");
     SILENT(ann, "one's own joining is no news");
     ASK(bob, "{\"type\":\"join\",\"room\":\"lobby\",\"id\":\"x\"}",
         "{\"type\":\"joined\",\"room\":\"lobby\",\"nick\":\"guest-1\","
-        "\"epoch\":77,\"seq\":42,\"recovered\":false,\"topic\":\"Welcome\","
-        "\"members\":[\"ann\",\"guest-1\"],\"history\":[],\"id\":\"x\"}");
+        "\"epoch\":77,\"seq\":42,\"topic\":\"Welcome\","
+        "\"members\":[\"ann\",\"guest-1\"],\"recovered\":false,\"history\":[],"
+        "\"id\":\"x\"}");
     is_str(world_next(ann),
            "{\"type\":\"presence\",\"room\":\"lobby\",\"event\":\"join\","
            "\"nick\":\"guest-1\",\"seq\":42}",
            "others see who joins");
     ASK(ann, "{\"type\":\"join\",\"room\":\"den\",\"nick\":\"other\"}",
         "{\"type\":\"joined\",\"room\":\"den\",\"nick\":\"ann\",\"epoch\":77,"
-        "\"seq\":43,\"recovered\":false,\"topic\":\"\",\"members\":[\"ann\"],"
-        "\"history\":[]}");
+        "\"seq\":43,\"topic\":\"\",\"members\":[\"ann\"],"
+        "\"recovered\":false,\"history\":[]}");
     SILENT(bob, "who is not in a room hears nothing of it");
     ASK(ann,
         "{\"type\":\"join\",\"room\":\"x\",\"since\":{\"epoch\":77,"
         "\"seq\":3}}",
         "{\"type\":\"joined\",\"room\":\"x\",\"nick\":\"ann\",\"epoch\":77,"
-        "\"seq\":44,\"recovered\":false,\"topic\":\"\",\"members\":[\"ann\"],"
-        "\"history\":[]}");
+        "\"seq\":44,\"topic\":\"\",\"members\":[\"ann\"],"
+        "\"recovered\":false,\"history\":[]}");
     REFUSED(ann, "{\"type\":\"join\",\"room\":\"y\"}", "too_many_rooms");
     REFUSED_ID(ann, "{\"type\":\"join\",\"room\":\"lobby\",\"id\":9}",
                "already_joined", ",\"id\":9");
@@ -151,8 +155,8 @@ join_refused(void)
         "{\"type\":\"join\",\"room\":\"a\",\"nick\":\"J\\u00fcrgen_\\u674e\"}",
         "{\"type\":\"joined\",\"room\":\"a\",\"nick\":"
         "\"J\xc3\xbcrgen_\xe6\x9d\x8e\",\"epoch\":77,\"seq\":41,"
-        "\"recovered\":false,\"topic\":\"\",\"members\":["
-        "\"J\xc3\xbcrgen_\xe6\x9d\x8e\"],\"history\":[]}");
+        "\"topic\":\"\",\"members\":["
+        "\"J\xc3\xbcrgen_\xe6\x9d\x8e\"],\"recovered\":false,\"history\":[]}");
     world_end();
 }
 
@@ -285,7 +289,7 @@ others(void)
            "others see who leaves");
     REFUSED(bob, "{\"type\":\"leave\",\"room\":\"lobby\"}", "not_joined");
     REFUSED_ID(bob, "{\"type\":\"history\",\"room\":\"lobby\",\"id\":7}",
-               "not_available", ",\"id\":7");
+               "not_joined", ",\"id\":7");
     ASK(bob, "{\"type\":\"ping\"}", "{\"type\":\"pong\"}");
     ASK(bob, "{\"type\":\"ping\",\"id\":0}", "{\"type\":\"pong\",\"id\":0}");
     SEND(bob, "{\"type\":\"direct\",\"to\":\"anna\",\"text\":\"x\"}");
@@ -323,8 +327,9 @@ large_room(void)
     SILENT(ann, "the fifth and sixth are not");
     is_str(world_next(s[5]),
            "{\"type\":\"joined\",\"room\":\"lobby\",\"nick\":\"guest-6\","
-           "\"epoch\":77,\"seq\":44,\"recovered\":false,"
-           "\"topic\":\"Welcome\",\"members\":[],\"count\":6,\"history\":[]}",
+           "\"epoch\":77,\"seq\":44,"
+           "\"topic\":\"Welcome\",\"members\":[],\"count\":6,\"recovered\":"
+           "false,\"history\":[]}",
            "and gets a number instead of a list");
     ASK(ann, "{\"type\":\"who\",\"room\":\"lobby\"}",
         "{\"type\":\"who\",\"room\":\"lobby\",\"members\":[],\"count\":6}");

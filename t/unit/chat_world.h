@@ -17,9 +17,16 @@
 #include "core/strbuf.h"
 #include "hub/hub.h"
 #include "modules/chat/chat.h"
+#include "net/limits.h"
 #include "net/net.h"
+#include "net/server_info.h"
 
-enum { WORLD_SESSIONS = 8, WORLD_USERS = 16, WORLD_ROOMS = 64 };
+enum {
+    WORLD_SESSIONS = 8,
+    WORLD_USERS = 16,
+    WORLD_ROOMS = 64,
+    WORLD_VALUES = 4,
+};
 
 struct lnt_session {
     bool open, human, closing;
@@ -53,7 +60,17 @@ static struct world {
         char name[LNT_ROOM_NAME_MAX + 1];
         struct lnt_sub *subs; /* in order of joining */
         unsigned members;
+        bool pinned;
+        struct lnt_keep keep;
+        struct world_event *past; /* all there ever were, in order */
+        uint64_t lost;            /* what is not newer was not kept */
     } rooms[WORLD_ROOMS];
+    struct {
+        const char *key, *value;
+    } values[WORLD_VALUES]; /* what operators set */
+    uint64_t now, queued;
+    struct lnt_limits limits;
+    struct lnt_server_info server;
     struct world_event *first, **last;
     uint64_t head, guests;
     int fail; /* errno of the next call that can fail, 0 */
@@ -109,6 +126,27 @@ lnt_session_send(struct lnt_session *s, enum lnt_message_type type,
     lnt_strbuf_addc(&s->got, '\0');
 }
 
+const struct lnt_limits *
+lnt_session_limits(const struct lnt_session *s)
+{
+    (void)s;
+    return &world.limits;
+}
+
+size_t
+lnt_session_queued(const struct lnt_session *s)
+{
+    (void)s;
+    return world.queued;
+}
+
+uint64_t
+lnt_session_now(const struct lnt_session *s)
+{
+    (void)s;
+    return world.now;
+}
+
 struct lnt_session *
 lnt_net_next(struct lnt_net *n, size_t *at)
 {
@@ -133,17 +171,44 @@ world_fails(void)
     return true;
 }
 
-static void
-world_add(struct lnt_event *e)
+static struct world_event *
+world_copy(const struct lnt_event *e)
 {
     struct world_event *w = lnt_calloc(1, sizeof(*w));
 
-    e->seq = ++world.head;
-    e->time_us = 1790000000123456 + world.head * 1000000;
     w->e = *e;
     lnt_strbuf_add_str(&w->data, e->data);
-    *world.last = w;
-    world.last = &w->next;
+    w->e.data = lnt_strbuf_str(&w->data);
+    return w;
+}
+
+static void
+world_free(struct world_event *w)
+{
+    while (w) {
+        struct world_event *next = w->next;
+
+        lnt_strbuf_release(&w->data);
+        free(w);
+        w = next;
+    }
+}
+
+static void
+world_add(struct lnt_event *e)
+{
+    struct world_event **at;
+
+    e->seq = ++world.head;
+    e->time_us = 1790000000123456 + world.head * 1000000;
+    *world.last = world_copy(e);
+    world.last = &(*world.last)->next;
+    if (!(e->flags & LNT_EVENT_HISTORY))
+        return;
+    at = &world.rooms[e->room].past;
+    while (*at)
+        at = &(*at)->next;
+    *at = world_copy(e);
 }
 
 static void
@@ -219,6 +284,74 @@ lnt_zone_room_nicks(struct lnt_zone *z, uint32_t room, unsigned max,
     return n;
 }
 
+/* ---- history ---- */
+
+static void
+world_keep(struct lnt_strbuf *out, const struct lnt_event *e)
+{
+    lnt_strbuf_add(out, e, sizeof(*e));
+    lnt_strbuf_add_str(out, e->data);
+}
+
+bool
+lnt_zone_kept_next(struct lnt_str *rest, struct lnt_event *e)
+{
+    if (rest->n < sizeof(*e))
+        return false;
+    memcpy(e, rest->p, sizeof(*e));
+    e->data.p = rest->p + sizeof(*e);
+    *rest = lnt_str(e->data.p + e->data.n, rest->n - sizeof(*e) - e->data.n);
+    return true;
+}
+
+unsigned
+lnt_zone_history(struct lnt_zone *z, uint32_t room, uint64_t before,
+                 unsigned limit, struct lnt_strbuf *out)
+{
+    const struct world_event *w = world.rooms[room].past;
+    unsigned all = 0, kept, n = 0;
+
+    (void)z;
+    for (const struct world_event *i = w; i; i = i->next)
+        all++;
+    kept =
+        all < world.rooms[room].keep.count ? all : world.rooms[room].keep.count;
+    for (; all > kept; all--)
+        w = w->next;
+    for (const struct world_event *i = w; i; i = i->next)
+        n += i->e.seq < before;
+    for (; n > limit; n--)
+        w = w->next;
+    for (unsigned i = 0; i < n; i++, w = w->next)
+        world_keep(out, &w->e);
+    return n;
+}
+
+bool
+lnt_zone_since(struct lnt_zone *z, uint32_t room, uint64_t since,
+               uint64_t before, unsigned limit, struct lnt_strbuf *out,
+               unsigned *count)
+{
+    *count = 0;
+    (void)z;
+    if (since < world.rooms[room].lost || since > world.head)
+        return false;
+    for (struct world_event *w = world.rooms[room].past; w; w = w->next) {
+        if (w->e.seq > since && w->e.seq < before) {
+            world_keep(out, &w->e);
+            ++*count;
+        }
+    }
+    return *count <= limit;
+}
+
+void
+lnt_zone_plan(size_t size, struct lnt_zone_usage *u)
+{
+    (void)size;
+    memset(u, 0, sizeof(*u));
+}
+
 /* ---- the hub ---- */
 
 struct lnt_zone *
@@ -287,6 +420,73 @@ lnt_hub_rename(struct lnt_hub *h, uint32_t user, struct lnt_str nick,
     return 0;
 }
 
+/* Nobody moves in this world. */
+
+bool
+lnt_session_moved(const struct lnt_session *s)
+{
+    (void)s;
+    return false;
+}
+
+void
+lnt_hub_point(const struct lnt_hub *h, struct lnt_hub_point *p)
+{
+    (void)h;
+    (void)p;
+    abort();
+}
+
+void
+lnt_sub_freeze(struct lnt_hub *h, const struct lnt_sub *sub,
+               struct lnt_strbuf *out)
+{
+    (void)h;
+    (void)sub;
+    (void)out;
+    abort();
+}
+
+void
+lnt_hub_forget(struct lnt_hub *h, struct lnt_sub *sub)
+{
+    (void)h;
+    (void)sub;
+    abort();
+}
+
+int
+lnt_hub_adopt_user(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
+                   uint64_t old_session)
+{
+    (void)h;
+    (void)s;
+    (void)user;
+    (void)old_session;
+    abort();
+}
+
+struct lnt_sub *
+lnt_hub_adopt(struct lnt_hub *h, struct lnt_session *s, struct lnt_str *rest)
+{
+    (void)h;
+    (void)s;
+    (void)rest;
+    abort();
+}
+
+void
+lnt_hub_replay(struct lnt_hub *h, struct lnt_session *s, struct lnt_sub *subs,
+               uint64_t old_session, const struct lnt_hub_point *from)
+{
+    (void)h;
+    (void)s;
+    (void)subs;
+    (void)old_session;
+    (void)from;
+    abort();
+}
+
 void
 lnt_hub_exit(struct lnt_hub *h, uint32_t user, unsigned quiet)
 {
@@ -297,31 +497,40 @@ lnt_hub_exit(struct lnt_hub *h, uint32_t user, unsigned quiet)
     world.users[user].session = 0;
 }
 
+static uint32_t
+world_room(struct lnt_str name)
+{
+    uint32_t room = 0, free_room = WORLD_ROOMS;
+
+    for (; room < WORLD_ROOMS; room++) {
+        if (!world.rooms[room].members && !world.rooms[room].past &&
+            !world.rooms[room].pinned)
+            free_room = free_room < room ? free_room : room;
+        else if (lnt_str_eq(lnt_str_c(world.rooms[room].name), name))
+            return room;
+    }
+    room = free_room;
+    if (room == WORLD_ROOMS || name.n > LNT_ROOM_NAME_MAX) {
+        errno = room == WORLD_ROOMS ? ENOSPC : EINVAL;
+        return WORLD_ROOMS;
+    }
+    memcpy(world.rooms[room].name, name.p, name.n);
+    world.rooms[room].name[name.n] = '\0';
+    world.rooms[room].lost = world.head;
+    return room;
+}
+
 struct lnt_sub *
 lnt_hub_join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
              struct lnt_str name, unsigned format, unsigned quiet,
              struct lnt_room_info *info)
 {
-    uint32_t room = 0, free_room = WORLD_ROOMS;
     struct lnt_sub *sub, **at;
+    uint32_t room;
 
     (void)h;
-    if (world_fails())
+    if (world_fails() || (room = world_room(name)) == WORLD_ROOMS)
         return NULL;
-    for (; room < WORLD_ROOMS; room++) {
-        if (!world.rooms[room].members)
-            free_room = free_room < room ? free_room : room;
-        else if (lnt_str_eq(lnt_str_c(world.rooms[room].name), name))
-            break;
-    }
-    if (room == WORLD_ROOMS)
-        room = free_room;
-    if (room == WORLD_ROOMS || name.n > LNT_ROOM_NAME_MAX) {
-        errno = room == WORLD_ROOMS ? ENOSPC : EINVAL;
-        return NULL;
-    }
-    memcpy(world.rooms[room].name, name.p, name.n);
-    world.rooms[room].name[name.n] = '\0';
     sub = lnt_calloc(1, sizeof(*sub));
     *sub = (struct lnt_sub){s, user, room, format, NULL, NULL};
     for (at = &world.rooms[room].subs; *at; at = &(*at)->next_in_room)
@@ -333,8 +542,41 @@ lnt_hub_join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
     info->room = room;
     info->members = world.rooms[room].members;
     info->seq = world.head;
+    info->next = world.head + 1;
     memcpy(info->name, world.rooms[room].name, sizeof(info->name));
     return sub;
+}
+
+int
+lnt_hub_keep(struct lnt_hub *h, const struct lnt_sub *sub,
+             const struct lnt_keep *keep)
+{
+    (void)h;
+    world.rooms[sub->room].keep = *keep;
+    return 0;
+}
+
+int
+lnt_hub_pin(struct lnt_hub *h, const struct lnt_module_ctx *m,
+            struct lnt_str name, const struct lnt_keep *keep)
+{
+    uint32_t room = world_room(name);
+
+    (void)h;
+    (void)m;
+    if (room == WORLD_ROOMS)
+        return -1;
+    world.rooms[room].pinned = true;
+    world.rooms[room].keep = *keep;
+    return 0;
+}
+
+uint64_t
+lnt_hub_next(const struct lnt_hub *h, const struct lnt_sub *sub)
+{
+    (void)h;
+    (void)sub;
+    return world.head + 1;
 }
 
 void
@@ -413,6 +655,23 @@ lnt_hub_publish(struct lnt_hub *h, struct lnt_session *from,
 }
 
 int
+lnt_hub_post(struct lnt_hub *h, const struct lnt_module_ctx *m,
+             struct lnt_str name, const struct lnt_keep *keep, uint16_t kind,
+             uint16_t flags, struct lnt_str data, uint64_t *seq,
+             uint64_t *time_us)
+{
+    struct lnt_event e = {.kind = kind, .flags = flags, .data = data};
+
+    (void)h;
+    (void)m;
+    e.room = world_room(name);
+    if (e.room == WORLD_ROOMS)
+        return -1;
+    world.rooms[e.room].keep = *keep;
+    return world_publish(&e, seq, time_us);
+}
+
+int
 lnt_hub_direct(struct lnt_hub *h, struct lnt_session *from, uint64_t target,
                uint16_t kind, struct lnt_str data, uint64_t *seq,
                uint64_t *time_us)
@@ -434,6 +693,22 @@ lnt_hub_room_name(struct lnt_hub *h, uint32_t room)
     return world.rooms[room].name;
 }
 
+/* ---- the server ---- */
+
+static bool
+world_get(void *arg, struct lnt_str key, struct lnt_str *value)
+{
+    (void)arg;
+    for (int i = 0; i < WORLD_VALUES; i++) {
+        if (world.values[i].key &&
+            lnt_str_eq(key, lnt_str_c(world.values[i].key))) {
+            *value = lnt_str_c(world.values[i].value);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- what programs use ---- */
 
 static void
@@ -451,6 +726,7 @@ world_begin(void)
     world.arena = lnt_arena_new();
     world.conf = (struct chat_conf){
         .history = 100,
+        .keep = {.count = 100, .bytes = 25600},
         .room_name =
             lnt_regex_compile(world.arena, "^[a-z0-9][a-z0-9_-]{0,31}$", &why),
         .nick_name =
@@ -466,6 +742,10 @@ world_begin(void)
         abort();
     world.ctx.module = &lnt_module_chat;
     world.ctx.conf = &world.conf;
+    world.ctx.server = &world.server;
+    world.server.get = world_get;
+    world.limits.send_queue = 1 << 20;
+    world.now = 1000000;
     lnt_module_chat.worker_start(&world.ctx, &why);
 }
 
@@ -514,8 +794,8 @@ world_turn(void)
             if (to->open && app->direct(to, &w->e, &text))
                 lnt_session_send(to, LNT_TEXT, text.p, text.n);
         }
-        lnt_strbuf_release(&w->data);
-        free(w);
+        w->next = NULL;
+        world_free(w);
     }
     lnt_strbuf_release(&text);
 }
@@ -561,6 +841,10 @@ world_end(void)
             world_close(&world.sessions[i]);
     }
     lnt_module_chat.worker_stop(&world.ctx);
+    for (int i = 0; i < WORLD_ROOMS; i++) {
+        world_free(world.rooms[i].past);
+        world.rooms[i].past = NULL;
+    }
     lnt_arena_free(world.arena);
 }
 

@@ -1,4 +1,4 @@
-/* LINK: modules/line/line.c core/utf8.c core/strbuf.c core/buf.c core/mem.c
+/* LINK: net/nothing.c modules/line/line.c core/utf8.c core/strbuf.c core/buf.c core/mem.c
    core/log.c core/log_line.c os/clock.c os/file.c */
 /*
  * The line protocol, without sockets: sessions are made of paper here.  Input

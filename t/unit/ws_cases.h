@@ -15,6 +15,9 @@ struct ws_case {
     enum ws_app app;
     uint64_t size;   /* message_size */
     enum ws_end end; /* FINISHED after a failure, ENDED after a close */
+    const struct lnt_ws_terms *terms; /* of compression; NULL: none.  Answers
+                                         are not compressed. */
+    uint64_t budget;
 };
 
 /* What a server answers to a failure: a close frame; its text is ours. */
@@ -73,6 +76,8 @@ ws_run(const struct ws_case *c, const size_t *pieces, size_t n)
 {
     struct lnt_session *s = ws_new(c->app, c->size ? c->size : 1 << 24);
     size_t at = 0;
+    if (c->terms)
+        ws_agree(s, c->budget, *c->terms, UINT32_MAX);
     for (size_t i = 0; at < c->in.n; i++) {
         size_t len = pieces[i % n];
         if (len == 0 || len > c->in.n - at)

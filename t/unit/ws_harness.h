@@ -16,6 +16,7 @@
 
 #include "core/buf.h"
 #include "core/strbuf.h"
+#include "modules/websocket/deflate.h"
 #include "modules/websocket/session.h"
 #include "net/limits.h"
 #include "net/module.h"
@@ -37,6 +38,7 @@ enum ws_end { WS_OPEN, WS_GOODBYE, WS_FINISHED, WS_ENDED };
 
 struct lnt_session {
     struct lnt_ws ws;
+    struct lnt_module_ctx module; /* data: what a worker has for compression */
     struct lnt_limits limits;
     struct lnt_stats stats;
     enum ws_app app;
@@ -74,6 +76,12 @@ const struct lnt_limits *
 lnt_session_limits(const struct lnt_session *s)
 {
     return &s->limits;
+}
+
+struct lnt_module_ctx *
+lnt_session_protocol(const struct lnt_session *s)
+{
+    return (struct lnt_module_ctx *)(uintptr_t)&s->module;
 }
 
 struct lnt_stats *
@@ -232,11 +240,25 @@ ws_new(enum ws_app app, uint64_t message_size)
     return s;
 }
 
+/* Compression on these terms, within budget (0: shared). */
+WS_UNUSED static void
+ws_agree(struct lnt_session *s, uint64_t budget, struct lnt_ws_terms terms,
+         uint32_t min)
+{
+    struct lnt_ws_streams *w = s->module.data;
+    if (!w)
+        w = s->module.data = lnt_ws_streams_new(&s->stats);
+    s->ws.deflate =
+        lnt_ws_deflate_new(w, lnt_ws_plan_for(w, budget), &terms, min);
+}
+
 WS_UNUSED static void
 ws_free(struct lnt_session *s)
 {
     ws_settle_run(s);
     lnt_ws_free_more(s->ws.more);
+    lnt_ws_deflate_free(s->ws.deflate);
+    lnt_ws_streams_free(s->module.data);
     lnt_strbuf_release(&s->out);
     lnt_strbuf_release(&s->messages);
     lnt_strbuf_release(&s->rest);

@@ -446,7 +446,7 @@ test_restart(bool whole)
     lnt_zone_continue(z, lnt_zone_epoch(old), last, whole);
     ok(lnt_zone_epoch(z) == lnt_zone_epoch(old), "the same epoch");
     for (rest = lnt_strbuf_str(&out); lnt_zone_kept_next(&rest, &e);)
-        if (lnt_zone_restore(z, 1, LNT_STR("r"), &keep, &e) < 0)
+        if (lnt_zone_restore(z, 1, LNT_STR("r"), &keep, 0, &e) < 0)
             fail("restore");
     is_sound(z, "restored");
     if (!is_int(lnt_zone_hold(z, 1, LNT_STR("r"), 0, &hold, &info), 0, "r"))
@@ -459,9 +459,9 @@ test_restart(bool whole)
            "what was missed over the restart");
     is_str(since(z, info.room, last - 6, 100), "gone", "longer ago");
     is_str(since(z, info.room, seq, 100), "", "after it");
-    is_int(lnt_zone_restore(z, 1, LNT_STR(""), &keep, &e), -1, "no name");
+    is_int(lnt_zone_restore(z, 1, LNT_STR(""), &keep, 0, &e), -1, "no name");
     e.seq = seq + 1;
-    is_int(lnt_zone_restore(z, 1, LNT_STR("r"), &keep, &e), -1, "not yet");
+    is_int(lnt_zone_restore(z, 1, LNT_STR("r"), &keep, 0, &e), -1, "not yet");
     is_sound(z, "restarted");
     lnt_zone_close(old);
     lnt_zone_close(z);

@@ -30,6 +30,7 @@ let me = '';         /* our nick, as the server has it */
 let wanted = '';     /* the nick we would like; '' for any */
 let known = false;   /* this connection has its nick */
 let entered = false; /* past the welcome page */
+let announced = '';  /* what the server said last */
 let nickTries = 0, bannerTimer = 0, ticking = 0, peopleDue = false;
 
 const socket = new URL(body.dataset.socket, location.href);
@@ -244,6 +245,10 @@ function joined(room, m) {
   }
   setNick(m.nick);
   past.forEach((one) => take(room, one, again));
+  if (m.motd && m.motd !== announced) {
+    announced = m.motd;
+    room.log.note(m.motd);
+  }
   Object.assign(room, { epoch: m.epoch, seq: m.seq, joined: true,
     topic: m.topic ?? '', more: room.more || past.length > 0 });
   people(room, m);
@@ -251,6 +256,20 @@ function joined(room, m) {
   if (room === active) {
     showRoom();
   }
+}
+
+/* The server could not keep up: what it has of what was lost here. */
+function refill(room) {
+  const { newest } = room.log;
+  link.ask({ type: 'history', room: room.name, limit: PAGE * 2 }, (m) => {
+    const past = m?.messages ?? [];
+    if (!(past[0]?.seq <= newest)) {
+      room.log.note(GAP, 'gap', null, newest);
+    }
+    past.forEach((one) => take(room, one, true));
+  });
+  link.ask({ type: 'who', room: room.name },
+    (m) => m?.members && people(room, m));
 }
 
 /* Pending messages: what never went out goes now.  Whether the others arrived
@@ -380,12 +399,15 @@ function receive(m) {
   } else if (m.type === 'typing' && room) {
     typing(room, m.nick);
   } else if (m.type === 'gap' && room) {
-    room.log.note(GAP, 'gap');
+    refill(room);
   } else if (m.type === 'direct') {
     const from = roomAt(`@${m.from}`);
     take(from, { ...m, seq: from.log.newest + 1 }, true);
-  } else if (m.type === 'notice' || m.type === 'error') {
-    active?.log.note(m.text ?? m.message);
+  } else if (m.type === 'notice') {
+    announced = m.text;
+    active?.log.note(m.text);
+  } else if (m.type === 'error') {
+    active?.log.note(m.message);
   }
 }
 
@@ -461,7 +483,7 @@ function earlier(room) {
     link.ask({ type: 'history', room: room.name, before, limit: PAGE }, (m) => {
       if (m?.messages?.length) {
         room.log.prepend(m.messages.map(itemOf));
-        room.more = true;
+        room.more = m.more;
       }
     });
   }

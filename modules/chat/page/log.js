@@ -115,9 +115,9 @@ export class Log {
     }
   }
 
-  note(text, kind = 'note', events = null) {
-    this.place({ kind, text, events, seq: this.newest,
-      time: Date.now() / 1000 });
+  /* behind the message seq */
+  note(text, kind = 'note', events = null, seq = this.newest) {
+    this.place({ kind, text, events, seq, time: Date.now() / 1000 });
   }
 
   /* A pending item is number seq now. */

@@ -229,8 +229,14 @@ sub new
     mkdir $self->path('sanitizer');
     chmod 01777, $self->path('sanitizer'); # workers are somebody else
     make_path(map { "$self->{prefix}/$_" } qw(conf logs run modules sbin));
-    # Another user may not get at a build folder in somebody's home.
-    $self->install_binary if $o{copy_binary} || defined $o{user};
+    if (defined $o{user}) {
+        # Who may not get at a build folder in somebody's home.
+        make_path($self->path('built'));
+        system('cp', $self->binary, $self->path('built/linnet')) == 0
+            or croak 'cp ' . $self->binary;
+        $self->{binary} = $self->path('built/linnet');
+    }
+    $self->install_binary if $o{copy_binary};
     $self->{conf} = "$self->{prefix}/conf/server.ini";
     $self->write_config($o{config}) if defined $o{config};
     for my $name (sort keys %{ $o{files} // {} }) {
@@ -542,6 +548,7 @@ sub expect_alert { push @{ $_[0]{expect} }, $_[1]; return }
 
 sub allow_alert { push @{ $_[0]{allow} }, $_[1]; return }
 
+# The last lines of every text there is; of a sanitizer's report the first.
 sub evidence
 {
     my ($self) = @_;
@@ -549,9 +556,13 @@ sub evidence
     for my $file ($self->_texts) {
         my @lines = split /\n/, slurp($file);
         next unless @lines;
-        my $cut = @lines > 60 ? @lines - 60 : 0;
-        $text .= "---- $file" . ($cut ? " (last 60 lines)" : '') . "\n"
-            . join("\n", @lines[$cut .. $#lines]) . "\n";
+        my $part = '';
+        if (@lines > 60) {
+            my $first = index($file, '/sanitizer/') >= 0;
+            @lines = $first ? @lines[0 .. 59] : @lines[-60 .. -1];
+            $part = $first ? ' (first 60 lines)' : ' (last 60 lines)';
+        }
+        $text .= join "\n", "---- $file$part", @lines, '';
     }
     return $text;
 }

@@ -143,8 +143,8 @@ sub frame
             $need = $head;
             next;
         }
-        $n = unpack 'x2n', $s->{in}  if $n == 126;
-        $n = unpack 'x2Q>', $s->{in} if $n == 127;
+        $n = $head == 4 ? unpack 'x2n', $s->{in} : unpack 'x2Q>', $s->{in}
+            if $head > 2;
         if (length $s->{in} < $head + $n) {
             $need = $head + $n;
             next;

@@ -1,0 +1,85 @@
+/*
+ * Replay: the log is read once more, for one session.
+ */
+#include "hub/replay.h"
+
+#include <stdlib.h>
+
+#include "core/strbuf.h"
+#include "hub/hub.h"
+#include "hub/subs.h"
+#include "net/module.h"
+
+struct replay {
+    struct lnt_session *session;
+    const struct lnt_sub *subs;
+    uint64_t old_id, id;
+    struct lnt_strbuf text;
+};
+
+static const struct lnt_sub *
+find_sub(const struct replay *r, uint32_t room)
+{
+    const struct lnt_sub *sub = r->subs;
+
+    while (sub && sub->group->room->room != room)
+        sub = sub->next;
+    return sub;
+}
+
+static bool
+is_mine(const struct replay *r, uint64_t id)
+{
+    return id != 0 && (id == r->old_id || id == r->id);
+}
+
+static bool
+render(struct replay *r, const struct lnt_event *e)
+{
+    struct lnt_module_ctx *m = lnt_session_app(r->session);
+    const struct lnt_app *app = m->module->app;
+    const struct lnt_sub *sub;
+
+    if (e->app != lnt_zone_app_id(m->module->name))
+        return false;
+    if (e->flags & LNT_EVENT_DIRECT)
+        return is_mine(r, e->target) && app->direct &&
+               app->direct(r->session, e, &r->text);
+    if ((e->flags & LNT_EVENT_NOT_ORIGIN) && is_mine(r, e->origin))
+        return false;
+    sub = e->room == LNT_ROOM_NONE ? NULL : find_sub(r, e->room);
+    return sub && app->event && app->event(m, e, sub->group->format, &r->text);
+}
+
+void
+lnt_replay(struct lnt_zone *z, struct lnt_session *s,
+           const struct lnt_sub *subs, uint64_t old_session,
+           const struct lnt_hub_point *from, uint64_t to)
+{
+    struct lnt_cursor c = {.position = from->position, .seq = from->seq};
+    struct replay r = {
+        .session = s,
+        .subs = subs,
+        .old_id = old_session,
+        .id = lnt_session_id(s),
+    };
+    const struct lnt_app *app = lnt_session_app(s)->module->app;
+    struct lnt_event e;
+
+    while (c.seq < to) {
+        enum lnt_read got = lnt_zone_read(z, &c, &e);
+
+        if (got == LNT_READ_NONE)
+            break;
+        if (got == LNT_READ_LAPPED) {
+            if (app->gap)
+                app->gap(s);
+            break;
+        }
+        lnt_strbuf_clear(&r.text);
+        if (render(&r, &e))
+            lnt_session_send(s, LNT_TEXT, r.text.p, r.text.n);
+    }
+    lnt_strbuf_release(&r.text);
+    free(c.scratch);
+}

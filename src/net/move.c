@@ -1,0 +1,186 @@
+/*
+ * Freeze and thaw.  Only between messages and between turns: what the kernel
+ * has not taken yet and what no callback has consumed travel along.
+ *
+ * A frozen connection: magic, version, endpoint's name, protocol's name,
+ * application's name, state, age, then the protocol's bytes, the
+ * application's, unread input, unsent output.
+ */
+#include "net/move.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/buf.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/pack.h"
+#include "core/strbuf.h"
+#include "net/conn.h"
+#include "net/endpoint.h"
+#include "net/stats.h"
+
+enum { MAGIC = 0x6c6e746d, VERSION = 1 };
+
+struct frozen {
+    struct lnt_str endpoint, protocol, app;
+    uint32_t state, age;
+    struct lnt_str protocol_state, app_state, input, output;
+};
+
+/* ---- freeze ---- */
+
+static bool
+may_move(const struct lnt_conn *c)
+{
+    const struct lnt_endpoint *e = c->session.endpoint;
+    enum { NEVER = LNT_F_EOF | LNT_F_CLOSE_ASKED | LNT_F_DOOMED | LNT_F_HELD };
+    if (c->state > LNT_CONN_READY || (c->flags & NEVER) ||
+        !e->protocol->protocol->freeze)
+        return false;
+    /* An application without state has nothing to carry. */
+    return !e->app || e->app->app->freeze || e->app->app->state_size == 0;
+}
+
+static void
+pack_output(const struct lnt_conn *c, struct lnt_strbuf *out)
+{
+    lnt_pack_u32(out, c->out_bytes);
+    if (!c->out)
+        return;
+    lnt_strbuf_add(out, c->out->data + c->out_off, c->out->len - c->out_off);
+    for (uint32_t i = 0; c->more && i < c->more->n; i++) {
+        const struct lnt_buf *b =
+            c->more->bufs[(c->more->head + i) & (c->more->cap - 1)];
+        lnt_strbuf_add(out, b->data, b->len);
+    }
+}
+
+static int
+pack(struct lnt_conn *c, struct lnt_strbuf *out)
+{
+    const struct lnt_endpoint *e = c->session.endpoint;
+    struct lnt_strbuf state = LNT_STRBUF_INIT;
+    int rc = e->protocol->protocol->freeze(&c->session, &state);
+    lnt_pack_u32(out, MAGIC);
+    lnt_pack_u32(out, VERSION);
+    lnt_pack_str(out, lnt_str_c(e->name));
+    lnt_pack_str(out, lnt_str_c(e->protocol->name));
+    lnt_pack_str(out, lnt_str_c(e->app ? e->app->name : ""));
+    lnt_pack_u32(out, c->state);
+    lnt_pack_u32(out, lnt_net_time(c->net) - c->opened);
+    lnt_pack_str(out, lnt_strbuf_str(&state));
+    lnt_strbuf_clear(&state);
+    if (rc == 0 && c->state == LNT_CONN_READY && e->app && e->app->app->freeze)
+        rc = e->app->app->freeze(&c->session, &state);
+    lnt_pack_str(out, lnt_strbuf_str(&state));
+    lnt_pack_str(out, c->in ? lnt_str(c->in->data, c->in->n) : lnt_str("", 0));
+    pack_output(c, out);
+    lnt_strbuf_release(&state);
+    return rc;
+}
+
+int
+lnt_move_freeze(struct lnt_session *s, struct lnt_strbuf *out)
+{
+    struct lnt_conn *c = lnt_conn_of(s);
+    size_t before = out->n;
+    if (!may_move(c))
+        return -1;
+    if (pack(c, out) < 0) {
+        out->n = before;
+        return -1;
+    }
+    lnt_count(c->net->stats, LNT_C_MOVED_OUT);
+    return lnt_conn_detach(c);
+}
+
+/* ---- thaw ---- */
+
+static bool
+unpack(struct lnt_str bytes, struct frozen *f, const char **why)
+{
+    uint32_t magic, version;
+    *why = "the bytes of a moved connection cannot be read";
+    if (!lnt_unpack_u32(&bytes, &magic) || magic != MAGIC ||
+        !lnt_unpack_u32(&bytes, &version))
+        return false;
+    if (version != VERSION) {
+        *why = "a moved connection is of another version";
+        return false;
+    }
+    return lnt_unpack_str(&bytes, &f->endpoint) &&
+           lnt_unpack_str(&bytes, &f->protocol) &&
+           lnt_unpack_str(&bytes, &f->app) &&
+           lnt_unpack_u32(&bytes, &f->state) &&
+           lnt_unpack_u32(&bytes, &f->age) &&
+           lnt_unpack_str(&bytes, &f->protocol_state) &&
+           lnt_unpack_str(&bytes, &f->app_state) &&
+           lnt_unpack_str(&bytes, &f->input) &&
+           lnt_unpack_str(&bytes, &f->output) && bytes.n == 0 &&
+           f->state <= LNT_CONN_READY;
+}
+
+static bool
+fits(const struct lnt_endpoint *e, const struct frozen *f)
+{
+    return lnt_str_eq(f->protocol, lnt_str_c(e->protocol->name)) &&
+           lnt_str_eq(f->app, lnt_str_c(e->app ? e->app->name : "")) &&
+           e->protocol->protocol->thaw;
+}
+
+static void
+thaw_app(struct lnt_conn *c, const struct frozen *f)
+{
+    const struct lnt_module *m = c->session.endpoint->app;
+    const struct lnt_app *app = m ? m->app : NULL;
+    c->state = LNT_CONN_READY;
+    if (!app)
+        return;
+    if (app->state_size)
+        c->session.app_state = lnt_calloc(1, app->state_size);
+    if (app->thaw && app->thaw(&c->session, f->app_state) < 0)
+        lnt_conn_ask_close(c, LNT_CLOSE_RESTART, "cannot be taken over");
+}
+
+bool
+lnt_move_thaw(struct lnt_net *n, int fd, struct lnt_str bytes,
+              const struct lnt_endpoint *(*find)(void *arg,
+                                                 struct lnt_str name),
+              void *arg, const char **why)
+{
+    struct frozen f = {0};
+    if (!unpack(bytes, &f, why)) {
+        close(fd);
+        return false;
+    }
+    const struct lnt_endpoint *e = find(arg, f.endpoint);
+    if (!e || !fits(e, &f)) {
+        /* Without its endpoint there is nobody to say goodbye for it. */
+        *why = "a moved connection's listener or route is gone";
+        close(fd);
+        return false;
+    }
+    struct lnt_conn *c = lnt_conn_attach(n, fd, e);
+    if (!c) {
+        *why = "no room for a moved connection";
+        return false;
+    }
+    const struct lnt_protocol *p = e->protocol->protocol;
+    c->opened -= f.age;
+    if (p->thaw(&c->session, f.protocol_state) < 0) {
+        *why = "a moved connection's protocol state cannot be read";
+        lnt_conn_kill(c);
+        return false;
+    }
+    if (f.output.n)
+        lnt_output_copy(c, f.output.p, f.output.n);
+    if (f.input.n)
+        lnt_conn_keep(c, f.input.p, f.input.n);
+    if (f.state == LNT_CONN_READY)
+        thaw_app(c, &f);
+    lnt_conn_schedule(c);
+    lnt_count(n->stats, LNT_C_MOVED_IN);
+    return true;
+}

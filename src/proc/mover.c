@@ -1,0 +1,426 @@
+/*
+ * Links between workers, and the connections on their way over them.
+ */
+#include "proc/mover.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/pack.h"
+#include "core/strbuf.h"
+#include "event/loop.h"
+#include "net/endpoint.h"
+#include "net/move.h"
+#include "net/net.h"
+#include "proc/channel.h"
+
+enum {
+    BATCH = 32,          /* connections frozen in one loop turn */
+    UNDER_WAY_MAX = 256, /* given and not yet taken, all links together */
+    BYTES_MAX = LNT_CHANNEL_QUEUE_MAX / 2, /* of one connection */
+    PIECE = LNT_FRAME_PAYLOAD_MAX - 64,
+    PASSES = 20,     /* over the table: one may be movable a moment later */
+    PASS_PAUSE = 50, /* ms */
+};
+
+/* One on its way: still ours to take up again. */
+struct moving {
+    struct moving *next;
+    uint32_t number;
+    int fd;
+    struct lnt_strbuf bytes;
+};
+
+struct link {
+    struct link *next;
+    struct lnt_mover *mover;
+    struct lnt_channel channel;
+    bool gives;
+    uint32_t last_number;
+    struct moving *moving;
+    /* The connection that is arriving. */
+    struct lnt_strbuf coming;
+    int coming_fd;
+};
+
+struct lnt_mover {
+    struct lnt_mover_params p;
+    struct link *links;
+    struct link *turn; /* the link that gets the next one */
+    struct lnt_timer timer;
+    size_t at; /* in the table of connections */
+    size_t under_way;
+    size_t wanted;            /* still to be given */
+    unsigned passes, refused; /* in this pass */
+    bool giving, all, ended;
+};
+
+static void on_frame(struct lnt_channel *c, const struct lnt_frame *f);
+static void on_closed(struct lnt_channel *c, bool broken, const char *why);
+static void on_timer(struct lnt_timer *t);
+
+static const struct lnt_channel_handler handler = {.frame = on_frame,
+                                                   .closed = on_closed};
+
+struct lnt_mover *
+lnt_mover_new(const struct lnt_mover_params *p)
+{
+    struct lnt_mover *mv = lnt_calloc(1, sizeof(*mv));
+    mv->p = *p;
+    mv->timer.fn = on_timer;
+    return mv;
+}
+
+void
+lnt_mover_link(struct lnt_mover *mv, int fd, bool gives)
+{
+    struct link *l = lnt_calloc(1, sizeof(*l));
+    l->mover = mv;
+    l->gives = gives;
+    l->coming_fd = -1;
+    if (lnt_channel_open(&l->channel, mv->p.loop, fd, 0, &handler) < 0) {
+        lnt_log_error("link to another worker: %s", strerror(errno));
+        free(l);
+        return;
+    }
+    l->next = mv->links;
+    mv->links = l;
+}
+
+bool
+lnt_mover_can_give(const struct lnt_mover *mv)
+{
+    for (const struct link *l = mv ? mv->links : NULL; l; l = l->next)
+        if (l->gives)
+            return true;
+    return false;
+}
+
+static const struct lnt_endpoint *
+find_endpoint(void *arg, struct lnt_str name)
+{
+    const struct lnt_mover *mv = arg;
+    const struct lnt_endpoint *e = mv->p.endpoints;
+    while (e && !lnt_str_eq(name, lnt_str_c(e->name)))
+        e = e->next;
+    return e;
+}
+
+/* ---- giving ---- */
+
+#ifdef LNT_DEBUG_BUILD
+/* For tests: LINNET_TEST_MOVE_PAUSE=ms lies between two connections, so that
+   there is time to be killed in the middle. */
+static uint64_t
+pause_between(void)
+{
+    static uint64_t pause = UINT64_MAX;
+    if (pause == UINT64_MAX) {
+        const char *text = getenv("LINNET_TEST_MOVE_PAUSE");
+        pause = text ? strtoull(text, NULL, 10) : 0;
+    }
+    return pause;
+}
+#else
+static uint64_t
+pause_between(void)
+{
+    return 0;
+}
+#endif
+
+static void
+wake(struct lnt_mover *mv)
+{
+    if (mv->giving && !mv->ended && !lnt_timer_active(&mv->timer))
+        lnt_timer_at(mv->p.loop, &mv->timer,
+                     lnt_loop_now(mv->p.loop) + pause_between());
+}
+
+/* Takes one up again here, where it was frozen. */
+static void
+take_back(struct lnt_mover *mv, struct moving *g)
+{
+    const char *why;
+    mv->under_way--;
+    if (!lnt_move_thaw(mv->p.net, g->fd, lnt_strbuf_str(&g->bytes),
+                       find_endpoint, mv, &why))
+        lnt_log_error("a connection is lost on its move: %s", why);
+    lnt_strbuf_release(&g->bytes);
+    free(g);
+}
+
+static void
+drop_link(struct link *l)
+{
+    struct lnt_mover *mv = l->mover;
+    struct link **at = &mv->links;
+    while (*at != l)
+        at = &(*at)->next;
+    *at = l->next;
+    if (mv->turn == l)
+        mv->turn = NULL;
+    lnt_channel_close(&l->channel);
+    if (l->coming_fd >= 0)
+        close(l->coming_fd);
+    lnt_strbuf_release(&l->coming);
+    while (l->moving) {
+        struct moving *g = l->moving;
+        l->moving = g->next;
+        take_back(mv, g);
+    }
+    lnt_loop_free(mv->p.loop, l);
+}
+
+static int
+send_pieces(struct link *l, const struct moving *g)
+{
+    struct lnt_strbuf b = LNT_STRBUF_INIT;
+    struct lnt_str rest = lnt_strbuf_str(&g->bytes);
+    uint32_t total = (uint32_t)rest.n;
+    int rc = 0;
+    bool first = true;
+    do {
+        struct lnt_str piece = rest;
+        if (piece.n > PIECE)
+            piece.n = PIECE;
+        rest = lnt_str(rest.p + piece.n, rest.n - piece.n);
+        lnt_strbuf_clear(&b);
+        lnt_pack_u32(&b, g->number);
+        lnt_pack_u32(&b, total);
+        lnt_strbuf_add_str(&b, piece);
+        rc = lnt_channel_send(&l->channel, LNT_FRAME_MOVE, 0,
+                              lnt_strbuf_str(&b), &g->fd, first);
+        first = false;
+    } while (rc == 0 && rest.n);
+    lnt_strbuf_release(&b);
+    return rc;
+}
+
+static struct link *
+next_link(struct lnt_mover *mv)
+{
+    struct link *start = mv->turn ? mv->turn->next : mv->links;
+    for (struct link *l = start; l; l = l->next)
+        if (l->gives)
+            return mv->turn = l;
+    for (struct link *l = mv->links; l != start; l = l->next)
+        if (l->gives)
+            return mv->turn = l;
+    return NULL;
+}
+
+/* One connection, if it can be moved. */
+static void
+give(struct lnt_mover *mv, struct link *l, struct lnt_session *s)
+{
+    struct moving *g = lnt_calloc(1, sizeof(*g));
+    g->fd = lnt_move_freeze(s, &g->bytes);
+    if (g->fd < 0) {
+        lnt_strbuf_release(&g->bytes);
+        free(g);
+        mv->refused++;
+        return;
+    }
+    mv->under_way++;
+    g->number = ++l->last_number;
+    if (g->bytes.n > BYTES_MAX || send_pieces(l, g) < 0) {
+        /* It stays, and ends when this worker does. */
+        take_back(mv, g);
+        return;
+    }
+    g->next = l->moving;
+    l->moving = g;
+}
+
+static bool
+has_room(const struct lnt_mover *mv, const struct link *l)
+{
+    return mv->under_way < UNDER_WAY_MAX &&
+           l->channel.queued < LNT_CHANNEL_QUEUE_MAX - BYTES_MAX - PIECE;
+}
+
+/* Enough is given: the links were for that. */
+static void
+end_some(struct lnt_mover *mv)
+{
+    struct link *l = mv->links;
+    mv->giving = false;
+    while (l) {
+        struct link *next = l->next;
+        if (l->gives)
+            drop_link(l);
+        l = next;
+    }
+}
+
+static void
+end_giving(struct lnt_mover *mv)
+{
+    if (mv->ended || mv->under_way)
+        return;
+    if (!mv->all) {
+        end_some(mv);
+        return;
+    }
+    if (mv->refused && ++mv->passes < PASSES && lnt_mover_can_give(mv)) {
+        mv->refused = 0;
+        mv->at = 0;
+        lnt_timer_at(mv->p.loop, &mv->timer,
+                     lnt_loop_now(mv->p.loop) + PASS_PAUSE);
+        return;
+    }
+    mv->ended = true;
+    mv->p.done(mv->p.arg);
+}
+
+static void
+on_timer(struct lnt_timer *t)
+{
+    struct lnt_mover *mv =
+        (struct lnt_mover *)((uintptr_t)t - offsetof(struct lnt_mover, timer));
+    int batch = pause_between() ? 1 : BATCH;
+    for (int i = 0; i < batch; i++) {
+        struct link *l = next_link(mv);
+        if (!l)
+            break; /* all takers are gone: the rest drains */
+        if (!has_room(mv, l))
+            return; /* goes on when one has been taken */
+        struct lnt_session *s =
+            mv->wanted ? lnt_net_next(mv->p.net, &mv->at) : NULL;
+        if (!s) {
+            end_giving(mv);
+            return;
+        }
+        mv->wanted--;
+        give(mv, l, s);
+    }
+    if (lnt_mover_can_give(mv))
+        wake(mv);
+    else
+        end_giving(mv);
+}
+
+void
+lnt_mover_give_all(struct lnt_mover *mv)
+{
+    mv->giving = mv->all = true;
+    mv->wanted = SIZE_MAX;
+    mv->at = 0;
+    wake(mv);
+}
+
+void
+lnt_mover_give(struct lnt_mover *mv, size_t n)
+{
+    if (mv->all)
+        return;
+    mv->giving = true;
+    mv->wanted = n;
+    mv->at = 0;
+    wake(mv);
+}
+
+static void
+on_moved(struct link *l, struct lnt_str payload)
+{
+    struct lnt_mover *mv = l->mover;
+    uint32_t number, ok;
+    if (!lnt_unpack_u32(&payload, &number) || !lnt_unpack_u32(&payload, &ok))
+        return;
+    struct moving **at = &l->moving;
+    while (*at && (*at)->number != number)
+        at = &(*at)->next;
+    struct moving *g = *at;
+    if (!g)
+        return;
+    *at = g->next;
+    if (ok) {
+        mv->under_way--;
+        close(g->fd);
+        lnt_strbuf_release(&g->bytes);
+        free(g);
+    } else {
+        take_back(mv, g);
+    }
+    wake(mv);
+}
+
+/* ---- taking ---- */
+
+static void
+on_move(struct link *l, const struct lnt_frame *f)
+{
+    struct lnt_mover *mv = l->mover;
+    struct lnt_str rest = f->payload;
+    struct lnt_strbuf reply = LNT_STRBUF_INIT;
+    uint32_t number, total;
+    const char *why;
+    if (!lnt_unpack_u32(&rest, &number) || !lnt_unpack_u32(&rest, &total) ||
+        total > BYTES_MAX || l->coming.n + rest.n > total) {
+        drop_link(l);
+        return;
+    }
+    if (f->nfds == 1 && l->coming_fd < 0) {
+        l->coming_fd = f->fds[0];
+        f->fds[0] = -1;
+    }
+    lnt_strbuf_add_str(&l->coming, rest);
+    if (l->coming.n < total)
+        return;
+    int fd = l->coming_fd;
+    l->coming_fd = -1;
+    bool ok =
+        fd >= 0 && lnt_move_thaw(mv->p.net, fd, lnt_strbuf_str(&l->coming),
+                                 find_endpoint, mv, &why);
+    lnt_strbuf_clear(&l->coming);
+    if (fd >= 0 && !ok)
+        lnt_log_info("a connection is not taken over: %s", why);
+    lnt_pack_u32(&reply, number);
+    lnt_pack_u32(&reply, ok);
+    if (lnt_channel_send(&l->channel, LNT_FRAME_MOVED, 0,
+                         lnt_strbuf_str(&reply), NULL, 0) < 0)
+        lnt_log_debug("link: %s", strerror(errno));
+    lnt_strbuf_release(&reply);
+}
+
+static void
+on_frame(struct lnt_channel *c, const struct lnt_frame *f)
+{
+    struct link *l =
+        (struct link *)((uintptr_t)c - offsetof(struct link, channel));
+    if (f->type == LNT_FRAME_MOVE && !l->gives)
+        on_move(l, f);
+    else if (f->type == LNT_FRAME_MOVED && l->gives)
+        on_moved(l, f->payload);
+    else
+        drop_link(l);
+}
+
+static void
+on_closed(struct lnt_channel *c, bool broken, const char *why)
+{
+    struct link *l =
+        (struct link *)((uintptr_t)c - offsetof(struct link, channel));
+    struct lnt_mover *mv = l->mover;
+    if (broken)
+        lnt_log_error("link to another worker: %s", why);
+    drop_link(l);
+    wake(mv);
+}
+
+void
+lnt_mover_free(struct lnt_mover *mv)
+{
+    if (!mv)
+        return;
+    mv->ended = true;
+    while (mv->links)
+        drop_link(mv->links);
+    lnt_timer_stop(mv->p.loop, &mv->timer);
+    free(mv);
+}

@@ -1,0 +1,43 @@
+/*
+ * Moving connections between two workers over a link: a channel of their own,
+ * which the master has made for them.
+ *
+ * The giver freezes a connection, sends the bytes and the descriptor, and
+ * keeps both until the taker says that it serves it.  If the taker refuses, or
+ * dies before, the giver takes the connection up again where it was.
+ */
+#ifndef LNT_PROC_MOVER_H
+#define LNT_PROC_MOVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct lnt_endpoint;
+struct lnt_loop;
+struct lnt_mover;
+struct lnt_net;
+
+struct lnt_mover_params {
+    struct lnt_loop *loop;
+    struct lnt_net *net;
+    const struct lnt_endpoint *endpoints; /* of this worker's configuration */
+    /* Everything that could be given has been given. */
+    void (*done)(void *arg);
+    void *arg;
+};
+
+struct lnt_mover *lnt_mover_new(const struct lnt_mover_params *p);
+/* What is under way is taken up again first. */
+void lnt_mover_free(struct lnt_mover *mv);
+/* A link, fd owned from here on; gives: we give connections through it, else
+   we take them. */
+void lnt_mover_link(struct lnt_mover *mv, int fd, bool gives);
+/* Whether there is a link to give connections through. */
+bool lnt_mover_can_give(const struct lnt_mover *mv);
+/* Gives all connections away, in turn over all links, a batch a loop turn;
+   then calls done. */
+void lnt_mover_give_all(struct lnt_mover *mv);
+/* Gives up to n away and closes the links to give through. */
+void lnt_mover_give(struct lnt_mover *mv, size_t n);
+
+#endif

@@ -1,0 +1,195 @@
+/*
+ * Links for moving connections: as many as there are workers on the larger
+ * side, so that each gives and each takes its share.
+ */
+#include "proc/moves.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/pack.h"
+#include "core/strbuf.h"
+#include "hub/zone.h"
+#include "os/process.h"
+#include "os/socket.h"
+#include "proc/child.h"
+#include "proc/master.h"
+#include "proc/slots.h"
+
+enum {
+    LEVEL_BATCH = 100, /* connections at a time */
+    LEVEL_SLACK = 32,  /* quarters of connections that do not count */
+};
+
+static void
+send_end(struct lnt_channel *c, const char *role, int fd)
+{
+    if (lnt_channel_send(c, LNT_FRAME_LINK, 0, lnt_str_c(role), &fd, 1) < 0)
+        lnt_log_error("cannot link workers: %s", strerror(errno));
+}
+
+static bool
+is_giver(struct lnt_master *m, const struct lnt_child *c)
+{
+    return c->state == LNT_CHILD_SERVING && !lnt_slots_find(&m->now, c);
+}
+
+/* The n-th child that gives. */
+static struct lnt_child *
+giver(struct lnt_master *m, size_t n)
+{
+    struct lnt_child *c = m->children;
+    for (; c; c = c->next)
+        if (is_giver(m, c) && n-- == 0)
+            break;
+    return c;
+}
+
+static bool
+link_pair(struct lnt_child *from, struct lnt_child *to)
+{
+    int fds[2];
+    if (lnt_socket_pair(fds) < 0)
+        return false;
+    send_end(&to->channel, "take", fds[0]);
+    send_end(&from->channel, "give", fds[1]);
+    close(fds[0]);
+    close(fds[1]);
+    return true;
+}
+
+void
+lnt_moves_link(struct lnt_master *m)
+{
+    size_t givers = 0;
+    for (struct lnt_child *c = m->children; c; c = c->next)
+        givers += is_giver(m, c);
+    size_t takers = m->now.nslots;
+    size_t n = givers > takers ? givers : takers;
+    for (size_t i = 0; givers && i < n; i++) {
+        struct lnt_child *from = giver(m, i % givers);
+        struct lnt_child *to = m->now.slots[i % takers].child;
+        if (from && to)
+            (void)link_pair(from, to); /* without a link it drains */
+    }
+}
+
+/* ---- within a generation ---- */
+
+static uint64_t
+connections(const struct lnt_master *m, const struct lnt_child *c)
+{
+    const struct lnt_stats *s = &lnt_zone_cell(m->zone, c->cell)->stats;
+    return __atomic_load_n(&s->connections, __ATOMIC_RELAXED);
+}
+
+void
+lnt_moves_level(struct lnt_master *m)
+{
+    struct lnt_child *most = NULL, *least = NULL;
+    uint64_t sum = 0, n = 0;
+    for (size_t i = 0; i < m->now.nslots; i++) {
+        struct lnt_child *c = m->now.slots[i].child;
+        if (!c || c->state != LNT_CHILD_SERVING)
+            return; /* somebody comes or goes: wait until all are there */
+        n++;
+        sum += connections(m, c);
+        if (!most || connections(m, c) > connections(m, most))
+            most = c;
+        if (!least || connections(m, c) < connections(m, least))
+            least = c;
+    }
+    if (n < 2 || connections(m, most) * 4 * n <= sum * 5 + LEVEL_SLACK * n)
+        return;
+    uint64_t mean = sum / n;
+    uint64_t over = connections(m, most) - mean;
+    uint64_t under = mean - connections(m, least);
+    uint64_t give = over < under ? over : under;
+    uint32_t batch = give < LEVEL_BATCH ? (uint32_t)give : LEVEL_BATCH;
+    if (batch == 0 || !link_pair(most, least))
+        return;
+    lnt_log_info("worker %u gives %u connections to worker %u", most->slot,
+                 batch, least->slot);
+    (void)lnt_channel_send(&most->channel, LNT_FRAME_GIVE, 0,
+                           lnt_str(&batch, sizeof(batch)), NULL, 0);
+}
+
+bool
+lnt_moves_replace(struct lnt_master *m, struct lnt_child *c)
+{
+    bool any = false;
+    for (size_t i = 0; i < m->now.nslots; i++) {
+        struct lnt_child *to = m->now.slots[i].child;
+        if (to && to != c && to->state == LNT_CHILD_SERVING)
+            any |= link_pair(c, to);
+    }
+    if (any)
+        lnt_child_end(c, false);
+    return any;
+}
+
+void
+lnt_moves_trim(struct lnt_master *m)
+{
+    uint64_t most = m->now.config->server->worker_memory;
+    for (size_t i = 0; most && i < m->now.nslots; i++) {
+        struct lnt_child *c = m->now.slots[i].child;
+        if (!c || c->state != LNT_CHILD_SERVING)
+            return; /* one at a time */
+        uint64_t rss = lnt_process_rss(c->pid);
+        if (rss <= most)
+            continue;
+        lnt_log_warn("worker %u has %llu bytes, more than worker_memory: it "
+                     "is replaced",
+                     c->slot, (unsigned long long)rss);
+        if (!lnt_moves_replace(m, c))
+            m->commands->reload(m, NULL); /* the only one: by a new one */
+        return;
+    }
+}
+
+/* ---- between two masters ---- */
+
+size_t
+lnt_moves_givers(const struct lnt_master *m)
+{
+    size_t n = 0;
+    for (const struct lnt_child *c = m->children; c; c = c->next)
+        n += c->state == LNT_CHILD_SERVING;
+    return n;
+}
+
+void
+lnt_moves_link_older(struct lnt_master *m, size_t givers)
+{
+    size_t takers = m->now.nslots;
+    size_t n = givers > takers ? givers : takers;
+    for (size_t i = 0; givers && i < n; i++) {
+        struct lnt_strbuf b = LNT_STRBUF_INIT;
+        struct lnt_child *to = m->now.slots[i % takers].child;
+        int fds[2];
+        if (!to || lnt_socket_pair(fds) < 0)
+            continue;
+        send_end(&to->channel, "take", fds[0]);
+        lnt_pack_u32(&b, (uint32_t)(i % givers));
+        if (lnt_channel_send(m->older, LNT_FRAME_LINK, 0, lnt_strbuf_str(&b),
+                             &fds[1], 1) < 0)
+            lnt_log_error("cannot link workers: %s", strerror(errno));
+        lnt_strbuf_release(&b);
+        close(fds[0]);
+        close(fds[1]);
+    }
+}
+
+void
+lnt_moves_forward(struct lnt_master *m, size_t n, int fd)
+{
+    struct lnt_child *c = m->children;
+    for (; c; c = c->next)
+        if (c->state == LNT_CHILD_SERVING && n-- == 0)
+            break;
+    if (c)
+        send_end(&c->channel, "give", fd);
+}

@@ -1,0 +1,38 @@
+/*
+ * Who moves connections to whom: the master makes the links.
+ */
+#ifndef LNT_PROC_MOVES_H
+#define LNT_PROC_MOVES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct lnt_child;
+struct lnt_master;
+
+/* Links every serving worker that is not of the current generation with those
+   that are; to be called before the former are told to end. */
+void lnt_moves_link(struct lnt_master *m);
+
+/*
+ * Evens out: when a worker of the current generation has more than 1.25 times
+ * the mean, it gives a bounded number of connections to the one with the
+ * fewest.  To be called every few seconds.
+ */
+void lnt_moves_level(struct lnt_master *m);
+/*
+ * A worker gives all its connections to the others of its generation and ends;
+ * its slot is filled anew.  false: there is nobody to take them.
+ */
+bool lnt_moves_replace(struct lnt_master *m, struct lnt_child *c);
+/* Replaces workers whose resident memory is over worker_memory. */
+void lnt_moves_trim(struct lnt_master *m);
+
+/* An upgrade: how many workers there are that will give; the new master's
+   side, which makes the links and sends the old master's ends to it; the old
+   master's side, which hands one on to its n-th worker. */
+size_t lnt_moves_givers(const struct lnt_master *m);
+void lnt_moves_link_older(struct lnt_master *m, size_t givers);
+void lnt_moves_forward(struct lnt_master *m, size_t n, int fd);
+
+#endif
