@@ -298,7 +298,7 @@ model_byte(struct model *m, uint8_t c)
         model_end_of_frame(m);
 }
 
-static void
+static inline void
 model_init(struct model *m, const struct lnt_ws_terms *terms)
 {
     m->terms = terms;
