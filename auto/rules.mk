@@ -64,7 +64,10 @@ ifneq ($(filter test check unit fuzz lint,$(MAKECMDGOALS)),)
 include $(BUILD)/tests.mk
 endif
 
-unit: $(UNITS) $(REPLAYS)
+# The benchmark's programs are tests, too.
+BENCH_TOOLS = $(BUILD)/bench/load $(BUILD)/bench/least $(BUILD)/bench/fanout.so
+
+unit: $(UNITS) $(REPLAYS) $(BENCH_TOOLS)
 
 $(UNITS) $(REPLAYS):
 	@mkdir -p $(@D)
@@ -88,11 +91,11 @@ $(FUZZERS):
 
 # ---- the benchmark ----
 
+BENCH =
 BENCH_LOAD := $(patsubst %.c,$(BUILD)/%.o,$(filter-out \
     t/bench/least.c t/bench/fanout.c, $(wildcard t/bench/*.c)))
 BENCH_LINK = $(CORE_OBJ) $(BUILD)/modules/websocket/sha1.o \
     $(BUILD)/modules/websocket/base64.o
-BENCH =
 
 $(BUILD)/bench/load: $(BENCH_LOAD) $(BENCH_LINK)
 $(BUILD)/bench/least: $(BUILD)/t/bench/least.o $(BENCH_LINK)
@@ -102,9 +105,10 @@ $(BUILD)/bench/load $(BUILD)/bench/least:
 
 $(BUILD)/bench/fanout.so: t/bench/fanout.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(Q_LD)$(CC) $(CFLAGS) $(LDFLAGS) -fPIC -shared -Wl,-Bsymbolic -o $@ $<
+	$(Q_LD)$(CC) $(CFLAGS) $(LDFLAGS) -fPIC -shared -Wl,-Bsymbolic \
+	    -MMD -MP -MT $@ -MF $@.d -o $@ $<
 
-bench: all $(BUILD)/bench/load $(BUILD)/bench/least $(BUILD)/bench/fanout.so
+bench: all $(BENCH_TOOLS)
 	@BUILD='$(abspath $(BUILD))' perl t/bench/run $(BENCH)
 
 TESTS = t
@@ -162,4 +166,4 @@ help:
 force:
 
 -include $(LIB_OBJ:.o=.d) $(MAIN_OBJ:.o=.d) \
-    $(wildcard $(BUILD)/t/*/*.d $(BUILD)/dynamic/*/*.d)
+    $(wildcard $(BUILD)/t/*/*.d $(BUILD)/bench/*.d $(BUILD)/dynamic/*/*.d)

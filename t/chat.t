@@ -417,9 +417,14 @@ subtest 'a large room' => sub {
     settle($crowd[7], 'hall', @crowd[0 .. 6]);
     my @seen = grep { $_->{type} eq 'presence' } @{ $crowd[0]{skipped} };
     is(scalar @seen, 5, 'those who came to a large room were not told');
+    $crowd[0]{skipped} = [];
     gone($_) for @crowd[2 .. 7];
     is_deeply(ask($crowd[0], type => 'who', room => 'hall')->{members},
         [map { $_->{nick} } @joined[0, 1]], 'a list again when it is small');
+    @seen = grep { $_->{type} eq 'presence' } @{ $crowd[0]{skipped} };
+    is_deeply([map { "$_->{event} $_->{nick}" } @seen],
+        [map { "leave $_->{nick}" } @joined[4 .. 7]],
+        'and those who leave a small room are told');
     gone($_) for @crowd[0, 1];
 };
 

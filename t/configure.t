@@ -148,6 +148,14 @@ subtest 'modules' => sub {
         'one whose name is taken');
 };
 
+subtest 'without SQLite' => sub {
+    my ($status, $text, $dir) = configure('--without-sqlite');
+    is($status, 0, 'exits with 0') or diag $text;
+    unlike(slurp("$dir/auto_config.h"), qr/SQLITE/, 'it is not used');
+    unlike(slurp("$dir/build.mk"), qr/-lsqlite3/, '... nor linked');
+    like($text, qr/without stores for history/, '... which is said');
+};
+
 subtest 'what is missing' => sub {
     # A machine with a shell and the basic tools, and nothing to build with.
     my $bin = "$tmp/bin";

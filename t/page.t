@@ -17,6 +17,7 @@ use Test::Linnet::Driver;
 my $config = <<'INI';
 [server]
 workers          = 2
+zone_size        = 1m
 shutdown_timeout = 2s
 
 [listen web]
@@ -39,9 +40,6 @@ root    = builtin:chat
 address  = 127.0.0.1:%%PORT_lines%%
 protocol = line
 app      = chat
-
-[chat]
-history = 200
 
 [room lobby]
 topic = Where everybody comes in
@@ -225,18 +223,18 @@ subtest 'rooms' => sub {
 };
 
 subtest 'those who come later' => sub {
-    people('say', 'ann', "line $_") for 1 .. 70;
-    people('eval', 'ann', 'location.hash = "lobby"');
+    is_in('ann', 'lobby', 2);
+    people('say', 'ann', "line $_") for 1 .. 30;
     is(($t->ctl('set', 'chat:motd', 'Mind the gap'))[0], 0, 'a motd is set');
     ok(people('notes', 'ann', 'Mind the gap'), 'and told to who is here');
     is(people('open', 'eve')->{topic}, 'Where everybody comes in', 'eve comes');
     ok(people('notes', 'eve', 'Mind the gap'), 'reads it, too');
-    sees('eve', 'ann', "line $_") for 1, 70;
+    sees('eve', 'ann', "line $_") for 1, 30;
     sees('eve', 'bob', 'Good morning, ann');
     $t->ctl('publish', 'lobby', 'from above');
     sees($_, 'server', 'from above') for qw(ann eve);
 
-    # More than the page gets at first.
+    # More than the page asks for at first.
     people('close', 'eve');
     people('say', 'ann', "more $_") for 1 .. 45;
     people('open', 'eve');
@@ -251,6 +249,28 @@ subtest 'those who come later' => sub {
         'but when one scrolls up, in their place');
     people('close', 'eve');
     $t->ctl('unset', 'chat:motd');
+};
+
+subtest 'a worker that was away for too long' => sub {
+    is_in('ann', 'lobby', 2);
+    kill STOP => $ann_at;
+    my $cat = $t->websocket('web', '/chat');
+    $cat->send_json({ type => 'join', room => 'lobby', nick => 'cat' });
+    $cat->send_json({ type => 'message', room => 'lobby',
+        text => 'in the gap' });
+    $cat->send_json({ type => 'join', room => 'noise' });
+    $cat->send_json({ type => 'message', room => 'noise',
+        text => 'n' x 4000 }) for 1 .. 200; # more than the log has
+    $cat->send_json({ type => 'ping', id => 1 });
+    ok($cat->json_like({ type => 'pong' }), 'much is said meanwhile');
+    kill CONT => $ann_at;
+    sees('ann', 'cat', 'in the gap');
+    like(($t->ctl('zone'))[1], qr/^lapped readers: [1-9]/m, 'that was lost');
+    ok(is_in('ann', 'lobby', 3), 'and ann sees who came');
+    ok(!people('eval', 'ann', 'document.querySelector(".gap")')->{value},
+        'and that nothing is missing');
+    $cat->close;
+    ok(is_in('ann', 'lobby', 2), 'cat goes');
 };
 
 subtest 'a worker is killed' => sub {

@@ -208,8 +208,8 @@ for my $how ('stop', 'quit') {
         is(scalar @{ $before->{history} }, 5, 'said');
         is(($t->ctl($how))[0], 0, $how);
         $t->wait_exit;
+        ok(!-e "$file-wal", 'nothing is left beside the file');
         is_whole($file);
-        ok(!-e "$file-wal", 'nothing is left beside it');
 
         $t->start;
         my (undef, $again) = enter($t, 'lobby',
@@ -230,8 +230,6 @@ for my $how ('stop', 'quit') {
         ($w) = enter($t, 'lobby', nick => 'ann');
         cmp_ok(say_all($w, 'lobby', 6), '>', $last, 'and it goes on');
         $t->finish;
-        is(join(' ', @{ stored($file, 'lobby') }{ () }), '', 'gone')
-            if !-e $file;
     };
 }
 
@@ -305,7 +303,7 @@ subtest "kill -9 of everything, $KILLS times" => sub {
             if $joined;
         my ($w, $fresh) = enter($t, $room);
         isnt($fresh->{epoch}, $epoch // '', '... the epoch is a new one');
-        is(scalar @{ $fresh->{history} }, scalar keys %$have,
+        like(($t->ctl('rooms'))[1], qr/^$room +\d+ +@{[scalar keys %$have]}$/m,
             '... the room has what the file has');
         ($epoch, $seq) = @{$fresh}{qw(epoch seq)};
     }
@@ -440,10 +438,9 @@ subtest 'upgrade' => sub {
     say_all($w = (enter($t, 'lobby'))[0], 'lobby', 'later');
     is(($t->ctl('stop'))[0], 0, 'stopped at once');
     wait_for(sub { !$t->processes }, 10, 'the end');
-    is_deeply(sql($file, 'SELECT whole FROM server'), [[1]],
-        'the end is in order');
     my $have = stored($file, 'lobby');
-    is((grep { $_ eq 'later' } values %$have), 1, '... with the last word');
+    is((grep { $_ eq 'later' } values %$have), 1, '... the last word is there');
+    is_whole($file);
     $t->finish;
 };
 

@@ -381,6 +381,41 @@ subtest 'memory' => sub {
 
 my @echoes = map { "/$_" } 'shared', @sizes;
 
+# A client's streams do not notice that those of the server have moved, not
+# even in the middle of a message.
+subtest 'moved by a reload' => sub {
+    my $text = '{"type":"message","text":"' . 'hello everybody ' x 30 . '"}';
+    my @c = map { my $path = $_; map { client($path) } 1 .. 5 } '/shared',
+        map { "/$_" } @sizes;
+    my $wrong = 0;
+    my $check = sub {
+        my ($c, $want) = @_;
+        my ($got, $zipped) = receive($c);
+        $wrong++ if $got ne $want || !$zipped;
+    };
+    for my $round (1 .. 3) {
+        for my $i (1 .. 10) {
+            send_zipped($_, "$round.$i $text $i") for @c;
+            $check->($_, "$round.$i $text $i") for @c;
+        }
+        my $half = "$round halves $text";
+        for my $c (@c) {
+            my $payload = pack_text($c, $half);
+            $c->{rest} = substr $payload, 9;
+            $c->{w}->send_frame(1, substr($payload, 0, 9), rsv => 4, fin => 0);
+            $c->{w}->ping('taken?');
+        }
+        is(scalar(grep { $_->{w}->frame->{op} == 10 } @c), scalar @c,
+            'everybody is in the middle of a message');
+        is(($t->reload)[0], 0, "reload $round");
+        $_->{w}->send_frame(0, $_->{rest}) for @c;
+        $check->($_, $half) for @c;
+    }
+    is($wrong, 0, 'all conversations go on');
+    isnt(($t->worker_pids)[0], $worker, '... with another worker');
+    ($worker) = $t->worker_pids;
+};
+
 subtest 'npm ws' => sub {
     my $why = Test::Linnet::Driver->missing(repo_top());
     plan skip_all => $why if $why;
@@ -421,6 +456,29 @@ subtest 'python3-websockets' => sub {
     }
 };
 
-is_deeply([$t->worker_pids], [$worker], 'it was one worker all the time');
+subtest 'Chromium' => sub {
+    my ($chromium) = grep { -x } map { my $d = $_;
+        map { "$d/$_" } qw(chromium chromium-browser headless_shell) }
+        split /:/, $ENV{PATH};
+    my $why = Test::Linnet::Driver->missing(repo_top())
+        // (-d repo_top() . '/t/node/node_modules/playwright-core' ? undef
+            : 'npm playwright-core is not installed (auto/deps test)')
+        // ($chromium ? undef : 'chromium is not installed (auto/deps test)');
+    plan skip_all => $why if $why;
+    my $d = Test::Linnet::Driver->start(
+        repo_top() . '/t/node/browser_deflate.js',
+        'http://127.0.0.1:' . $t->port('web'), $chromium, @echoes);
+    my $r = $d->wait_event('done', 120) // { rows => [] };
+    is(scalar @{ $r->{rows} }, scalar @echoes, 'all routes');
+    for my $row (@{ $r->{rows} }) {
+        is($row->{error}, undef, "$row->{path}: fine");
+        like($row->{extensions} // '', qr/^permessage-deflate/,
+            '... compressed');
+        is($row->{wrong}, 0, '... everything comes back');
+    }
+    $d->finish;
+};
+
+is_deeply([$t->worker_pids], [$worker], 'no worker has died');
 $t->finish;
 done_testing;

@@ -185,21 +185,27 @@ take_count(struct request *r, const char *key, uint64_t *out)
     return false;
 }
 
-/* "since", where a client that was here before left off: *epoch is 0 when it
-   was not. */
+/* ---- requests ---- */
+
+/* What a join asks for of the past. */
+struct wish {
+    uint64_t epoch, since; /* 0 for one who was not here before */
+    uint64_t limit;        /* messages */
+};
+
+/* "since", where a client that was here before left off. */
 static bool
-take_since(struct request *r, uint64_t *epoch, uint64_t *seq)
+take_since(struct request *r, struct wish *wish)
 {
     const json_t *since = json_object_get(r->body, "since");
-    const json_t *e = json_object_get(since, "epoch");
-    const json_t *q = json_object_get(since, "seq");
+    const json_t *epoch = json_object_get(since, "epoch");
+    const json_t *seq = json_object_get(since, "seq");
 
-    *epoch = *seq = 0;
     if (!since)
         return true;
-    if (is_count(e) && is_count(q)) {
-        *epoch = (uint64_t)json_integer_value(e);
-        *seq = (uint64_t)json_integer_value(q);
+    if (is_count(epoch) && is_count(seq)) {
+        wish->epoch = (uint64_t)json_integer_value(epoch);
+        wish->since = (uint64_t)json_integer_value(seq);
         return true;
     }
     refuse(r, chat_refuse(r->chat, CHAT_BAD_REQUEST,
@@ -208,24 +214,24 @@ take_since(struct request *r, uint64_t *epoch, uint64_t *seq)
     return false;
 }
 
-/* ---- requests ---- */
-
 /* "recovered" and "history": what was missed, or the last messages. */
 static void
 add_past(struct request *r, const struct lnt_sub *sub, uint64_t before,
-         bool again, uint64_t since)
+         const struct wish *wish)
 {
     struct lnt_strbuf *out = &r->chat->out;
+    struct lnt_zone *zone = lnt_hub_zone(lnt_session_app(r->session)->hub);
     struct chat_past past = {
         .sub = sub,
         .format = CHAT_FORMAT_JSON,
         .before = before,
-        .limit = (unsigned)chat_conf_of(r->session)->history,
+        .limit = (unsigned)wish->limit,
     };
     size_t start = out->n;
 
     lnt_strbuf_adds(out, ",\"recovered\":true,\"history\":[");
-    if (!again || !chat_past_since(r->session, &past, since, out)) {
+    if (wish->epoch != lnt_zone_epoch(zone) ||
+        !chat_past_since(r->session, &past, wish->since, out)) {
         out->n = start;
         lnt_strbuf_adds(out, ",\"recovered\":false,\"history\":[");
         chat_past_add(r->session, &past, out);
@@ -235,19 +241,17 @@ add_past(struct request *r, const struct lnt_sub *sub, uint64_t before,
 
 static void
 answer_joined(struct request *r, const struct lnt_sub *sub,
-              const struct lnt_room_info *info, uint64_t since_epoch,
-              uint64_t since)
+              const struct lnt_room_info *info, const struct wish *wish)
 {
     struct lnt_session *s = r->session;
     const struct lnt_module_ctx *m = lnt_session_app(s);
-    uint64_t epoch = lnt_zone_epoch(lnt_hub_zone(m->hub));
     uint64_t slow = chat_slow_mode(m, info->name);
     struct lnt_str motd = chat_motd(s);
     struct lnt_strbuf *out = answer(r, "joined");
 
     chat_add_text(out, "room", lnt_str_c(info->name));
     chat_add_text(out, "nick", chat_nick(s));
-    chat_add_number(out, "epoch", epoch);
+    chat_add_number(out, "epoch", lnt_zone_epoch(lnt_hub_zone(m->hub)));
     chat_add_number(out, "seq", info->seq);
     chat_add_text(out, "topic", lnt_str_c(chat_topic(m->conf, info->name)));
     if (slow > 0) {
@@ -257,25 +261,29 @@ answer_joined(struct request *r, const struct lnt_sub *sub,
     if (motd.p)
         chat_add_text(out, "motd", motd);
     add_members(r, info->room, info->members, false);
-    add_past(r, sub, info->next, since_epoch == epoch, since);
+    add_past(r, sub, info->next, wish);
     finish_with_id(r);
 }
 
 static void
 request_join(struct request *r)
 {
+    uint64_t most = (uint64_t)chat_conf_of(r->session)->history;
+    struct wish wish = {.limit = most};
     struct lnt_str room, nick;
     struct lnt_room_info info;
-    uint64_t epoch, since;
     struct lnt_sub *sub;
     enum chat_code code;
 
     if (!take_text(r, "room", true, &room) ||
-        !take_text(r, "nick", false, &nick) || !take_since(r, &epoch, &since))
+        !take_text(r, "nick", false, &nick) || !take_since(r, &wish) ||
+        !take_count(r, "limit", &wish.limit))
         return;
+    if (wish.limit > most)
+        wish.limit = most;
     code = chat_join(r->session, room, nick, &sub, &info);
     if (code == CHAT_OK)
-        answer_joined(r, sub, &info, epoch, since);
+        answer_joined(r, sub, &info, &wish);
     else
         refuse(r, code);
 }

@@ -6,7 +6,6 @@
  */
 #include "modules/chat/chat.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,14 +132,18 @@ parse_seconds(struct lnt_str text, uint64_t *ms)
 uint64_t
 chat_slow_mode(const struct lnt_module_ctx *m, const char *room)
 {
-    const struct chat_room *conf = chat_room_conf(m->conf, room);
-    char key[sizeof(SLOW_MODE) + LNT_ROOM_NAME_MAX];
+    char key[sizeof(SLOW_MODE) + LNT_ROOM_NAME_MAX] = SLOW_MODE;
+    size_t n = sizeof(SLOW_MODE) - 1, len = strlen(room);
+    const struct chat_room *conf;
     struct lnt_str value;
     uint64_t ms;
 
-    snprintf(key, sizeof(key), SLOW_MODE "%s", room);
-    if (value_of(m, lnt_str_c(key), &value) && parse_seconds(value, &ms) == 0)
+    lnt_assert(len <= LNT_ROOM_NAME_MAX);
+    memcpy(key + n, room, len);
+    if (value_of(m, lnt_str(key, n + len), &value) &&
+        parse_seconds(value, &ms) == 0)
         return ms;
+    conf = chat_room_conf(m->conf, room);
     return conf ? conf->slow_mode : 0;
 }
 

@@ -79,7 +79,8 @@ struct lnt_ws_deflate *lnt_ws_deflate_new(struct lnt_ws_streams *w,
                                           const struct lnt_ws_terms *terms,
                                           uint32_t min);
 void lnt_ws_deflate_free(struct lnt_ws_deflate *d); /* NULL is fine */
-/* From the handshake to the session that it opens. */
+/* From the handshake to the session that it opens.  A promise takes back the
+   one before, if nobody has claimed it. */
 void lnt_ws_deflate_promise(struct lnt_ws_streams *w, struct lnt_ws_deflate *d);
 struct lnt_ws_deflate *lnt_ws_deflate_claim(struct lnt_ws_streams *w);
 

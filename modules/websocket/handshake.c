@@ -323,5 +323,9 @@ lnt_ws_handshake(struct lnt_module_ctx *m, struct lnt_http_request *r)
                               "Pages from this origin may not connect.");
     }
     agree(m, r, &o);
-    return accept_request(r, &o);
+    lnt_verdict v = accept_request(r, &o);
+    /* If no session came of it, the next is not to have its terms. */
+    if (o.terms_n > 0)
+        lnt_ws_deflate_promise(m->data, NULL);
+    return v;
 }

@@ -13,7 +13,7 @@
 #include "modules/websocket/deflate.h"
 
 enum {
-    LNT_WS_LEVEL = 6,
+    LNT_WS_LEVEL = 5,
     LNT_WS_PLANS_MAX = 8,
 };
 

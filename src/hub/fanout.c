@@ -31,7 +31,7 @@ enum {
    place of an earlier. */
 enum { ALIASES = 4096 };
 struct alias {
-    uint64_t old_id, id;
+    uint64_t old_id, id, after;
 };
 
 /* One event in one format. */
@@ -191,6 +191,32 @@ is_local(const struct lnt_fanout *f, uint64_t id)
     return (id & ((1u << LNT_ID_CELL_BITS) - 1)) == f->cell;
 }
 
+static struct alias *
+alias_of(struct lnt_fanout *f, uint64_t old_id)
+{
+    return &f->aliases[(old_id * UINT64_C(0x9e3779b97f4a7c15)) >> 52];
+}
+
+void
+lnt_fanout_alias(struct lnt_fanout *f, uint64_t old_id, uint64_t id,
+                 uint64_t after)
+{
+    if (!f->aliases)
+        f->aliases = lnt_calloc(ALIASES, sizeof(*f->aliases));
+    *alias_of(f, old_id) = (struct alias){old_id, id, after};
+}
+
+/* The session of that id as an event with that seq names it, if it is here. */
+static struct lnt_session *
+find_named(struct lnt_fanout *f, uint64_t id, uint64_t seq)
+{
+    const struct alias *a = f->aliases ? alias_of(f, id) : NULL;
+
+    if (a && a->old_id == id && seq > a->after)
+        id = a->id;
+    return is_local(f, id) ? lnt_net_session(f->net, id) : NULL;
+}
+
 static void
 to_room(struct lnt_fanout *f, const struct lnt_event *e)
 {
@@ -199,8 +225,8 @@ to_room(struct lnt_fanout *f, const struct lnt_event *e)
 
     if (!r)
         return;
-    if ((e->flags & LNT_EVENT_NOT_ORIGIN) && is_local(f, e->origin))
-        except = lnt_net_session(f->net, e->origin);
+    if (e->flags & LNT_EVENT_NOT_ORIGIN)
+        except = find_named(f, e->origin, e->seq);
     /* A buffer that one of them must not get is not shared with others. */
     if (r != f->room || except)
         lnt_fanout_flush(f);
@@ -210,32 +236,10 @@ to_room(struct lnt_fanout *f, const struct lnt_event *e)
 
 /* ---- to one session ---- */
 
-static struct alias *
-alias_of(struct lnt_fanout *f, uint64_t old_id)
-{
-    return &f->aliases[(old_id * UINT64_C(0x9e3779b97f4a7c15)) >> 52];
-}
-
-void
-lnt_fanout_alias(struct lnt_fanout *f, uint64_t old_id, uint64_t id)
-{
-    if (!f->aliases)
-        f->aliases = lnt_calloc(ALIASES, sizeof(*f->aliases));
-    *alias_of(f, old_id) = (struct alias){old_id, id};
-}
-
-static struct lnt_session *
-find_target(struct lnt_fanout *f, uint64_t id)
-{
-    if (f->aliases && alias_of(f, id)->old_id == id)
-        id = alias_of(f, id)->id;
-    return is_local(f, id) ? lnt_net_session(f->net, id) : NULL;
-}
-
 static void
 to_session(struct lnt_fanout *f, const struct lnt_event *e)
 {
-    struct lnt_session *s = find_target(f, e->target);
+    struct lnt_session *s = find_named(f, e->target, e->seq);
     const struct lnt_module_ctx *m = s ? lnt_session_app(s) : NULL;
 
     if (!m || !m->module->app->direct ||

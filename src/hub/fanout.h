@@ -21,9 +21,11 @@ void lnt_fanout_free(struct lnt_fanout *f);
 void lnt_fanout_event(struct lnt_fanout *f, const struct lnt_event *e);
 /* Queues what has not been yet.  Before subscribers are added. */
 void lnt_fanout_flush(struct lnt_fanout *f);
-/* What is meant for a session by its old id is for the new one, for as long
-   as somebody may still know the old (a moment; the table is bounded). */
-void lnt_fanout_alias(struct lnt_fanout *f, uint64_t old_id, uint64_t id);
+/* Behind the event with the seq after, a session's old id stands for the new
+   one, for as long as somebody may still know the old (a moment; the table is
+   bounded).  What is before was told where it came from. */
+void lnt_fanout_alias(struct lnt_fanout *f, uint64_t old_id, uint64_t id,
+                      uint64_t after);
 /* Tells every subscribed session once that events were lost. */
 void lnt_fanout_gap(struct lnt_fanout *f);
 

@@ -500,7 +500,8 @@ void
 lnt_hub_replay(struct lnt_hub *h, struct lnt_session *s, struct lnt_sub *subs,
                uint64_t old_session, const struct lnt_hub_point *from)
 {
-    lnt_fanout_alias(h->fanout, old_session, lnt_session_id(s));
+    lnt_fanout_alias(h->fanout, old_session, lnt_session_id(s),
+                     from->seq > h->cursor.seq ? from->seq : h->cursor.seq);
     if (from->seq < h->cursor.seq)
         lnt_replay(h->zone, s, subs, old_session, from, h->cursor.seq);
 }

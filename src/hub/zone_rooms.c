@@ -112,7 +112,8 @@ lnt_zone_is_member(struct lnt_zone *z, uint32_t member, uint32_t room,
     if (member > 0 && member < z->map->parts.members.fresh) {
         const struct lnt_zone_member *m = &z->members[member];
 
-        is = lnt_member_state(m) == LNT_NODE_USED && m->room == room &&
+        is = lnt_member_state(m) == LNT_NODE_USED && m->room > 0 &&
+             m->room == lnt_room_index(z, room) &&
              m->user < z->map->parts.users.fresh &&
              z->users[m->user].state == LNT_NODE_USED &&
              z->users[m->user].session == session;

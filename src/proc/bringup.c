@@ -165,12 +165,19 @@ finish(struct lnt_master *m, bool ok, const char *text)
     note_result(m, ok, text);
     lnt_sd_notify("READY=1");
     lnt_askers_tell(&askers, ok, text);
-    if (m->reload_again) {
-        struct lnt_asker *waiting = m->reload_askers;
-        m->reload_again = false;
-        m->reload_askers = NULL;
-        start_reload(m, waiting);
-    }
+    m->commands->settled(m);
+}
+
+void
+lnt_bringup_next(struct lnt_master *m)
+{
+    struct lnt_asker *waiting = m->reload_askers;
+    if (!m->reload_again || m->bringup || m->upgrade ||
+        m->state > LNT_MASTER_IDLE || lnt_moves_going(m))
+        return;
+    m->reload_again = false;
+    m->reload_askers = NULL;
+    start_reload(m, waiting);
 }
 
 static void
@@ -304,7 +311,7 @@ start_reload(struct lnt_master *m, struct lnt_asker *askers)
 void
 lnt_bringup_reload(struct lnt_master *m, struct lnt_asker *a)
 {
-    if (m->bringup) {
+    if (m->bringup || lnt_moves_going(m)) {
         m->reload_again = true;
         lnt_askers_add(&m->reload_askers, a);
         return;

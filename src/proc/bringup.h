@@ -41,6 +41,8 @@ bool lnt_bringup_ready(struct lnt_master *m, struct lnt_child *c);
 bool lnt_bringup_failed(struct lnt_master *m, struct lnt_child *c,
                         const char *why);
 bool lnt_bringup_ended(struct lnt_master *m, struct lnt_child *c, int status);
+/* Starts the one that waits, if it can start now. */
+void lnt_bringup_next(struct lnt_master *m);
 /* Gives up one that goes on, because the server ends. */
 void lnt_bringup_cancel(struct lnt_master *m, const char *why);
 

@@ -44,7 +44,7 @@ const char *const lnt_frame_names[LNT_FRAME_TYPES] = {
     [LNT_FRAME_LEVEL] = "LEVEL",       [LNT_FRAME_HAND] = "HAND",
     [LNT_FRAME_TAKEN] = "TAKEN",       [LNT_FRAME_LINK] = "LINK",
     [LNT_FRAME_MOVE] = "MOVE",         [LNT_FRAME_MOVED] = "MOVED",
-    [LNT_FRAME_GIVE] = "GIVE",
+    [LNT_FRAME_GIVE] = "GIVE",         [LNT_FRAME_GIVEN] = "GIVEN",
 };
 
 static void on_event(struct lnt_watch *w, uint32_t events);
@@ -149,6 +149,18 @@ queue_limit(unsigned type)
     return LNT_CHANNEL_COMMANDS_MAX;
 }
 
+/* STOP goes before everything, QUIT before everything but the links over which
+   a worker is to give its connections away first. */
+static struct lnt_queued **
+urgent_place(struct lnt_channel *c, unsigned type)
+{
+    struct lnt_queued **place = &c->head;
+    for (struct lnt_queued **at = &c->head; *at; at = &(*at)->next)
+        if (type == LNT_FRAME_QUIT && (*at)->head.type == LNT_FRAME_LINK)
+            place = &(*at)->next;
+    return place;
+}
+
 static int
 enqueue(struct lnt_channel *c, const struct head *h, const void *payload,
         const int *fds, size_t nfds)
@@ -175,15 +187,11 @@ enqueue(struct lnt_channel *c, const struct head *h, const void *payload,
             }
         }
     }
-    if (urgent) {
-        q->next = c->head;
-        c->head = q;
-        if (c->tail == &c->head)
-            c->tail = &q->next;
-    } else {
-        *c->tail = q;
+    struct lnt_queued **at = urgent ? urgent_place(c, h->type) : c->tail;
+    q->next = *at;
+    *at = q;
+    if (c->tail == at)
         c->tail = &q->next;
-    }
     c->queued += size;
     return lnt_watch_set(c->loop, &c->watch, EPOLLIN | EPOLLOUT);
 }

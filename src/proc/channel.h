@@ -34,6 +34,7 @@ enum lnt_frame_type {
                             give or take */
     LNT_FRAME_GIVE,      /* to a worker: give so many over the links it has;
                             payload: how many */
+    LNT_FRAME_GIVEN,     /* worker: what could move has moved */
     LNT_FRAME_MOVE,      /* over a link: a frozen connection */
     LNT_FRAME_MOVED,     /* and whether it was taken */
     LNT_FRAME_HAND,      /* old master to new: payload: what the fds are */

@@ -227,7 +227,15 @@ drain_slot(struct lnt_master *m, const char *slot, struct lnt_strbuf *why)
     return why->n == 0;
 }
 
+static void
+settled(struct lnt_master *m)
+{
+    lnt_bringup_next(m);
+    lnt_upgrade_next(m);
+}
+
 static const struct lnt_commands commands = {
+    .settled = settled,
     .reload = reload,
     .upgrade = lnt_upgrade_start,
     .workers = change_workers,
@@ -302,12 +310,18 @@ on_ended(struct lnt_master *m, struct lnt_child *c, int status)
     } else if (s) {
         s->child = NULL;
     }
+    settled(m);
     check_end(m);
 }
 
 static void
 on_frame(struct lnt_master *m, struct lnt_child *c, const struct lnt_frame *f)
 {
+    if (f->type == LNT_FRAME_GIVEN) {
+        c->giving = false;
+        settled(m);
+        return;
+    }
     if (lnt_queries_frame(m, c, f))
         return;
     if (f->type == LNT_FRAME_BROADCAST) {

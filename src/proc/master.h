@@ -83,6 +83,8 @@ struct lnt_commands {
     void (*workers)(struct lnt_master *m, const char *number,
                     struct lnt_asker *a);
     void (*end)(struct lnt_master *m, bool at_once, struct lnt_asker *a);
+    /* Something has ended that other changes may wait for. */
+    void (*settled)(struct lnt_master *m);
     /* These are done at once: true, or false with why. */
     bool (*reopen)(struct lnt_master *m, struct lnt_strbuf *why);
     bool (*broadcast)(struct lnt_master *m, struct lnt_str module,
@@ -110,6 +112,9 @@ struct lnt_master {
     struct lnt_bringup *bringup; /* the next generation, or NULL */
     bool reload_again;           /* asked for while one was going on */
     struct lnt_asker *reload_askers;
+    bool upgrade_again; /* the same for an upgrade */
+    struct lnt_asker *upgrade_askers;
+    struct lnt_upgrade *upgraded; /* over: the newer master waits for ours */
     struct lnt_last_reload last_reload;
 
     struct lnt_child *children; /* all alive */

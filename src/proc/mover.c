@@ -258,6 +258,15 @@ end_some(struct lnt_mover *mv)
     }
 }
 
+static bool
+is_taking(const struct lnt_mover *mv)
+{
+    for (const struct link *l = mv->links; l; l = l->next)
+        if (!l->gives)
+            return true;
+    return false;
+}
+
 static void
 end_giving(struct lnt_mover *mv)
 {
@@ -267,7 +276,10 @@ end_giving(struct lnt_mover *mv)
         end_some(mv);
         return;
     }
-    if (mv->refused && ++mv->passes < PASSES && lnt_mover_can_give(mv)) {
+    /* Those who still give to us are heard to the end: what comes from them
+       goes on to the next. */
+    if (lnt_mover_can_give(mv) &&
+        (is_taking(mv) || (mv->refused && ++mv->passes < PASSES))) {
         mv->refused = 0;
         mv->at = 0;
         lnt_timer_at(mv->p.loop, &mv->timer,
@@ -275,6 +287,7 @@ end_giving(struct lnt_mover *mv)
         return;
     }
     mv->ended = true;
+    end_some(mv); /* so that the takers know that nothing more comes */
     mv->p.done(mv->p.arg);
 }
 

@@ -71,9 +71,18 @@ lnt_moves_link(struct lnt_master *m)
     for (size_t i = 0; givers && i < n; i++) {
         struct lnt_child *from = giver(m, i % givers);
         struct lnt_child *to = m->now.slots[i % takers].child;
-        if (from && to)
-            (void)link_pair(from, to); /* without a link it drains */
+        if (from && to && link_pair(from, to)) /* else it drains */
+            from->giving = true;
     }
+}
+
+bool
+lnt_moves_going(const struct lnt_master *m)
+{
+    for (const struct lnt_child *c = m->children; c; c = c->next)
+        if (c->giving)
+            return true;
+    return m->older != NULL;
 }
 
 /* ---- within a generation ---- */
@@ -190,6 +199,8 @@ lnt_moves_forward(struct lnt_master *m, size_t n, int fd)
     for (; c; c = c->next)
         if (c->state == LNT_CHILD_SERVING && n-- == 0)
             break;
-    if (c)
-        send_end(&c->channel, "give", fd);
+    if (!c)
+        return;
+    send_end(&c->channel, "give", fd);
+    c->giving = true;
 }

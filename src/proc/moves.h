@@ -14,6 +14,10 @@ struct lnt_master;
    that are; to be called before the former are told to end. */
 void lnt_moves_link(struct lnt_master *m);
 
+/* Whether connections are still moving to the workers of the current
+   generation, from workers of ours or of an older master: then the next change
+   waits, so that there are never more than two generations. */
+bool lnt_moves_going(const struct lnt_master *m);
 /*
  * Evens out: when a worker of the current generation has more than 1.25 times
  * the mean, it gives a bounded number of connections to the one with the

@@ -80,14 +80,14 @@ on_taken(struct lnt_master *m)
     snprintf(state, sizeof(state), "MAINPID=%d\nREADY=1", (int)u->pid);
     lnt_log_notice("%s", text);
     lnt_sd_notify(state);
-    lnt_channel_close(&u->channel);
     lnt_timer_stop(m->loop, &u->timer);
     (void)unlink(u->old_pid_path);
     free(u->pid_path);
     free(u->old_pid_path);
-    lnt_loop_free(m->loop, u);
+    m->upgraded = u; /* its channel stays until our connections have moved */
     lnt_askers_tell(&askers, true, text);
     m->commands->end(m, false, NULL);
+    m->commands->settled(m);
 }
 
 static void
@@ -154,6 +154,8 @@ lnt_upgrade_reap(struct lnt_master *m, pid_t pid, int status)
 void
 lnt_upgrade_cancel(struct lnt_master *m, const char *why)
 {
+    m->upgrade_again = false;
+    lnt_askers_tell(&m->upgrade_askers, false, why);
     if (m->upgrade)
         fail(m, why);
 }
@@ -259,17 +261,9 @@ launch(struct lnt_upgrade *u)
     return 0;
 }
 
-void
-lnt_upgrade_start(struct lnt_master *m, struct lnt_asker *a)
+static void
+start(struct lnt_master *m, struct lnt_asker *askers)
 {
-    struct lnt_asker *askers = NULL;
-    lnt_askers_add(&askers, a);
-    if (m->upgrade || m->bringup || m->state != LNT_MASTER_RUNNING) {
-        lnt_log_error("upgrade refused: another change is going on");
-        lnt_askers_tell(&askers, false,
-                        "another reload, upgrade or shutdown is going on");
-        return;
-    }
     struct lnt_upgrade *u = lnt_calloc(1, sizeof(*u));
     struct lnt_strbuf old = LNT_STRBUF_INIT;
     u->m = m;
@@ -291,6 +285,43 @@ lnt_upgrade_start(struct lnt_master *m, struct lnt_asker *a)
                      EXTRA_TIME);
     if (launch(u) < 0)
         fail(m, strerror(errno));
+}
+
+void
+lnt_upgrade_start(struct lnt_master *m, struct lnt_asker *a)
+{
+    struct lnt_asker *askers = NULL;
+    if (m->state == LNT_MASTER_RUNNING && !m->bringup && !m->upgrade &&
+        lnt_moves_going(m)) {
+        m->upgrade_again = true;
+        lnt_askers_add(&m->upgrade_askers, a);
+        return;
+    }
+    lnt_askers_add(&askers, a);
+    if (m->upgrade || m->bringup || m->state != LNT_MASTER_RUNNING) {
+        lnt_log_error("upgrade refused: another change is going on");
+        lnt_askers_tell(&askers, false,
+                        "another reload, upgrade or shutdown is going on");
+        return;
+    }
+    start(m, askers);
+}
+
+void
+lnt_upgrade_next(struct lnt_master *m)
+{
+    struct lnt_asker *waiting = m->upgrade_askers;
+    if (m->upgraded && !lnt_moves_going(m)) {
+        lnt_channel_close(&m->upgraded->channel);
+        lnt_loop_free(m->loop, m->upgraded);
+        m->upgraded = NULL;
+    }
+    if (!m->upgrade_again || m->bringup || m->upgrade ||
+        m->state != LNT_MASTER_RUNNING || lnt_moves_going(m))
+        return;
+    m->upgrade_again = false;
+    m->upgrade_askers = NULL;
+    start(m, waiting);
 }
 
 /* ---- the new master ---- */
@@ -437,6 +468,7 @@ older_gone(struct lnt_channel *c, bool broken, const char *why)
         return;
     o->m->older = NULL;
     lnt_loop_free(o->m->loop, o);
+    o->m->commands->settled(o->m);
 }
 
 static const struct lnt_channel_handler new_handler = {.frame = on_older_frame,

@@ -80,6 +80,9 @@ static void
 on_given(void *arg)
 {
     struct worker *w = arg;
+    /* A master that is gone does not hear it. */
+    (void)lnt_channel_send(&w->channel, LNT_FRAME_GIVEN, 0, lnt_str("", 0),
+                           NULL, 0);
     if (lnt_net_count(w->net))
         lnt_log_info("draining %u connections that cannot move",
                      lnt_net_count(w->net));
@@ -220,6 +223,7 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
         return;
     case LNT_FRAME_BROADCAST:
     case LNT_FRAME_MOVE:
+    case LNT_FRAME_GIVEN:
     case LNT_FRAME_MOVED:
     case LNT_FRAME_REQUEST:
     case LNT_FRAME_REPLY:

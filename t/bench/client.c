@@ -202,6 +202,19 @@ make_key(char *key, char *accept)
     lnt_ws_base64_encode(accept, digest, sizeof(digest));
 }
 
+/* What is said to be compressed is inflated here, which is simple without a
+   context for each connection; in idle that very context is of interest. */
+static const char *
+extensions(const struct bench *b)
+{
+    if (!b->o.deflate)
+        return "";
+    if (b->o.work->no_load)
+        return "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+    return "Sec-WebSocket-Extensions: permessage-deflate; "
+           "server_no_context_takeover\r\n";
+}
+
 static void
 send_handshake(struct bench *b, struct client *c)
 {
@@ -213,9 +226,9 @@ send_handshake(struct bench *b, struct client *c)
                      "Upgrade: websocket\r\n"
                      "Connection: Upgrade\r\n"
                      "Sec-WebSocket-Key: %.*s\r\n"
-                     "Sec-WebSocket-Version: 13\r\n\r\n",
+                     "Sec-WebSocket-Version: 13\r\n%s\r\n",
                      c->publisher ? b->o.publish_path : b->o.path, b->o.host,
-                     b->o.port, KEY_TEXT, key);
+                     b->o.port, KEY_TEXT, key, extensions(b));
     if (n < 0 || (size_t)n >= sizeof(text))
         usage_error("the path is too long");
     client_send(b, c, text, (size_t)n);
@@ -272,6 +285,18 @@ has(const char *head, size_t size, const char *name, const char *value)
     return p && n == strlen(value) && strncasecmp(p, value, n) == 0;
 }
 
+/* Whether the server's answer about extensions is what we want. */
+static bool
+agreed(const struct bench *b, const char *head, size_t size)
+{
+    static const char name[] = "permessage-deflate";
+    size_t n;
+    const char *p = header(head, size, "Sec-WebSocket-Extensions", &n);
+    if (!b->o.deflate)
+        return !p;
+    return p && n >= sizeof(name) - 1 && memcmp(p, name, sizeof(name) - 1) == 0;
+}
+
 /* Bytes up to and with the empty line; 0: it has not come. */
 static size_t
 head_size(const uint8_t *p, size_t n)
@@ -299,6 +324,8 @@ take_handshake(struct bench *b, struct client *c, const uint8_t *p, size_t n)
                !has(head, size, "Upgrade", "websocket") ||
                !has(head, size, "Connection", "upgrade")) {
         fail(b, c, "the handshake's answer is wrong");
+    } else if (!agreed(b, head, size)) {
+        fail(b, c, "the handshake agrees on other extensions");
     } else {
         become_open(b, c);
         return size;
@@ -340,11 +367,26 @@ take_control(struct bench *b, struct client *c, const struct frame *f,
         end(b, c, "the server closed it");
 }
 
+static void
+take_message(struct bench *b, struct client *c, const struct frame *f,
+             const uint8_t *p)
+{
+    size_t n = f->n;
+    if (c->state != CLIENT_OPEN || !b->o.work->message)
+        return;
+    if (f->compressed)
+        p = frame_inflate(p, n, &n);
+    if (p)
+        b->o.work->message(b, c, p, n);
+    else
+        fail(b, c, "a message that cannot be inflated");
+}
+
 static size_t
 take_frame(struct bench *b, struct client *c, const uint8_t *p, size_t n)
 {
     struct frame f;
-    int got = frame_read(&f, p, n);
+    int got = frame_read(&f, p, n, b->o.deflate);
     if (got < 0) {
         fail(b, c, "a frame that no server may send");
         return 0;
@@ -353,8 +395,8 @@ take_frame(struct bench *b, struct client *c, const uint8_t *p, size_t n)
         return 0;
     if (f.opcode >= FRAME_CLOSE)
         take_control(b, c, &f, p + f.head);
-    else if (c->state == CLIENT_OPEN && b->o.work->message)
-        b->o.work->message(b, c, p + f.head, f.n);
+    else
+        take_message(b, c, &f, p + f.head);
     return f.head + f.n;
 }
 

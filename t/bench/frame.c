@@ -4,6 +4,9 @@
 #include "t/bench/frame.h"
 
 #include <string.h>
+#include <zlib.h>
+
+enum { INFLATED_MAX = 2 * 1024 * 1024 };
 
 uint32_t
 frame_random(void)
@@ -55,14 +58,16 @@ is_known(unsigned opcode)
 }
 
 int
-frame_read(struct frame *f, const uint8_t *p, size_t n)
+frame_read(struct frame *f, const uint8_t *p, size_t n, bool deflate)
 {
     if (n < 2)
         return 0;
     f->opcode = p[0] & 15;
-    /* Whole messages, no extension, no mask: that is all we have asked for
-       and all that these servers send. */
-    if ((p[0] & 0xf0) != 0x80 || (p[1] & 0x80) || !is_known(f->opcode))
+    f->compressed = (p[0] & 0x40) != 0;
+    /* Whole messages, no mask: that is all that these servers send. */
+    if ((p[0] & 0xb0) != 0x80 || (p[1] & 0x80) || !is_known(f->opcode))
+        return -1;
+    if (f->compressed && (!deflate || f->opcode >= FRAME_CLOSE))
         return -1;
     f->head = 2 + long_length(p[1]);
     if (f->head == 2) {
@@ -80,4 +85,32 @@ frame_read(struct frame *f, const uint8_t *p, size_t n)
         return -1;
     f->n = (size_t)length;
     return 1;
+}
+
+const uint8_t *
+frame_inflate(const uint8_t *p, size_t n, size_t *size)
+{
+    static uint8_t text[INFLATED_MAX];
+    static const uint8_t tail[4] = {0, 0, 255, 255};
+    static z_stream z;
+    static bool ready;
+    if (!ready && inflateInit2(&z, -15) != Z_OK)
+        return NULL;
+    ready = true;
+    if (inflateReset(&z) != Z_OK)
+        return NULL;
+    z.next_out = text;
+    z.avail_out = sizeof(text);
+    z.next_in = (Bytef *)(uintptr_t)p;
+    z.avail_in = (uInt)n;
+    int got = inflate(&z, Z_NO_FLUSH);
+    if (got == Z_OK || got == Z_BUF_ERROR) {
+        z.next_in = (Bytef *)(uintptr_t)tail;
+        z.avail_in = sizeof(tail);
+        got = inflate(&z, Z_SYNC_FLUSH);
+    }
+    if ((got != Z_OK && got != Z_BUF_ERROR) || z.avail_in || !z.avail_out)
+        return NULL;
+    *size = sizeof(text) - z.avail_out;
+    return text;
 }

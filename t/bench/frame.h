@@ -4,6 +4,7 @@
 #ifndef BENCH_FRAME_H
 #define BENCH_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,12 +23,20 @@ size_t frame_write(uint8_t *to, unsigned opcode, const void *p, size_t n);
 
 struct frame {
     unsigned opcode;
+    bool compressed;
     size_t head, n; /* bytes of the head, of the payload */
 };
 
 /* 1: f is a server's frame whose head lies at p (the payload may not be there
-   yet); 0: more bytes are needed; -1: no server may send this. */
-int frame_read(struct frame *f, const uint8_t *p, size_t n);
+   yet); 0: more bytes are needed; -1: no server may send this.  deflate: it
+   was agreed upon. */
+int frame_read(struct frame *f, const uint8_t *p, size_t n, bool deflate);
+
+/*
+ * A message compressed without memory of earlier ones (RFC 7692, section
+ * 7.2.2).  What it was, until the next call; NULL: it is broken, or too long.
+ */
+const uint8_t *frame_inflate(const uint8_t *p, size_t n, size_t *size);
 
 /* Random bits, not for anything secret. */
 uint32_t frame_random(void);

@@ -45,6 +45,8 @@ static const struct option {
     {"warm-up", REAL, AT(warm_up), 0, 60, "seconds before that (0.5)"},
     {"limit", REAL, AT(limit), 1, 7200, "seconds in all, then it fails (60)"},
     {"binary", FLAG, AT(binary), 0, 0, "binary messages instead of text"},
+    {"deflate", FLAG, AT(deflate), 0, 0,
+     "offer permessage-deflate, and take nothing less"},
     {"strace", FLAG, AT(strace), 0, 0,
      "count system calls, too, in a second after the measured time"},
 #undef AT

@@ -22,7 +22,7 @@ struct options {
     size_t size;
     double rate; /* messages a second; 0: as fast as answers come */
     double seconds, warm_up, limit;
-    bool binary, strace;
+    bool binary, deflate, strace;
 };
 
 /* Exits with a message (and status 2) when they are wrong. */

@@ -9,6 +9,7 @@
  * most: else a server that was kept from the CPU for a while would find
  * several messages waiting, deliver them together, and look cheaper.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@
 #include "t/bench/client.h"
 #include "t/bench/frame.h"
 
-enum { TIMES = 65536, NUMBER_MAX = 24, FILLER = 'x', PATIENCE = 1000000000 };
+enum { TIMES = 65536, NUMBER_MAX = 32, PATIENCE = 1000000000 };
 
 /* What a subscriber has seen of a publisher. */
 struct seen {
@@ -45,6 +46,16 @@ struct fanout {
     uint64_t twice, late, missing;
 };
 
+/* As compressible as what programs say; nothing that JSON would escape.  There
+   must be some bytes of room behind it. */
+static void
+fill(char *text, size_t n)
+{
+    for (size_t i = 0; i < n;)
+        i += (size_t)sprintf(text + i, "item=%u value=%u; ",
+                             frame_random() % 1000, frame_random() % 100000);
+}
+
 static void
 begin(struct bench *b)
 {
@@ -56,8 +67,8 @@ begin(struct bench *b)
     f->seen = lnt_calloc((size_t)o->clients * o->publishers, sizeof(*f->seen));
     f->text = lnt_malloc(text + 1);
     f->frames = lnt_malloc(o->burst * (text + FRAME_HEAD_MAX));
-    f->filler = lnt_malloc(o->size);
-    memset(f->filler, FILLER, o->size);
+    f->filler = lnt_malloc(o->size + NUMBER_MAX);
+    fill(f->filler, o->size);
     if (o->size < NUMBER_MAX)
         usage_error("fanout needs a --size of %d at least", NUMBER_MAX);
 }

@@ -123,6 +123,13 @@ at_joining(void)
     joined_is(ask(bob, "{\"type\":\"join\",\"room\":\"lobby\"}"), false,
               "4 5 6 7 8", "the last ones");
     json_decref(ask(bob, "{\"type\":\"leave\",\"room\":\"lobby\"}"));
+    joined_is(ask(bob, "{\"type\":\"join\",\"room\":\"lobby\",\"limit\":2}"),
+              false, "7 8", "no more than asked for");
+    json_decref(ask(bob, "{\"type\":\"leave\",\"room\":\"lobby\"}"));
+    answer = ask(bob, "{\"type\":\"join\",\"room\":\"lobby\",\"limit\":-1}");
+    is_str(json_string_value(json_object_get(answer, "code")), "bad_request",
+           "a limit that is none");
+    json_decref(answer);
     json_decref(ask(ann, "{\"type\":\"leave\",\"room\":\"lobby\"}"));
     answer = ask(bob, "{\"type\":\"join\",\"room\":\"lobby\"}");
     is_str(json_string_value(json_object_get(

@@ -218,6 +218,9 @@ test_syntax(void)
 /* ---- with the handshake ---- */
 
 static char head[1024];
+static struct lnt_ws_streams *streams;
+static struct lnt_ws_deflate *claimed; /* by the session that opened */
+static bool fails;                     /* none opens */
 
 lnt_verdict
 lnt_http_error(struct lnt_http_request *r, int code, const char *headers,
@@ -235,6 +238,7 @@ lnt_http_upgrade(struct lnt_http_request *r, struct lnt_str h)
 {
     (void)r;
     snprintf(head, sizeof(head), "%.*s", LNT_STR_ARG(h));
+    claimed = fails ? NULL : lnt_ws_deflate_claim(streams);
     return LNT_GO_ON;
 }
 
@@ -280,32 +284,33 @@ static void
 test_handshake(void)
 {
     struct lnt_module_ctx m = {.data = lnt_ws_streams_new(NULL)};
-    struct lnt_ws_deflate *d;
 
+    streams = m.data;
     is_str(handshake(&m, LNT_WS_COMPRESSION_OFF, PMD, PMD), "", "off");
-    ok(!lnt_ws_deflate_claim(m.data), "... for the session, too");
+    ok(!claimed, "... for the session, too");
     is_str(handshake(&m, LNT_WS_COMPRESSION_SHARED, "x, y", PMD OUT("12")),
            PMD OUT_FRESH IN_FRESH OUT("12"), "shared, in the second header");
     ok(strstr(head, "\r\n\r\n") == head + strlen(head) - 4,
        "... the head is whole");
-    d = lnt_ws_deflate_claim(m.data);
+    struct lnt_ws_deflate *d = claimed;
     ok(d && d->variant == 1 && d->min == 100, "... and there for the session");
     ok(!lnt_ws_deflate_claim(m.data), "... once");
     lnt_ws_deflate_free(d);
     is_str(handshake(&m, LNT_WS_COMPRESSION_SHARED, PMD OUT("12"), PMD),
            PMD OUT_FRESH IN_FRESH OUT("12"), "another of the same");
-    ok(lnt_ws_deflate_claim(m.data) == d, "... shares it");
+    ok(claimed == d, "... shares it");
     handshake(&m, LNT_WS_COMPRESSION_SHARED, PMD, "");
-    is_int(lnt_ws_deflate_claim(m.data)->variant, 2, "one of another window");
+    is_int(claimed->variant, 2, "one of another window");
     is_str(handshake(&m, 4096, PMD IN_ANY, "..."), PMD IN("10"), "4k");
-    d = lnt_ws_deflate_claim(m.data);
-    is_int(d->variant, LNT_WS_VARIANT_OWN, "... is its own");
-    lnt_ws_deflate_free(d);
+    is_int(claimed->variant, LNT_WS_VARIANT_OWN, "... is its own");
+    lnt_ws_deflate_free(claimed);
     is_str(handshake(&m, 4096, PMD OUT("8"), PMD "; ="), "", "none fits");
     ok(strncmp(head, "HTTP/1.1 101 ", 13) == 0, "... which is no failure");
-    ok(!lnt_ws_deflate_claim(m.data), "... just no compression");
-    /* Nobody claims this one. */
+    ok(!claimed, "... just no compression");
+    fails = true;
     handshake(&m, 65536, PMD, "");
+    ok(!lnt_ws_deflate_claim(m.data),
+       "a session that did not open leaves its terms to nobody");
     lnt_ws_streams_free(m.data);
 }
 

@@ -217,7 +217,8 @@ function identify(nick) {
 function join(room, nick, answered) {
   const { epoch, seq } = room;
   link.ask({ type: 'join', room: room.name, nick: nick || undefined,
-    since: epoch === null ? undefined : { epoch, seq } }, (answer) => {
+    limit: PAGE, since: epoch === null ? undefined : { epoch, seq } },
+  (answer) => {
     if (!answer || rooms.get(room.name) !== room) {
       return;
     }

@@ -2,6 +2,7 @@
 // reach another one.
 //
 //     node uws.js PORT
+//     node uws.js check        is it installed?
 //
 // Paths: /sub gets what /pub says, /page is 1 KiB from memory, any other one
 // is an echo.
@@ -23,6 +24,7 @@ function load() {
 }
 
 const uws = load();
+if (process.argv[2] === 'check') process.exit(0);
 const page = 'x'.repeat(1024);
 const common = {
   compression: uws.DISABLED,
