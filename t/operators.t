@@ -189,9 +189,12 @@ subtest 'conns' => sub {
     is(scalar keys %id, 5, 'no id twice');
 
     # Somebody who does not read.
-    my $n = 0;
-    while ($n < 200 && defined syswrite $echo->handle, 'x' x 65536) { $n++ }
-    ok(wait_for(sub { grep { $_->{queue} > 0 } conns($t) }, 5, 'a queue'),
+    my $more = sub { # until every buffer on the way is full
+        my $n = 0;
+        while ($n < 200 && defined syswrite $echo->handle, 'x' x 65536) { $n++ }
+        return scalar grep { $_->{queue} > 0 } conns($t);
+    };
+    ok(wait_for($more, 10, 'a queue'),
         'what waits for one that does not read is shown');
     $_->close for $ann, $echo, $unix, $half;
     ok(wait_for(sub { conns($t) == 1 }, 5, 'one'), 'who goes is not shown');

@@ -11,6 +11,7 @@ use lib "$FindBin::Bin/lib";
 use File::Path qw(make_path);
 use JSON::PP ();
 use List::Util qw(shuffle);
+use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -197,7 +198,7 @@ sub lacking
 
 for my $how ('stop', 'quit') {
     subtest "ctl $how and start" => sub {
-        my $t = server()->start;
+        my $t = server("store = data/history.db\nsync = 10ms")->start;
         my $file = $t->path('data/history.db');
         my ($w, $joined) = enter($t, 'lobby', nick => 'ann');
         my $seen = say_all($w, 'lobby', 1 .. 3);
@@ -232,6 +233,32 @@ for my $how ('stop', 'quit') {
         $t->finish;
     };
 }
+
+subtest 'ctl stop while they talk' => sub {
+    my $t = server("store = data/history.db\nsync = 10ms", 20_000);
+    my $file = $t->path('data/history.db');
+    for my $round (1 .. 5) {
+        my $room = "room-$round";
+        $t->start;
+        my $crowd = crowd($t, $room, 3);
+        my $stopper;
+        my $acked = talk($crowd, $room, sub {
+                my ($acked) = @_;
+                return 1 if @$acked < 100 || $stopper;
+                $stopper = fork // die "fork: $!";
+                return 1 if $stopper;
+                exec $t->command('ctl', 'stop') or POSIX::_exit(127);
+            });
+        waitpid $stopper, 0;
+        is($?, 0, "round $round: stopped");
+        $t->wait_exit;
+        is_deeply(sql($file, 'SELECT whole FROM server'), [[1]],
+            '... in order');
+        is(lacking(stored($file, $room), @$acked), 0,
+            "... nothing is missing, of @{[scalar @$acked]}");
+    }
+    $t->finish;
+};
 
 subtest 'only what rooms keep' => sub {
     my $t = server(undef, 5)->start;

@@ -156,6 +156,8 @@ sync_now(struct keeper *k)
     uint64_t now = lnt_loop_now(k->loop);
     bool behind = lnt_mirror_behind(k->mirror) || k->retry;
     bool all = now - k->looked >= LOOK_EVERY;
+    if (k->finished)
+        return;
     k->synced = now;
     if (lnt_mirror_sync(k->mirror, all, &k->why) < 0) {
         note_error(k);
@@ -202,7 +204,10 @@ finish(struct keeper *k)
     bool ended = k->end != END_OURS && !others_alive(k);
     if (k->finished)
         return;
+    /* Nothing may open the store again in what is left of this turn. */
     k->finished = true;
+    lnt_timer_stop(k->loop, &k->timer);
+    lnt_timer_stop(k->loop, &k->lock_timer);
     if (k->lock >= 0 && lnt_mirror_finish(k->mirror, ended, &k->why) < 0) {
         lnt_log_error("%s; what was said last is not in the store", k->why.p);
         k->status = 1;
@@ -244,7 +249,7 @@ begin_end(struct keeper *k, enum end how)
     /* Who never had the store has nothing to write to it, unless it is the
        last one. */
     if (k->lock < 0 && how != END_SERVER)
-        lnt_loop_stop(k->loop);
+        finish(k);
     else if (k->lock < 0 || how == END_ORPHAN)
         set_end_timer(k);
     else

@@ -20,6 +20,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { SCRIPT_MAX = 20000 };
 
+/* What two workers have, from one input to the next: nothing of one session may
+   be seen by another. */
+static struct lnt_ws_streams *workers[2];
+
 struct options {
     enum ws_app app;
     uint64_t max, budget;
@@ -204,11 +208,19 @@ new_session(const struct options *o)
 {
     struct lnt_session *s = ws_new(o->app, o->max);
 
+    s->module.data = workers[0];
     ws_agree(s, o->budget, o->terms, o->min);
     return s;
 }
 
-/* The same session in another worker; or as it was. */
+static void
+free_session(struct lnt_session *s)
+{
+    s->module.data = NULL;
+    ws_free(s);
+}
+
+/* The same session in the other worker; or as it was. */
 static struct lnt_session *
 moved(struct lnt_session *s)
 {
@@ -219,7 +231,7 @@ moved(struct lnt_session *s)
         return s;
     }
     struct lnt_session *to = ws_new(s->app, s->limits.message_size);
-    to->module.data = lnt_ws_streams_new(&to->stats);
+    to->module.data = workers[s->module.data == workers[0]];
     to->end = s->end;
     to->code = s->code;
     to->nmessages = s->nmessages;
@@ -229,7 +241,7 @@ moved(struct lnt_session *s)
     if (lnt_ws_thaw(to, lnt_strbuf_str(&bytes)) < 0)
         abort();
     lnt_strbuf_release(&bytes);
-    ws_free(s);
+    free_session(s);
     return to;
 }
 
@@ -245,7 +257,7 @@ run(struct options o, const struct lnt_strbuf *in, const struct model *m,
         n = n < in->n - at ? n : in->n - at;
         ws_feed(s, in->p + at, n);
         at += n;
-        if (moving && o.seed >> 29 == 0)
+        if (moving && o.seed >> 30 == 0)
             s = moved(s);
     }
     compare(m, s, &o);
@@ -254,7 +266,7 @@ run(struct options o, const struct lnt_strbuf *in, const struct model *m,
         if (s->end <= WS_GOODBYE || s->ws.more)
             abort();
     }
-    ws_free(s);
+    free_session(s);
 }
 
 static struct options
@@ -272,9 +284,7 @@ read_options(const uint8_t *p)
         .seed = p[3],
     };
     /* As much as the plan would have, or less. */
-    struct lnt_ws_streams *w = lnt_ws_streams_new(NULL);
-    o.terms = lnt_ws_plan_wish(lnt_ws_plan_for(w, o.budget));
-    lnt_ws_streams_free(w);
+    o.terms = lnt_ws_plan_wish(lnt_ws_plan_for(workers[0], o.budget));
     if (p[0] & 0x10)
         o.terms.out_fresh = true;
     if (p[0] & 0x20)
@@ -295,6 +305,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size < 4)
         return 0;
+    for (size_t i = 0; i < 2; i++)
+        if (!workers[i])
+            workers[i] = lnt_ws_streams_new(NULL);
     struct options o = read_options(data);
     struct zip_client *z = zip_client_new(o.terms, 6);
     data += 4;
