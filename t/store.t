@@ -63,7 +63,7 @@ sub server
 
 my $probe = Test::Linnet->new(config => config());
 my (undef, undef, $said) = $probe->run('-t');
-$probe->finish;
+undef $probe;
 plan skip_all => 'built --without-sqlite' if $said =~ /without SQLite/;
 
 # ---- the file ------------------------------------------------------------
