@@ -83,15 +83,17 @@ add_status(struct lnt_module_ctx *m, struct lnt_strbuf *out)
     lnt_strbuf_adds(out, "]}\n");
 }
 
-/* Whether this worker takes new connections. */
+/* Whether the server takes new connections: during a reload the worker that
+   answers may be on its way out while others serve. */
 static bool
-is_ready(struct lnt_module_ctx *m, const struct lnt_http_request *r)
+is_ready(struct lnt_module_ctx *m)
 {
-    unsigned cell =
-        (unsigned)(lnt_session_id(r->session) & ((1u << LNT_ID_CELL_BITS) - 1));
-    return cell < LNT_CELLS &&
-           lnt_cell_state(lnt_zone_cell(lnt_hub_zone(m->hub), cell)) ==
-               LNT_CELL_READY;
+    const struct lnt_cell *c;
+    unsigned at = 0;
+    while ((c = lnt_status_next(lnt_hub_zone(m->hub), &at)))
+        if (lnt_cell_state(c) == LNT_CELL_READY)
+            return true;
+    return false;
 }
 
 static struct lnt_str
@@ -119,8 +121,8 @@ handle(struct lnt_module_ctx *m, struct lnt_http_request *r)
     if (lnt_str_eq(name, LNT_STR("healthz")))
         return answer_text(r, 200, "ok\n");
     if (lnt_str_eq(name, LNT_STR("readyz")))
-        return is_ready(m, r) ? answer_text(r, 200, "ready\n")
-                              : answer_text(r, 503, "draining\n");
+        return is_ready(m) ? answer_text(r, 200, "ready\n")
+                           : answer_text(r, 503, "draining\n");
     if (lnt_str_eq(name, LNT_STR("metrics"))) {
         lnt_status_metrics(m, out);
         return lnt_http_respond(r, 200,
