@@ -37,6 +37,13 @@ path     = /fanout
 protocol = websocket
 app      = fanout
 
+[route deflate]
+listen      = web
+path        = /deflate
+protocol    = websocket
+app         = fanout
+compression = shared
+
 [route status]
 listen  = web
 path    = /healthz
@@ -75,6 +82,9 @@ subtest 'linnet' => sub {
             '--clients', 100, '--publishers', 3, '--rate', 400, '--burst', 4));
     is_deeply([@$got{qw(lost twice out_of_order)}], [0, 0, 0],
         'every delivery once and in order');
+    is_good('the same with deflate', load('fanout', $port, '--path',
+            '/deflate', '--publishers', 2, '--rate', 100, '--size', 2000,
+            '--deflate'));
     is_good('connections that come and go',
         load('churn', $port, '--path', '/echo'));
     is_good('requests', load('http', $port, '--path', '/healthz'));

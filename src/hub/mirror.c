@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/hash.h"
 #include "core/mem.h"
 #include "core/strbuf.h"
 #include "hub/store.h"
+#include "hub/stored.h"
 #include "hub/zone.h"
 #include "os/clock.h"
 
@@ -19,15 +19,6 @@ enum {
     COPY = 256 * 1024,          /* bytes of history in memory at once */
     SCRATCH_KEEP = 1024 * 1024, /* more is given back after a sync */
     MARKS_MAX = 1 << 16,        /* rooms noted one by one */
-    SLOTS_FIRST = 64,
-};
-
-/* A room of the store. */
-struct room {
-    struct room *next; /* in its slot */
-    struct lnt_store_room row;
-    uint64_t seen; /* the last look at all rooms that found it there */
-    char name[LNT_ROOM_NAME_MAX + 1];
 };
 
 struct lnt_mirror {
@@ -40,14 +31,10 @@ struct lnt_mirror {
     bool loaded;     /* the store that is open is what the zone was made of */
     uint32_t *marks; /* numbers of rooms with something new */
     size_t nmarks, marks_cap;
-    struct room **slots;
-    size_t nslots, nrooms;
-    uint64_t messages; /* in the store */
-    uint64_t hash_key;
-    uint64_t looks;      /* at all rooms */
-    uint64_t put;        /* messages in this transaction */
-    uint64_t written;    /* not yet in the state */
-    struct lnt_str kept; /* what of copy is to be written */
+    struct lnt_stored rooms; /* of the store */
+    uint64_t looks;          /* at all rooms */
+    uint64_t put;            /* messages in this transaction */
+    uint64_t written;        /* not yet in the state */
     struct lnt_strbuf copy;
 };
 
@@ -55,80 +42,6 @@ static void
 set(uint64_t *to, uint64_t value)
 {
     __atomic_store_n(to, value, __ATOMIC_RELAXED);
-}
-
-/* ---- rooms of the store ---- */
-
-static struct room **
-slot_of(const struct lnt_mirror *m, uint32_t app, struct lnt_str name)
-{
-    uint64_t h = lnt_hash(m->hash_key ^ app, name.p, name.n);
-
-    return &m->slots[h & (m->nslots - 1)];
-}
-
-static struct room *
-find_room(const struct lnt_mirror *m, uint32_t app, struct lnt_str name)
-{
-    struct room *r = *slot_of(m, app, name);
-
-    while (r && (r->row.app != app || !lnt_str_eq(r->row.name, name)))
-        r = r->next;
-    return r;
-}
-
-static void
-grow_slots(struct lnt_mirror *m)
-{
-    struct room **old = m->slots;
-    size_t n = m->nslots;
-
-    m->nslots = n ? n * 2 : SLOTS_FIRST;
-    m->slots = lnt_calloc(m->nslots, sizeof(*m->slots));
-    for (size_t i = 0; i < n; i++) {
-        for (struct room *r = old[i], *next; r; r = next) {
-            struct room **to = slot_of(m, r->row.app, r->row.name);
-
-            next = r->next;
-            r->next = *to;
-            *to = r;
-        }
-    }
-    free(old);
-}
-
-static struct room *
-add_room(struct lnt_mirror *m, const struct lnt_store_room *row)
-{
-    struct room *r = lnt_calloc(1, sizeof(*r)), **slot;
-
-    if (m->nrooms >= m->nslots)
-        grow_slots(m);
-    r->row = *row;
-    memcpy(r->name, row->name.p, row->name.n);
-    r->row.name.p = r->name;
-    slot = slot_of(m, row->app, r->row.name);
-    r->next = *slot;
-    *slot = r;
-    m->nrooms++;
-    m->messages += row->messages;
-    return r;
-}
-
-static void
-forget_rooms(struct lnt_mirror *m)
-{
-    for (size_t i = 0; i < m->nslots; i++) {
-        for (struct room *r = m->slots[i], *next; r; r = next) {
-            next = r->next;
-            free(r);
-        }
-    }
-    free(m->slots);
-    m->slots = NULL;
-    m->nslots = m->nrooms = 0;
-    m->messages = 0;
-    grow_slots(m);
 }
 
 /* ---- life ---- */
@@ -141,8 +54,6 @@ lnt_mirror_new(struct lnt_zone *z, const char *path)
     m->zone = z;
     m->state = lnt_zone_store(z);
     m->path = lnt_strdup(path);
-    lnt_random(&m->hash_key, sizeof(m->hash_key));
-    forget_rooms(m);
     return m;
 }
 
@@ -152,14 +63,13 @@ lnt_mirror_let_go(struct lnt_mirror *m)
     lnt_store_close(m->store);
     m->store = NULL;
     m->loaded = false;
-    forget_rooms(m);
+    lnt_stored_clear(&m->rooms);
 }
 
 void
 lnt_mirror_free(struct lnt_mirror *m)
 {
     lnt_mirror_let_go(m);
-    free(m->slots);
     free(m->marks);
     free(m->cursor.scratch);
     lnt_strbuf_release(&m->copy);
@@ -188,7 +98,7 @@ note_room(void *arg, const struct lnt_store_room *r, struct lnt_strbuf *why)
 
     if (r->name.n == 0 || r->name.n > LNT_ROOM_NAME_MAX)
         return lnt_store_damaged(m->store, "a room without a good name", why);
-    (void)add_room(m, r);
+    (void)lnt_stored_add(&m->rooms, r);
     return 0;
 }
 
@@ -236,19 +146,18 @@ where_to_go_on(struct lnt_mirror *m, uint64_t *seq, struct lnt_strbuf *why)
 static int
 park_rooms(struct lnt_mirror *m, struct lnt_strbuf *why)
 {
+    struct lnt_stored_room *r = NULL;
     struct lnt_room_info info;
 
-    for (size_t i = 0; i < m->nslots; i++) {
-        for (struct room *r = m->slots[i]; r; r = r->next) {
-            bool parked =
-                lnt_zone_room_find(m->zone, r->row.app, r->row.name, &info) < 0;
+    while ((r = lnt_stored_next(&m->rooms, r))) {
+        bool parked =
+            lnt_zone_room_find(m->zone, r->row.app, r->row.name, &info) < 0;
 
-            if (parked == r->row.parked)
-                continue;
-            r->row.parked = parked;
-            if (lnt_store_put_room(m->store, &r->row, why) < 0)
-                return -1;
-        }
+        if (parked == r->row.parked)
+            continue;
+        r->row.parked = parked;
+        if (lnt_store_put_room(m->store, &r->row, why) < 0)
+            return -1;
     }
     return 0;
 }
@@ -364,7 +273,7 @@ lnt_mirror_behind(const struct lnt_mirror *m)
 /* ---- from the zone into the store ---- */
 
 static int
-put(struct lnt_mirror *m, struct room *r, const struct lnt_event *e,
+put(struct lnt_mirror *m, struct lnt_stored_room *r, const struct lnt_event *e,
     struct lnt_strbuf *why)
 {
     if (lnt_store_put(m->store, r->row.id, e, why) < 0)
@@ -372,7 +281,7 @@ put(struct lnt_mirror *m, struct room *r, const struct lnt_event *e,
     r->row.last = e->seq;
     if (r->row.messages++ == 0)
         r->row.first = e->seq;
-    m->messages++;
+    m->rooms.messages++;
     m->written++;
     if (++m->put < COMMIT_EVERY)
         return 0;
@@ -384,17 +293,18 @@ put(struct lnt_mirror *m, struct room *r, const struct lnt_event *e,
 
 /* What the room has behind what the store has, up to seq at least. */
 static int
-put_new(struct lnt_mirror *m, struct room *r, uint32_t number, uint64_t upto,
-        struct lnt_strbuf *why)
+put_new(struct lnt_mirror *m, struct lnt_stored_room *r, uint32_t number,
+        uint64_t upto, struct lnt_strbuf *why)
 {
+    struct lnt_str rest;
     struct lnt_event e;
     unsigned n = 1;
 
     while (n > 0 && r->row.last < upto) {
         lnt_strbuf_clear(&m->copy);
         n = lnt_zone_kept_after(m->zone, number, r->row.last, COPY, &m->copy);
-        m->kept = lnt_strbuf_str(&m->copy);
-        while (lnt_zone_kept_next(&m->kept, &e))
+        rest = lnt_strbuf_str(&m->copy);
+        while (lnt_zone_kept_next(&rest, &e))
             if (put(m, r, &e, why) < 0)
                 return -1;
     }
@@ -402,33 +312,27 @@ put_new(struct lnt_mirror *m, struct room *r, uint32_t number, uint64_t upto,
 }
 
 static int
-prune(struct lnt_mirror *m, struct room *r, uint64_t seq,
+prune(struct lnt_mirror *m, struct lnt_stored_room *r, uint64_t seq,
       struct lnt_strbuf *why)
 {
     uint64_t n;
 
     if (lnt_store_prune(m->store, r->row.id, seq, &n, why) < 0)
         return -1;
-    r->row.messages -= n < r->row.messages ? n : r->row.messages;
-    m->messages -= n < m->messages ? n : m->messages;
+    if (n > r->row.messages)
+        n = r->row.messages;
+    r->row.messages -= n;
+    m->rooms.messages -= n;
     r->row.first = seq;
     return 0;
 }
 
 static int
-drop(struct lnt_mirror *m, struct room *r, struct lnt_strbuf *why)
+drop(struct lnt_mirror *m, struct lnt_stored_room *r, struct lnt_strbuf *why)
 {
-    struct room **at = slot_of(m, r->row.app, r->row.name);
-
     if (lnt_store_drop(m->store, r->row.id, why) < 0)
         return -1;
-    while (*at != r)
-        at = &(*at)->next;
-    *at = r->next;
-    m->nrooms--;
-    m->messages -=
-        r->row.messages < m->messages ? r->row.messages : m->messages;
-    free(r);
+    lnt_stored_remove(&m->rooms, r);
     return 0;
 }
 
@@ -442,8 +346,8 @@ same_row(const struct lnt_store_room *row, const struct lnt_kept *k)
 }
 
 static int
-put_row(struct lnt_mirror *m, struct room *r, const struct lnt_kept *k,
-        struct lnt_strbuf *why)
+put_row(struct lnt_mirror *m, struct lnt_stored_room *r,
+        const struct lnt_kept *k, struct lnt_strbuf *why)
 {
     r->row.keep = k->keep;
     r->row.lost = k->lost;
@@ -456,7 +360,7 @@ save_room(struct lnt_mirror *m, const struct lnt_room_info *info,
           struct lnt_strbuf *why)
 {
     struct lnt_str name = lnt_str_c(info->name);
-    struct room *r = find_room(m, info->app, name);
+    struct lnt_stored_room *r = lnt_stored_find(&m->rooms, info->app, name);
     struct lnt_kept k;
 
     if (lnt_zone_kept(m->zone, info->room, &k) < 0)
@@ -464,8 +368,8 @@ save_room(struct lnt_mirror *m, const struct lnt_room_info *info,
     if (k.count == 0)
         return r ? drop(m, r, why) : 0;
     if (!r)
-        r = add_room(m,
-                     &(struct lnt_store_room){.app = info->app, .name = name});
+        r = lnt_stored_add(&m->rooms, &(struct lnt_store_room){.app = info->app,
+                                                               .name = name});
     r->seen = m->looks;
     if (!r->row.id && put_row(m, r, &k, why) < 0)
         return -1;
@@ -508,20 +412,18 @@ static int
 drop_gone(struct lnt_mirror *m, struct lnt_strbuf *why)
 {
     uint64_t now = lnt_clock_wall_us();
+    struct lnt_stored_room *r = lnt_stored_next(&m->rooms, NULL), *next;
     struct lnt_room_info info;
 
-    for (size_t i = 0; i < m->nslots; i++) {
-        for (struct room *r = m->slots[i], *next; r; r = next) {
-            next = r->next;
-            if (r->seen == m->looks || !is_over(&r->row, now))
-                continue;
-            /* It may have come again where the look had passed. */
-            if (lnt_zone_room_find(m->zone, r->row.app, r->row.name, &info) ==
-                0)
-                continue;
-            if (drop(m, r, why) < 0)
-                return -1;
-        }
+    for (; r; r = next) {
+        next = lnt_stored_next(&m->rooms, r);
+        if (r->seen == m->looks || !is_over(&r->row, now))
+            continue;
+        /* It may have come again where the look had passed. */
+        if (lnt_zone_room_find(m->zone, r->row.app, r->row.name, &info) == 0)
+            continue;
+        if (drop(m, r, why) < 0)
+            return -1;
     }
     return 0;
 }
@@ -567,8 +469,8 @@ tell(struct lnt_mirror *m)
 {
     struct lnt_store_state *s = m->state;
 
-    set(&s->rooms, m->nrooms);
-    set(&s->messages, m->messages);
+    set(&s->rooms, m->rooms.rooms);
+    set(&s->messages, m->rooms.messages);
     set(&s->written, s->written + m->written);
     set(&s->seq, m->cursor.seq);
     set(&s->synced_us, lnt_clock_wall_us());

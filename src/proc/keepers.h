@@ -58,7 +58,7 @@ enum lnt_keeper_role {
     LNT_KEEPER_FORMER, /* of a generation that is over or was given up */
 };
 
-/* What they report; set by master.c. */
+/* What they report; set by master.c, see store_events.c. */
 struct lnt_keeper_events {
     void (*ready)(struct lnt_master *m, struct lnt_keeper *k);
     /* It cannot start, for this reason; it ends by itself. */

@@ -23,59 +23,17 @@
 #include "proc/bringup.h"
 #include "proc/child.h"
 #include "proc/control.h"
+#include "proc/ending.h"
 #include "proc/moves.h"
 #include "proc/queries.h"
 #include "proc/requests.h"
 #include "proc/run.h"
 #include "proc/slots.h"
+#include "proc/store_events.h"
 #include "proc/upgrade.h"
 #include "proc/values.h"
 
-enum { STARTED = 0, FAILED = 1 };
-
-/* ---- the end ---- */
-
-static void
-check_end(struct lnt_master *m)
-{
-    if (m->state >= LNT_MASTER_QUITTING && !m->children && lnt_keepers_end(m))
-        lnt_loop_stop(m->loop);
-}
-
-static void
-end(struct lnt_master *m, bool at_once, struct lnt_asker *a)
-{
-    lnt_askers_add(&m->end_askers, a);
-    if (m->state == LNT_MASTER_STOPPING ||
-        (m->state == LNT_MASTER_QUITTING && !at_once))
-        return;
-    lnt_log_notice(at_once ? "stopping"
-                           : "quitting: waiting for connections "
-                             "to end");
-    lnt_sd_notify("STOPPING=1");
-    lnt_bringup_cancel(m, "the server ends");
-    lnt_upgrade_cancel(m, "the server ends");
-    m->state = at_once ? LNT_MASTER_STOPPING : LNT_MASTER_QUITTING;
-    for (size_t i = 0; i < m->now.nslots; i++)
-        lnt_timer_stop(m->loop, &m->now.slots[i].timer);
-    for (struct lnt_child *c = m->children; c; c = c->next)
-        lnt_child_end(c, at_once);
-    if (m->handed_over)
-        lnt_keepers_let_go(m);
-    check_end(m);
-}
-
-/* The first start did not work out. */
-static void
-give_up(struct lnt_master *m, const char *why)
-{
-    lnt_log_error("the server does not start: %s", why);
-    m->exit_status = FAILED;
-    if (m->older)
-        (void)lnt_channel_send(m->older, LNT_FRAME_FAILED, 0, lnt_str_c(why),
-                               NULL, 0);
-    end(m, true, NULL);
-}
+enum { STARTED = 0, FAILED = LNT_ENDING_FAILED };
 
 /* ---- commands ---- */
 
@@ -240,7 +198,7 @@ static const struct lnt_commands commands = {
     .upgrade = lnt_upgrade_start,
     .workers = change_workers,
     .drain = drain_slot,
-    .end = end,
+    .end = lnt_ending_begin,
     .reopen = reopen,
     .broadcast = broadcast,
     .level = set_level,
@@ -290,7 +248,7 @@ on_failed(struct lnt_master *m, struct lnt_child *c, const char *why)
     lnt_log_error("worker %u: %s", c->slot, why);
     if (lnt_bringup_failed(m, c, why) || m->state != LNT_MASTER_STARTING)
         return;
-    give_up(m, why);
+    lnt_ending_give_up(m, why);
 }
 
 static void
@@ -303,7 +261,7 @@ on_ended(struct lnt_master *m, struct lnt_child *c, int status)
         /* Nobody waits for a server that keeps crashing. */
         if (m->state == LNT_MASTER_STARTING && (m->detached || m->older)) {
             s->child = NULL;
-            give_up(m, "a worker crashed before it was ready");
+            lnt_ending_give_up(m, "a worker crashed before it was ready");
         } else {
             lnt_slot_retry(s, c);
         }
@@ -311,7 +269,7 @@ on_ended(struct lnt_master *m, struct lnt_child *c, int status)
         s->child = NULL;
     }
     settled(m);
-    check_end(m);
+    lnt_ending_check(m);
 }
 
 static void
@@ -339,56 +297,6 @@ static const struct lnt_child_events child_events = {
     .failed = on_failed,
     .ended = on_ended,
     .frame = on_frame,
-};
-
-/* ---- the store's process ---- */
-
-static void
-on_store_ready(struct lnt_master *m, struct lnt_keeper *k)
-{
-    struct lnt_strbuf why = LNT_STRBUF_INIT;
-    if (k == m->keepers.coming) {
-        lnt_bringup_store_ready(m);
-    } else if (m->state != LNT_MASTER_STARTING) {
-        lnt_keeper_start(k); /* one that was spawned again */
-    } else if (!m->now.slots && lnt_bringup_workers(m, &why) < 0) {
-        give_up(m, why.p);
-    }
-    lnt_strbuf_release(&why);
-}
-
-static void
-on_store_failed(struct lnt_master *m, struct lnt_keeper *k, const char *why)
-{
-    if (k == m->keepers.coming)
-        lnt_bringup_cancel_for(m, why);
-    else if (m->state == LNT_MASTER_STARTING && !m->keepers.used)
-        give_up(m, why);
-    else
-        lnt_log_error("%s", why);
-}
-
-static void
-on_store_ended(struct lnt_master *m, enum lnt_keeper_role role, uint64_t lived,
-               const char *how)
-{
-    struct lnt_strbuf text = LNT_STRBUF_INIT;
-    lnt_strbuf_addf(&text, "the store's process %s before it was ready", how);
-    if (role == LNT_KEEPER_COMING)
-        lnt_bringup_cancel_for(m, text.p);
-    else if (role == LNT_KEEPER_NOW && m->state == LNT_MASTER_STARTING &&
-             !m->keepers.used)
-        give_up(m, text.p);
-    else if (role == LNT_KEEPER_NOW && m->state < LNT_MASTER_QUITTING)
-        lnt_keepers_retry(m, lived);
-    lnt_strbuf_release(&text);
-    check_end(m);
-}
-
-static const struct lnt_keeper_events keeper_events = {
-    .ready = on_store_ready,
-    .failed = on_store_failed,
-    .ended = on_store_ended,
 };
 
 /* ---- housekeeping ---- */
@@ -468,11 +376,11 @@ take_signal(struct lnt_master *m, int n)
             drain_workers(m);
         break;
     case SIGQUIT:
-        end(m, false, NULL);
+        lnt_ending_begin(m, false, NULL);
         break;
     case SIGTERM:
     case SIGINT:
-        end(m, true, NULL);
+        lnt_ending_begin(m, true, NULL);
         break;
     }
     lnt_strbuf_release(&why);
@@ -648,7 +556,7 @@ lnt_server_run(const struct lnt_run_params *p)
         .now.access_fd = -1,
         .pidfile = -1,
         .events = &child_events,
-        .keeper_events = &keeper_events,
+        .keeper_events = &lnt_store_events,
         .commands = &commands,
     };
     m.doorbells = lnt_malloc(LNT_CELLS * sizeof(int));
@@ -670,7 +578,7 @@ lnt_server_run(const struct lnt_run_params *p)
     m.requests = lnt_requests_new(m.loop);
     lnt_dict_init(&m.dict);
     if (set_up(&m, p->config, &why) < 0)
-        give_up(&m, why.n ? why.p : "no reason given");
+        lnt_ending_give_up(&m, why.n ? why.p : "no reason given");
     lnt_strbuf_release(&why);
     if (lnt_loop_run(m.loop) < 0) {
         lnt_log_alert("the event loop failed: %s", strerror(errno));

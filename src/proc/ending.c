@@ -1,0 +1,56 @@
+/*
+ * The end of the server, in order: nothing new is begun, the workers end (each
+ * in its time), and when nobody is left who could publish, the store's process
+ * writes the last word.  Then the master's loop stops.
+ */
+#include "proc/ending.h"
+
+#include "core/log.h"
+#include "os/process.h"
+#include "proc/askers.h"
+#include "proc/bringup.h"
+#include "proc/child.h"
+#include "proc/master.h"
+#include "proc/upgrade.h"
+
+void
+lnt_ending_check(struct lnt_master *m)
+{
+    if (m->state >= LNT_MASTER_QUITTING && !m->children && lnt_keepers_end(m))
+        lnt_loop_stop(m->loop);
+}
+
+void
+lnt_ending_begin(struct lnt_master *m, bool at_once, struct lnt_asker *a)
+{
+    lnt_askers_add(&m->end_askers, a);
+    if (m->state == LNT_MASTER_STOPPING ||
+        (m->state == LNT_MASTER_QUITTING && !at_once))
+        return;
+    lnt_log_notice(at_once ? "stopping"
+                           : "quitting: waiting for connections "
+                             "to end");
+    lnt_sd_notify("STOPPING=1");
+    lnt_bringup_cancel(m, "the server ends");
+    lnt_upgrade_cancel(m, "the server ends");
+    m->state = at_once ? LNT_MASTER_STOPPING : LNT_MASTER_QUITTING;
+    for (size_t i = 0; i < m->now.nslots; i++)
+        lnt_timer_stop(m->loop, &m->now.slots[i].timer);
+    for (struct lnt_child *c = m->children; c; c = c->next)
+        lnt_child_end(c, at_once);
+    /* The store is the newer master's as soon as it can have it. */
+    if (m->handed_over)
+        lnt_keepers_let_go(m);
+    lnt_ending_check(m);
+}
+
+void
+lnt_ending_give_up(struct lnt_master *m, const char *why)
+{
+    lnt_log_error("the server does not start: %s", why);
+    m->exit_status = LNT_ENDING_FAILED;
+    if (m->older)
+        (void)lnt_channel_send(m->older, LNT_FRAME_FAILED, 0, lnt_str_c(why),
+                               NULL, 0);
+    lnt_ending_begin(m, true, NULL);
+}
