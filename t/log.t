@@ -72,8 +72,10 @@ for my $how (['SIGUSR1', sub { $_[0]->signal('USR1') }],
         my @pids = $t->processes;
         is(scalar @pids, 3, 'master and workers');
         for my $pid (@pids) {
-            ok(wait_for(sub { "@{[log_files($t, $pid)]}" eq $new }, 5,
-                    "$pid to write to the new file"),
+            my $does = sub { "@{[log_files($t, $pid)]}" eq $new };
+            # A command ends when it is done; a signal is only taken.
+            ok($name =~ /reopen/ ? $does->()
+                    : wait_for($does, 5, "$pid to write to the new file"),
                 'process ' . $t->title($pid) . ' writes to the new file');
         }
         my $size = -s $old;
@@ -84,6 +86,28 @@ for my $how (['SIGUSR1', sub { $_[0]->signal('USR1') }],
         $t->finish;
     };
 }
+
+subtest 'done means done everywhere' => sub {
+    my $t = Test::Linnet->new(
+        config => config("error = logs/error.log\nlevel = notice"))->start;
+    my ($stopped) = $t->worker_pids;
+    for my $words (['reopen'], ['log-level', 'info']) {
+        kill STOP => $stopped;
+        ok(wait_for(sub { slurp("/proc/$stopped/stat") =~ /\) T / }, 5,
+                'a stop'),
+            "@$words: a worker stands still");
+        my $pid = fork // die $!;
+        POSIX::_exit(($t->ctl(@$words))[0]) if !$pid;
+        # Whoever asks later is answered first.
+        is(($t->ctl('get', 'nothing'))[0], 1, '... the master serves others')
+            for 1 .. 3;
+        is(waitpid($pid, POSIX::WNOHANG()), 0, '... the command waits');
+        kill CONT => $stopped;
+        waitpid $pid, 0;
+        is($? >> 8, 0, '... until that one has done it, too');
+    }
+    $t->finish;
+};
 
 subtest 'rotation under load loses no line' => sub {
     my $t = Test::Linnet->new(

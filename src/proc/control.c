@@ -267,7 +267,6 @@ answer_now(struct peer *p, bool ok, struct lnt_strbuf *why, const char *done)
 static void
 do_level(struct peer *p, const char *word)
 {
-    struct lnt_strbuf why = LNT_STRBUF_INIT;
     int level = 0;
     while (lnt_level_names[level] && strcmp(lnt_level_names[level], word) != 0)
         level++;
@@ -277,8 +276,7 @@ do_level(struct peer *p, const char *word)
                        "alert"));
         return;
     }
-    bool ok = p->control->m->commands->level(p->control->m, level, &why);
-    answer_now(p, ok, &why, "log level set until the next reload");
+    p->control->m->commands->level(p->control->m, level, wait_for(p));
 }
 
 /* What the master knows by itself. */
@@ -327,8 +325,7 @@ run_command(struct peer *p, const char *const *words, size_t n)
         m->commands->reload(m, wait_for(p));
         break;
     case LNT_COMMAND_REOPEN:
-        ok = m->commands->reopen(m, &why);
-        answer_now(p, ok, &why, "reopened");
+        m->commands->reopen(m, wait_for(p));
         break;
     case LNT_COMMAND_QUIT:
     case LNT_COMMAND_STOP:

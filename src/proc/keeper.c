@@ -26,6 +26,7 @@
 #include "os/process.h"
 #include "proc/channel.h"
 #include "proc/config.h"
+#include "proc/orders.h"
 #include "proc/privileges.h"
 
 enum {
@@ -375,9 +376,11 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
             lnt_log_take(f->fds[0]);
             f->fds[0] = -1;
         }
+        lnt_orders_obeyed(c, f);
     } else if (f->type == LNT_FRAME_LEVEL) {
         if (f->payload.n == 1 && (unsigned char)f->payload.p[0] <= LNT_ALERT)
             lnt_log_level((enum lnt_level)f->payload.p[0]);
+        lnt_orders_obeyed(c, f);
     } else {
         lnt_log_warn("the master sent %s, which is not for the store",
                      lnt_frame_names[f->type]);

@@ -26,6 +26,7 @@
 #include "proc/child.h"
 #include "proc/keeper.h"
 #include "proc/master.h"
+#include "proc/requests.h"
 #include "proc/slots.h"
 
 enum { END_TIME = 20000 /* ms to write the last word */ };
@@ -237,6 +238,8 @@ on_frame(struct lnt_channel *ch, const struct lnt_frame *f)
         k->failed = true;
         m->keeper_events->failed(m, k, why);
         free(why);
+    } else if (f->type == LNT_FRAME_REPLY) {
+        lnt_requests_take(m->requests, ch, f->request, f->payload);
     } else {
         lnt_log_warn("the store's process sent %s, which is not for the master",
                      lnt_frame_names[f->type]);
@@ -291,6 +294,7 @@ lnt_keepers_reap(struct lnt_master *m, pid_t pid, int status)
         link = &(*link)->next;
     *link = k->next;
     lnt_channel_close(&k->channel);
+    lnt_requests_drop(m->requests, &k->channel, "the process has ended");
     lnt_timer_stop(m->loop, &k->timer);
     (void)lnt_child_how(status, how, sizeof(how));
     if (k->state == LNT_KEEPER_ENDING && status == 0)
@@ -426,8 +430,9 @@ lnt_keepers_swap(struct lnt_master *m, const struct lnt_config *before)
     char level = (char)c->log->level;
     if (same_settings(before, c)) {
         /* What "ctl log-level" said holds until the next reload. */
-        (void)lnt_keepers_tell(m, LNT_FRAME_LEVEL, lnt_str(&level, 1), NULL, 0,
-                               NULL);
+        if (s->now)
+            (void)lnt_channel_send(&s->now->channel, LNT_FRAME_LEVEL, 0,
+                                   lnt_str(&level, 1), NULL, 0);
         return;
     }
     lnt_timer_stop(m->loop, &s->timer);
@@ -441,24 +446,6 @@ lnt_keepers_swap(struct lnt_master *m, const struct lnt_config *before)
         lnt_keeper_start(s->now);
     else if (has_store(c))
         follow(m);
-}
-
-bool
-lnt_keepers_tell(struct lnt_master *m, enum lnt_frame_type type,
-                 struct lnt_str payload, const int *fds, size_t nfds,
-                 struct lnt_strbuf *why)
-{
-    bool ok = true;
-    for (struct lnt_keeper *k = m->keepers.all; k; k = k->next) {
-        if (lnt_channel_send(&k->channel, type, 0, payload, fds, nfds) == 0 ||
-            k->state == LNT_KEEPER_ENDING)
-            continue;
-        if (why)
-            lnt_strbuf_addf(why, "%sthe store's process: %s",
-                            why->n ? "; " : "", strerror(errno));
-        ok = false;
-    }
-    return ok;
 }
 
 bool

@@ -88,10 +88,6 @@ void lnt_keepers_swap(struct lnt_master *m, const struct lnt_config *before);
 void lnt_keeper_start(struct lnt_keeper *k);
 /* Spawns another one after a delay, as with workers. */
 void lnt_keepers_retry(struct lnt_master *m, uint64_t lived);
-/* To all of them. */
-bool lnt_keepers_tell(struct lnt_master *m, enum lnt_frame_type type,
-                      struct lnt_str payload, const int *fds, size_t nfds,
-                      struct lnt_strbuf *why);
 /* All workers have ended: the last word is written.  true when that is done. */
 bool lnt_keepers_end(struct lnt_master *m);
 /* Another master's goes on with the store. */

@@ -25,6 +25,7 @@
 #include "proc/control.h"
 #include "proc/ending.h"
 #include "proc/moves.h"
+#include "proc/orders.h"
 #include "proc/queries.h"
 #include "proc/requests.h"
 #include "proc/run.h"
@@ -70,41 +71,46 @@ reopen_access(struct lnt_master *m, struct lnt_strbuf *why)
     return true;
 }
 
+/* Whether the files here could be opened; for the others go along. */
 static bool
-reopen(struct lnt_master *m, struct lnt_strbuf *why)
+reopen_files(struct lnt_master *m, struct lnt_strbuf *why)
 {
-    char which[2] = {'-', '-'};
-    int fds[2];
-    size_t n = 0;
-    bool ok = true;
     if (lnt_log_reopen() < 0) {
         lnt_strbuf_addf(why, "cannot open %s: %s", m->now.config->log->error,
                         strerror(errno));
         return false;
     }
+    return reopen_access(m, why);
+}
+
+static void
+reopen(struct lnt_master *m, struct lnt_asker *a)
+{
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    char which[2] = {'-', '-'};
+    int fds[2];
+    struct lnt_order o = {.type = LNT_FRAME_REOPEN,
+                          .payload = lnt_str(which, 2),
+                          .fds = fds,
+                          .done = "reopened"};
+    if (!reopen_files(m, &why)) {
+        if (a)
+            a->done(a, false, why.p);
+        else
+            lnt_log_error("reopen: %s", why.p);
+        lnt_strbuf_release(&why);
+        return;
+    }
     if (lnt_log_fd() >= 0) {
         which[0] = 'e';
-        fds[n++] = lnt_log_fd();
+        fds[o.nfds++] = lnt_log_fd();
     }
-    if (!reopen_access(m, why))
-        return false;
     if (m->now.access_fd >= 0) {
         which[1] = 'a';
-        fds[n++] = m->now.access_fd;
+        fds[o.nfds++] = m->now.access_fd;
     }
-    for (struct lnt_child *c = m->children; c; c = c->next) {
-        if (lnt_channel_send(&c->channel, LNT_FRAME_REOPEN, 0,
-                             lnt_str(which, 2), fds, n) == 0)
-            continue;
-        lnt_strbuf_addf(why, "%sworker %u: %s", why->n ? "; " : "", c->slot,
-                        strerror(errno));
-        ok = false;
-    }
-    if (!lnt_keepers_tell(m, LNT_FRAME_REOPEN, lnt_str(which, 1), fds,
-                          which[0] == 'e', why))
-        ok = false;
     lnt_log_notice("logs reopened");
-    return ok;
+    lnt_orders_give(m, &o, a);
 }
 
 static bool
@@ -136,15 +142,15 @@ broadcast(struct lnt_master *m, struct lnt_str module, struct lnt_str text,
     return ok;
 }
 
-static bool
-set_level(struct lnt_master *m, int level, struct lnt_strbuf *why)
+static void
+set_level(struct lnt_master *m, int level, struct lnt_asker *a)
 {
     char byte = (char)level;
+    struct lnt_order o = {.type = LNT_FRAME_LEVEL,
+                          .payload = lnt_str(&byte, 1),
+                          .done = "log level set until the next reload"};
     lnt_log_level((enum lnt_level)level);
-    bool ok = send_all(m, LNT_FRAME_LEVEL, lnt_str(&byte, 1), why);
-    return lnt_keepers_tell(m, LNT_FRAME_LEVEL, lnt_str(&byte, 1), NULL, 0,
-                            why) &&
-           ok;
+    lnt_orders_give(m, &o, a);
 }
 
 static bool
@@ -364,8 +370,7 @@ take_signal(struct lnt_master *m, int n)
         reload(m, NULL);
         break;
     case SIGUSR1:
-        if (!reopen(m, &why))
-            lnt_log_error("reopen: %s", why.p);
+        reopen(m, NULL);
         break;
     case SIGUSR2:
         lnt_upgrade_start(m, NULL);

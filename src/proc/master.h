@@ -85,13 +85,13 @@ struct lnt_commands {
     void (*end)(struct lnt_master *m, bool at_once, struct lnt_asker *a);
     /* Something has ended that other changes may wait for. */
     void (*settled)(struct lnt_master *m);
+    void (*reopen)(struct lnt_master *m, struct lnt_asker *a);
+    void (*level)(struct lnt_master *m, int level, struct lnt_asker *a);
     /* These are done at once: true, or false with why. */
-    bool (*reopen)(struct lnt_master *m, struct lnt_strbuf *why);
     bool (*broadcast)(struct lnt_master *m, struct lnt_str module,
                       struct lnt_str text, struct lnt_strbuf *why);
     bool (*drain)(struct lnt_master *m, const char *slot,
                   struct lnt_strbuf *why);
-    bool (*level)(struct lnt_master *m, int level, struct lnt_strbuf *why);
     bool (*set)(struct lnt_master *m, struct lnt_str key,
                 const struct lnt_str *value, struct lnt_strbuf *why);
 };

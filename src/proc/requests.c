@@ -96,12 +96,22 @@ lnt_requests_send(struct lnt_requests *r, struct lnt_channel *to,
                   enum lnt_frame_type type, struct lnt_str payload,
                   uint64_t timeout_ms, lnt_reply_fn *fn, void *arg)
 {
+    return lnt_requests_send_fds(r, to, type, payload, NULL, 0, timeout_ms, fn,
+                                 arg);
+}
+
+int
+lnt_requests_send_fds(struct lnt_requests *r, struct lnt_channel *to,
+                      enum lnt_frame_type type, struct lnt_str payload,
+                      const int *fds, size_t nfds, uint64_t timeout_ms,
+                      lnt_reply_fn *fn, void *arg)
+{
     if (r->n >= PENDING_MAX) {
         errno = EAGAIN;
         return -1;
     }
     uint32_t id = ++r->last_id ? r->last_id : ++r->last_id;
-    if (lnt_channel_send(to, type, id, payload, NULL, 0) < 0)
+    if (lnt_channel_send(to, type, id, payload, fds, nfds) < 0)
         return -1;
     /* At least one tick, so that one that is sent from the callback of another
        is not due in the same pass. */

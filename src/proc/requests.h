@@ -24,13 +24,18 @@ struct lnt_requests *lnt_requests_new(struct lnt_loop *loop);
 void lnt_requests_free(struct lnt_requests *r);
 
 /*
- * Sends a REQUEST or SET.  fn is called later, never from here; timeout_ms is
- * an hour at most.  0, or -1 with errno (as lnt_channel_send; EAGAIN: too many
- * are under way) and no callback.
+ * Sends a frame that is answered by a REPLY.  fn is called later, never from
+ * here; timeout_ms is an hour at most.  0, or -1 with errno (as
+ * lnt_channel_send; EAGAIN: too many are under way) and no callback.
  */
 int lnt_requests_send(struct lnt_requests *r, struct lnt_channel *to,
                       enum lnt_frame_type type, struct lnt_str payload,
                       uint64_t timeout_ms, lnt_reply_fn *fn, void *arg);
+/* With descriptors, which stay the caller's. */
+int lnt_requests_send_fds(struct lnt_requests *r, struct lnt_channel *to,
+                          enum lnt_frame_type type, struct lnt_str payload,
+                          const int *fds, size_t nfds, uint64_t timeout_ms,
+                          lnt_reply_fn *fn, void *arg);
 /* A REPLY frame came through the channel. */
 void lnt_requests_take(struct lnt_requests *r, struct lnt_channel *from,
                        uint32_t id, struct lnt_str payload);

@@ -29,6 +29,7 @@
 #include "proc/channel.h"
 #include "proc/config.h"
 #include "proc/mover.h"
+#include "proc/orders.h"
 #include "proc/privileges.h"
 
 struct worker {
@@ -207,20 +208,22 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
         return;
     case LNT_FRAME_REOPEN:
         reopen_logs(w, f);
+        lnt_orders_obeyed(c, f);
         return;
     case LNT_FRAME_LEVEL:
         if (f->payload.n == 1 && (unsigned char)f->payload.p[0] <= LNT_ALERT)
             lnt_log_level((enum lnt_level)f->payload.p[0]);
+        lnt_orders_obeyed(c, f);
         return;
-    case LNT_FRAME_READY:
-    case LNT_FRAME_FAILED:
-    case LNT_FRAME_RELOAD:
     case LNT_FRAME_LINK:
         take_link(w, f);
         return;
     case LNT_FRAME_GIVE:
         give_some(w, f->payload);
         return;
+    case LNT_FRAME_READY:
+    case LNT_FRAME_FAILED:
+    case LNT_FRAME_RELOAD:
     case LNT_FRAME_BROADCAST:
     case LNT_FRAME_MOVE:
     case LNT_FRAME_GIVEN:
