@@ -145,20 +145,32 @@ lnt_section_origin(const struct lnt_section *s,
     return section;
 }
 
-void
-lnt_block_inherit(struct lnt_block *b, const struct lnt_block *from)
+void *
+lnt_block_inherit(struct lnt_arena *a, struct lnt_block *b,
+                  const struct lnt_block *from)
 {
     size_t n = lnt_set_count(b->set);
+    void *data = lnt_arena_alloc(a, b->set->size);
 
+    memcpy(data, b->data, b->set->size);
     for (size_t i = 0; i < n; i++) {
         const struct lnt_directive *d = &b->set->directives[i];
+        struct lnt_origin *o = &owner(b)->origins[i];
 
         if (b->given >> i & 1)
             continue;
-        memcpy((char *)b->data + d->offset,
-               (const char *)from->data + d->offset, lnt_value_size(d));
-        owner(b)->origins[i] = from->origins[i];
+        memcpy((char *)data + d->offset, (const char *)from->data + d->offset,
+               lnt_value_size(d));
+        if (!b->inherited)
+            *o = from->origins[i];
+        else if (o->file != from->origins[i].file ||
+                 o->line != from->origins[i].line)
+            b->varies |= UINT64_C(1) << i;
     }
+    if (!b->inherited)
+        memcpy(b->data, data, b->set->size);
+    b->inherited = true;
+    return data;
 }
 
 static void

@@ -109,6 +109,8 @@ struct lnt_block {
         unsigned line;
     } * origins; /* one a directive */
     struct lnt_block *next;
+    uint64_t varies; /* bit i: directive i was inherited from several blocks */
+    bool inherited;
 };
 
 /* The tables that are known: filled before lnt_conf_build. */
@@ -147,9 +149,14 @@ const struct lnt_block *lnt_section_block(const struct lnt_section *s,
 struct lnt_origin lnt_section_origin(const struct lnt_section *s,
                                      const struct lnt_directive_set *set,
                                      const char *key);
-/* Copies the fields that were not given in b from the same set's block from
-   (limits of a listener from [limits]). */
-void lnt_block_inherit(struct lnt_block *b, const struct lnt_block *from);
+/*
+ * The set's struct with the fields that were given in b and those of the same
+ * set's block from for the others (limits of a listener from [limits]).  The
+ * first time b itself takes them over; a route on several listeners has one
+ * struct for each.
+ */
+void *lnt_block_inherit(struct lnt_arena *a, struct lnt_block *b,
+                        const struct lnt_block *from);
 
 /* -T: every section with effective values and "; file:line" or "; default". */
 void lnt_conf_print(const struct lnt_section *s, struct lnt_strbuf *out);

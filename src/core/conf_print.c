@@ -38,6 +38,11 @@ print_directive(const struct lnt_block *b, size_t i, struct lnt_strbuf *out)
     const struct lnt_directive *d = &b->set->directives[i];
     size_t n = lnt_value_count(d, b->data);
 
+    if (b->varies >> i & 1) {
+        lnt_strbuf_addf(out, "; %s: as each of its listeners has it\n",
+                        d->name);
+        return;
+    }
     /* A number that is neither given nor has a default is not 0, which might
        be out of bounds. */
     if (!b->origins[i].file && !d->def)

@@ -3,6 +3,8 @@
  */
 #include "net/endpoint.h"
 
+#include <string.h>
+
 #include "core/arena.h"
 #include "core/conf.h"
 #include "net/limits.h"
@@ -59,6 +61,17 @@ resolve(struct lnt_module_setup *setup, const struct lnt_section *s,
     return -1;
 }
 
+static const struct lnt_limits *
+effective_limits(struct lnt_arena *a, struct lnt_section *section,
+                 const struct lnt_section *up)
+{
+    const struct lnt_block *from = lnt_section_block(up, &lnt_limits_set);
+    for (struct lnt_block *b = section->blocks; b; b = b->next)
+        if (b->set == &lnt_limits_set)
+            return lnt_block_inherit(a, b, from);
+    return from->data;
+}
+
 struct lnt_endpoint *
 lnt_endpoint_make(struct lnt_module_setup *setup, struct lnt_section *section,
                   const char *protocol, const char *app,
@@ -78,28 +91,38 @@ lnt_endpoint_make(struct lnt_module_setup *setup, struct lnt_section *section,
                        section->kind->kind, section->name, protocol);
         return NULL;
     }
-    if (!up)
-        up = lnt_section_find(setup->sections, "limits");
-    struct lnt_block *limits = NULL;
-    for (struct lnt_block *b = section->blocks; b; b = b->next)
-        if (b->set == &lnt_limits_set)
-            limits = b;
-    const struct lnt_block *from = lnt_section_block(up, &lnt_limits_set);
-    if (limits)
-        lnt_block_inherit(limits, from);
-
     struct lnt_endpoint *e = lnt_arena_alloc(setup->arena, sizeof(*e));
     e->name = lnt_arena_printf(setup->arena, "%s %s", section->kind->kind,
                                section->name);
+    e->id = e->name;
+    if (up)
+        e->id = lnt_arena_printf(setup->arena, "%s\n%s", e->name, up->name);
+    else
+        up = lnt_section_find(setup->sections, "limits");
+    e->limits = effective_limits(setup->arena, section, up);
     e->protocol = setup->modules[p];
     e->protocol_index = (unsigned)p;
     if (app) {
         e->app = setup->modules[a];
         e->app_index = (unsigned)a;
     }
-    e->limits = limits ? limits->data : from->data;
     e->section = section;
     e->next = setup->endpoints;
     setup->endpoints = e;
     return e;
+}
+
+const struct lnt_endpoint *
+lnt_endpoint_find(const struct lnt_endpoint *list, struct lnt_str id)
+{
+    const struct lnt_endpoint *same = NULL;
+    const char *end = memchr(id.p, '\n', id.n);
+    struct lnt_str name = lnt_str(id.p, end ? (size_t)(end - id.p) : id.n);
+    for (const struct lnt_endpoint *e = list; e; e = e->next) {
+        if (lnt_str_eq(id, lnt_str_c(e->id)))
+            return e;
+        if (lnt_str_eq(name, lnt_str_c(e->name)))
+            same = e;
+    }
+    return same;
 }

@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include "core/str.h"
+
 struct lnt_limits;
 struct lnt_module;
 struct lnt_module_setup;
@@ -14,6 +16,8 @@ struct lnt_section;
 
 struct lnt_endpoint {
     const char *name; /* "listen echo", "route chat" */
+    const char *id;   /* the name; of a route, a line feed and the name of its
+                         listener's section behind it */
     const struct lnt_module *protocol;
     const struct lnt_module *app;       /* NULL for bare protocols */
     unsigned protocol_index, app_index; /* in the list of modules */
@@ -24,12 +28,18 @@ struct lnt_endpoint {
 
 /*
  * Resolves the names (app may be NULL or empty when the protocol is bare) and
- * the limits: those of the section where given, else of up (NULL: [limits]).
+ * the limits: those of the section where given, else of up, the listener of a
+ * route (NULL: [limits]).  A route on several listeners is as many endpoints.
  * Unknown names go to the report with a suggestion.  NULL then.
  */
 struct lnt_endpoint *lnt_endpoint_make(struct lnt_module_setup *setup,
                                        struct lnt_section *section,
                                        const char *protocol, const char *app,
                                        const struct lnt_section *up);
+
+/* The endpoint of that id; when its listener is gone or was not named (an older
+   binary's), any of that name; NULL. */
+const struct lnt_endpoint *lnt_endpoint_find(const struct lnt_endpoint *list,
+                                             struct lnt_str id);
 
 #endif

@@ -2,7 +2,7 @@
  * Freeze and thaw.  Only between messages and between turns: what the kernel
  * has not taken yet and what no callback has consumed travel along.
  *
- * A frozen connection: magic, version, endpoint's name, protocol's name,
+ * A frozen connection: magic, version, endpoint's id, protocol's name,
  * application's name, state, age, then the protocol's bytes, the
  * application's, unread input, unsent output.
  */
@@ -65,7 +65,7 @@ pack(struct lnt_conn *c, struct lnt_strbuf *out)
     int rc = e->protocol->protocol->freeze(&c->session, &state);
     lnt_pack_u32(out, MAGIC);
     lnt_pack_u32(out, VERSION);
-    lnt_pack_str(out, lnt_str_c(e->name));
+    lnt_pack_str(out, lnt_str_c(e->id));
     lnt_pack_str(out, lnt_str_c(e->protocol->name));
     lnt_pack_str(out, lnt_str_c(e->app ? e->app->name : ""));
     lnt_pack_u32(out, c->state);
@@ -146,8 +146,7 @@ thaw_app(struct lnt_conn *c, const struct frozen *f)
 
 bool
 lnt_move_thaw(struct lnt_net *n, int fd, struct lnt_str bytes,
-              const struct lnt_endpoint *(*find)(void *arg,
-                                                 struct lnt_str name),
+              const struct lnt_endpoint *(*find)(void *arg, struct lnt_str id),
               void *arg, const char **why)
 {
     struct frozen f = {0};

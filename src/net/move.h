@@ -24,14 +24,14 @@ int lnt_move_freeze(struct lnt_session *s, struct lnt_strbuf *out);
 
 /*
  * Makes a session of bytes and fd (owned from here on, also on failure).  find
- * gives the endpoint of a name, NULL when there is none any more.  true: it
+ * gives the endpoint of an id, NULL when there is none any more.  true: it
  * lives, or it says goodbye in its protocol's way, because its endpoint is gone
  * (1001) or its application does not take it (1012).  false with *why: the
  * bytes are not understood, and it was cut.
  */
 bool lnt_move_thaw(struct lnt_net *n, int fd, struct lnt_str frozen,
                    const struct lnt_endpoint *(*find)(void *arg,
-                                                      struct lnt_str name),
+                                                      struct lnt_str id),
                    void *arg, const char **why);
 
 #endif

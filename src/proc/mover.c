@@ -101,13 +101,10 @@ lnt_mover_can_give(const struct lnt_mover *mv)
 }
 
 static const struct lnt_endpoint *
-find_endpoint(void *arg, struct lnt_str name)
+find_endpoint(void *arg, struct lnt_str id)
 {
     const struct lnt_mover *mv = arg;
-    const struct lnt_endpoint *e = mv->p.endpoints;
-    while (e && !lnt_str_eq(name, lnt_str_c(e->name)))
-        e = e->next;
-    return e;
+    return lnt_endpoint_find(mv->p.endpoints, id);
 }
 
 /* ---- giving ---- */

@@ -469,11 +469,11 @@ inheriting(void)
 
     for (struct lnt_block *i = a->blocks; i; i = i->next) {
         if (i->set == &limits_set)
-            lnt_block_inherit(i, from);
+            lnt_block_inherit(arena, i, from);
     }
     for (struct lnt_block *i = b->blocks; i; i = i->next) {
         if (i->set == &limits_set)
-            lnt_block_inherit(i, from);
+            lnt_block_inherit(arena, i, from);
     }
     struct limits *l = lnt_section_data(a, &limits_set);
     ok(l->message_size == 2048 && l->connections == 5 && l->words.n == 2,

@@ -189,13 +189,10 @@ end(void)
 }
 
 static const struct lnt_endpoint *
-find(void *arg, struct lnt_str name)
+find(void *arg, struct lnt_str id)
 {
-    const struct lnt_endpoint *e = config->endpoints;
     (void)arg;
-    while (e && !lnt_str_eq(name, lnt_str_c(e->name)))
-        e = e->next;
-    return e;
+    return lnt_endpoint_find(config->endpoints, id);
 }
 
 /* ---- clients ---- */
