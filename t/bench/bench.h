@@ -49,6 +49,7 @@ struct work {
     bool publishers; /* has publishers beside the clients */
     bool reconnects; /* opens its connections itself, from start on */
     bool no_load;    /* memory only */
+    bool stamps;     /* wants to know when bytes arrived */
     void (*begin)(struct bench *b);
     /* The connection is ready to be used. */
     void (*opened)(struct bench *b, struct client *c);
@@ -83,6 +84,8 @@ struct bench {
     uint64_t next;    /* when tick is wanted, UINT64_MAX: not at all */
     uint64_t last_in; /* when bytes came last */
     bool loading;     /* warm-up, measured time or trace */
+    bool stopping;    /* the work ends the measured time */
+    uint64_t arrived; /* ns, wall clock: what is read now; 0 not known */
 
     struct client *clients;
     unsigned nclients; /* publishers last */
@@ -134,6 +137,6 @@ void give_up(const char *format, ...)
     __attribute__((format(printf, 1, 2), noreturn));
 
 extern const struct work work_echo, work_fanout, work_idle, work_churn,
-    work_http;
+    work_http, work_rooms;
 
 #endif

@@ -172,6 +172,8 @@ client_connect(struct bench *b, struct client *c)
     if (c->fd < 0)
         give_up("socket: %s", strerror(errno));
     (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (b->o.work->stamps)
+        (void)setsockopt(c->fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one));
     c->began = clock_ns();
     c->state = CLIENT_CONNECTING;
     b->opening++;
@@ -423,6 +425,32 @@ take_input(struct bench *b, struct client *c, const uint8_t *p, size_t n)
         w->after(b, c);
 }
 
+/* As recv, and notes when the last of it arrived. */
+static ssize_t
+receive(struct bench *b, const struct client *c, void *p, size_t n)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(struct timespec))];
+    } control;
+    struct iovec iov = {.iov_base = p, .iov_len = n};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.bytes,
+                       .msg_controllen = sizeof(control)};
+    if (!b->o.work->stamps)
+        return recv(c->fd, p, n, 0);
+    b->arrived = 0;
+    ssize_t got = recvmsg(c->fd, &m, 0);
+    struct cmsghdr *h = got > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+    if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_TIMESTAMPNS) {
+        struct timespec t;
+        memcpy(&t, CMSG_DATA(h), sizeof(t));
+        b->arrived = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    }
+    return got;
+}
+
 static void
 read_input(struct bench *b, struct client *c)
 {
@@ -433,7 +461,7 @@ read_input(struct bench *b, struct client *c)
         fail(b, c, "an answer without end");
         return;
     }
-    ssize_t n = recv(c->fd, b->input + had, INPUT_SIZE - had, 0);
+    ssize_t n = receive(b, c, b->input + had, INPUT_SIZE - had);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {

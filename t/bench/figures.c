@@ -30,6 +30,12 @@ clock_ns(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
+uint64_t
+clock_wall_ns(void)
+{
+    return read_clock(CLOCK_REALTIME);
+}
+
 /* ---- latencies ---- */
 
 /* The first powers have one step a nanosecond; from there on the highest five

@@ -38,5 +38,7 @@ void reference_close(struct reference *r);
 
 /* Nanoseconds, monotonic. */
 uint64_t clock_ns(void);
+/* The same since 1970, as the kernel stamps what arrives. */
+uint64_t clock_wall_ns(void);
 
 #endif

@@ -26,11 +26,12 @@ enum {
     QUIET_MAX_S = 10,
     CALM_MS = 300,
     TRACE_S = 1,
-    DRAIN_S = 3,
+    DRAIN_S = 10,
 };
 
 static const struct work *const works[] = {
-    &work_echo, &work_fanout, &work_idle, &work_churn, &work_http, NULL,
+    &work_echo, &work_fanout, &work_idle, &work_churn,
+    &work_http, &work_rooms,  NULL,
 };
 
 /* ---- failing ---- */
@@ -180,7 +181,7 @@ step(struct bench *b, struct measure *m)
             begin_measure(b, m);
         return;
     case PHASE_MEASURE:
-        if (time_is_up)
+        if (time_is_up || b->stopping)
             end_measure(b, m);
         return;
     case PHASE_CALM:

@@ -18,7 +18,7 @@ struct options {
     const char *publish_text;  /* what they publish; %p is the payload */
     int port;
     pid_t pid; /* the server's first process, 0: not measured */
-    unsigned clients, publishers, depth, burst;
+    unsigned clients, publishers, rooms, depth, burst;
     size_t size;
     double rate; /* messages a second; 0: as fast as answers come */
     double seconds, warm_up, limit;

@@ -34,6 +34,13 @@ sub missing
 sub start
 {
     my ($class, $script, @args) = @_;
+    return $class->launch('node', $script, @args);
+}
+
+# Any program that talks so.
+sub launch
+{
+    my ($class, @command) = @_;
     socketpair my $ours, my $theirs, AF_UNIX, SOCK_STREAM, PF_UNSPEC
         or croak "socketpair: $!";
     my $pid = fork // croak "fork: $!";
@@ -41,12 +48,12 @@ sub start
         CORE::close $ours;
         open STDIN,  '<&', $theirs or POSIX::_exit(126);
         open STDOUT, '>&', $theirs or POSIX::_exit(126);
-        exec 'node', $script, @args or POSIX::_exit(127);
+        exec @command or POSIX::_exit(127);
     }
     CORE::close $theirs;
     $ours->blocking(0);
     return bless { sock => $ours, in => '', eof => 0, error => 0,
-        pid => $pid, owner => $$, script => $script }, $class;
+        pid => $pid, owner => $$, script => $command[1] }, $class;
 }
 
 # The next event that the driver tells; undef when none comes in time.
@@ -72,6 +79,9 @@ sub wait_event
 }
 
 sub say { return $_[0]->write("$_[1]\n") }
+
+# Nothing more will be said to it.
+sub finish_input { shutdown $_[0]{sock}, 1; return }
 
 # Its exit status, killed when it does not end in time.
 sub finish
@@ -114,7 +124,8 @@ Test::Linnet::Driver - a node program as a crowd of clients
 
 =head1 DESCRIPTION
 
-C<start($script, @args)>; C<event($timeout)> and C<wait_event($name,
+C<start($script, @args)>, or C<launch($program, @args)> for one that is not
+node's; C<event($timeout)> and C<wait_event($name,
 $timeout)> read the JSON lines that it prints (each has a key C<event>);
 C<say($word)> writes a line to it; C<finish($timeout)> closes its input and
 gives its exit status.
