@@ -23,6 +23,7 @@
 #include "net/limits.h"
 #include "net/stats.h"
 #include "net/table.h"
+#include "os/socket.h"
 
 enum {
     GOODBYE_TIME = 5000, /* for the peer's answer */
@@ -453,7 +454,10 @@ settle_empty(struct lnt_conn *c)
 static void
 settle_finish(struct lnt_conn *c)
 {
-    if (c->flags & (LNT_F_END | LNT_F_EOF)) {
+    /* Who has said its last word need not be waited for, unless it has yet to
+       take ours: anything it sends too much would cut that off. */
+    if ((c->flags & LNT_F_EOF) ||
+        ((c->flags & LNT_F_END) && !lnt_socket_has_unsent(c->watch.fd))) {
         lnt_conn_kill(c);
         return;
     }

@@ -127,7 +127,7 @@ size_t lnt_session_queued(const struct lnt_session *s);
    bounded linger for the peer's, then close). */
 void lnt_session_finish(struct lnt_session *s);
 /* Both sides are done (close handshake complete): closes as soon as the queue
-   is empty, without waiting for the peer. */
+   is empty and on its way, without waiting for the peer. */
 void lnt_session_end(struct lnt_session *s);
 /* A deadline of the protocol's own, absolute ms, 0 none; when it passes,
    protocol->timeout is called.  Cheap to move later. */

@@ -6,10 +6,12 @@
 #include "os/socket.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -108,6 +110,15 @@ void
 lnt_socket_user_timeout(int fd, unsigned ms)
 {
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+}
+
+bool
+lnt_socket_has_unsent(int fd)
+{
+    int n = 0;
+
+    /* Fails on unix sockets, where the peer has what was written. */
+    return ioctl(fd, SIOCOUTQNSD, &n) == 0 && n > 0;
 }
 
 static int

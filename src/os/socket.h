@@ -53,6 +53,9 @@ int lnt_socket_pair(int fds[2]);
 void lnt_socket_nodelay(int fd);
 /* TCP_USER_TIMEOUT: unacknowledged data ends the connection after ms. */
 void lnt_socket_user_timeout(int fd, unsigned ms);
+/* Whether bytes wait here for room at a TCP peer, and would be lost if it sent
+   anything to a socket that was closed. */
+bool lnt_socket_has_unsent(int fd);
 
 enum { LNT_FDS_MAX = 200 }; /* descriptors in one message (kernel: 253) */
 

@@ -180,6 +180,37 @@ one_listener(const char *text, const char *client, const char *peer_starts)
     close(fd);
 }
 
+/* Whether the kernel still has bytes for a peer that has no room. */
+static void
+unsent(void)
+{
+    struct lnt_addr peer;
+    char bytes[4096] = {0};
+    int fd = listen_any("127.0.0.1:1");
+    struct lnt_addr at = bound(fd);
+    int c = socket(AF_INET, SOCK_STREAM, 0);
+    int small = 4096;
+
+    setsockopt(c, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    if (connect(c, (struct sockaddr *)&at.ss, at.len) < 0) {
+        skip(3, "cannot connect: %s", strerror(errno));
+    } else {
+        int s = lnt_socket_accept(fd, &peer);
+
+        ok(!lnt_socket_has_unsent(s), "nothing was written");
+        while (send(s, bytes, sizeof(bytes), MSG_NOSIGNAL) > 0)
+            ;
+        ok(lnt_socket_has_unsent(s), "more than the peer has room for");
+        shutdown(s, SHUT_WR);
+        while (recv(c, bytes, sizeof(bytes), 0) > 0)
+            ;
+        ok(!lnt_socket_has_unsent(s), "it has read all");
+        close(s);
+    }
+    close(c);
+    close(fd);
+}
+
 static void
 listeners(void)
 {
@@ -226,6 +257,7 @@ unix_listeners(void)
            "unix:", "the peer has no name");
     lnt_socket_nodelay(s);
     lnt_socket_user_timeout(s, 1);
+    ok(!lnt_socket_has_unsent(s), "what is written is with the peer");
     close(s);
     close(c);
 
@@ -397,6 +429,7 @@ main(void)
     parsing();
     equality();
     listeners();
+    unsent();
     unix_listeners();
     unix_in_the_way();
     passing();
