@@ -420,6 +420,14 @@ subtest 'questions' => sub {
         'there is no such worker');
     like(asked($w[0], 4000000000, '5000 where'),
         qr/^no \d+ there is no such worker$/, '... by far not');
+    my $status = asked($w[3], 'master', '5000 status');
+    like($status, qr/^yes \d+ \{"version":"[^"]+",.*"last_reload":/,
+        'the master says how the server is');
+    is(scalar(() = $status =~ /"state":"ready"/g), 4, '... with all workers');
+    like(asked($w[3], 'master', '5000 zone'), qr/^yes \d+ epoch \d+, /,
+        '... and what is in the zone');
+    like(asked($w[3], 'master', '5000 dance'),
+        qr/^no \d+ the master does not answer that$/, '... but not all');
 
     my %hash;
     for my $n (300, 100_000, 1_000_000, 10_000_000) {

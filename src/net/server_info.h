@@ -11,6 +11,9 @@
 
 #include "core/str.h"
 
+/* For request(): the master itself. */
+#define LNT_MASTER UINT32_MAX
+
 struct lnt_server_info {
     const char *version;
     const char *prefix;  /* absolute folder, ends with / */
@@ -50,6 +53,9 @@ struct lnt_server_info {
      * answer (16 MiB at most), or with ok false and a text when it refuses,
      * does not answer in time (a minute at most) or dies; when this worker
      * ends, before worker_stop.  0, or -1 with errno, as set, and no reply.
+     * The master (cell LNT_MASTER, module "") answers "status" with the JSON of
+     * "linnet ctl status --json", and "zone" and "rooms" with the text of these
+     * commands.
      */
     int (*request)(void *arg, unsigned cell, const char *module,
                    const char *name, struct lnt_str data, uint64_t timeout_ms,

@@ -16,11 +16,13 @@
 #include "core/units.h"
 #include "hub/zone.h"
 #include "net/net.h"
+#include "net/server_info.h"
 #include "os/clock.h"
 #include "proc/child.h"
 #include "proc/conns.h"
 #include "proc/master.h"
 #include "proc/requests.h"
+#include "proc/status.h"
 #include "proc/values.h"
 
 enum { ANSWER_TIME = 10000, FORWARD_TIME = 60000 };
@@ -77,12 +79,37 @@ on_forwarded(void *arg, bool ok, struct lnt_str data)
     free(w);
 }
 
+/* What the master knows by itself. */
+static void
+answer_self(struct lnt_master *m, struct lnt_child *from, uint32_t id,
+            const struct lnt_request *q)
+{
+    struct lnt_strbuf out = LNT_STRBUF_INIT;
+    bool ok = q->module.n == 0;
+    if (ok && lnt_str_eq(q->name, LNT_STR("status")))
+        lnt_status_json(m, &out);
+    else if (ok && lnt_str_eq(q->name, LNT_STR("zone")))
+        lnt_queries_zone(m, &out);
+    else if (ok && lnt_str_eq(q->name, LNT_STR("rooms")))
+        lnt_queries_rooms(m, &out);
+    else
+        ok = false;
+    if (!ok)
+        lnt_strbuf_adds(&out, "the master does not answer that");
+    answer(from, id, ok, lnt_strbuf_str(&out));
+    lnt_strbuf_release(&out);
+}
+
 static void
 forward(struct lnt_master *m, struct lnt_child *from, const struct lnt_frame *f)
 {
     struct lnt_request q;
     if (lnt_request_decode(f->payload, &q) < 0) {
         answer(from, f->request, false, LNT_STR("that is no request"));
+        return;
+    }
+    if (q.cell == LNT_MASTER) {
+        answer_self(m, from, f->request, &q);
         return;
     }
     struct lnt_child *to = child_of_cell(m, q.cell);

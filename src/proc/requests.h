@@ -54,10 +54,9 @@ int lnt_requests_answer(struct lnt_channel *to, uint32_t id, bool ok,
 
 /* What is asked of whom: the payload of a REQUEST. */
 struct lnt_request {
-    uint32_t cell; /* of the worker, or LNT_REQUEST_MASTER */
+    uint32_t cell; /* of the worker, or LNT_MASTER */
     struct lnt_str module, name, data;
 };
-#define LNT_REQUEST_MASTER UINT32_MAX
 struct lnt_strbuf;
 void lnt_request_encode(struct lnt_strbuf *out, const struct lnt_request *q);
 /* 0, or -1 when the bytes are no request. */

@@ -12,6 +12,7 @@
 #include "core/mem.h"
 #include "core/strbuf.h"
 #include "event/loop.h"
+#include "net/server_info.h"
 #include "os/clock.h"
 #include "os/socket.h"
 #include "t/unit/tap.h"
@@ -470,13 +471,13 @@ test_payload(void)
         refused += lnt_request_decode(lnt_str(b.p, n), &got) < 0;
     is_int(refused, least, "cut short: none");
     lnt_strbuf_clear(&b);
-    q = (struct lnt_request){.cell = LNT_REQUEST_MASTER,
+    q = (struct lnt_request){.cell = LNT_MASTER,
                              .module = LNT_STR(""),
                              .name = LNT_STR(""),
                              .data = LNT_STR("")};
     lnt_request_encode(&b, &q);
     rc = lnt_request_decode(lnt_strbuf_str(&b), &got);
-    ok(rc == 0 && got.cell == LNT_REQUEST_MASTER && got.module.n == 0 &&
+    ok(rc == 0 && got.cell == LNT_MASTER && got.module.n == 0 &&
            got.name.n == 0 && got.data.n == 0,
        "an empty one");
     lnt_strbuf_release(&b);

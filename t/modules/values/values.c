@@ -14,7 +14,9 @@
  *   began                     what the key "began" was when this worker
  *                             started
  *   ask CELL MS NAME DATA     asks this module in another worker: NAME is echo,
- *                             big, refuse, where, hang, exit or crash
+ *                             big, refuse, where, hang, exit or crash; or
+ *                             the master (CELL is "master"), whose answer is
+ *                             told up to the end of its first line
  *   flood CELL MS N           that many questions to one that does not answer
  *   frame TYPE REQUEST INCARNATION [HEX]     sends the master a frame of that
  *                             payload
@@ -249,6 +251,7 @@ tell_log(struct lnt_session *s)
 struct question {
     struct lnt_module_ctx *m;
     uint64_t session, asked;
+    bool of_master;
 };
 
 static void
@@ -259,7 +262,10 @@ on_reply(void *arg, bool ok, struct lnt_str answer)
     uint64_t took = s ? lnt_session_now(s) - q->asked : 0;
     if (!q->m->data)
         abort(); /* told after worker_stop */
-    if (answer.n > 200)
+    const char *end = q->of_master ? memchr(answer.p, '\n', answer.n) : NULL;
+    if (end)
+        answer.n = (size_t)(end - answer.p);
+    if (answer.n > 200 && !q->of_master)
         say(q->m, q->session, "%s %" PRIu64 " %zu bytes %016" PRIx64,
             ok ? "yes" : "no", took, answer.n, lnt_hash(7, answer.p, answer.n));
     else
@@ -274,8 +280,10 @@ ask(struct lnt_session *s, unsigned cell, uint64_t timeout, const char *name,
 {
     struct lnt_module_ctx *m = lnt_session_app(s);
     struct question *q = lnt_calloc(1, sizeof(*q));
-    *q = (struct question){m, lnt_session_id(s), lnt_session_now(s)};
-    if (m->server->request(m->server->arg, cell, "values", name, data, timeout,
+    *q = (struct question){m, lnt_session_id(s), lnt_session_now(s),
+                           cell == LNT_MASTER};
+    if (m->server->request(m->server->arg, cell,
+                           q->of_master ? "" : "values", name, data, timeout,
                            on_reply, q) == 0)
         return 0;
     int error = errno;
@@ -416,7 +424,8 @@ run_long(struct lnt_session *s, char *word[WORDS], size_t n)
     else if (strcmp(verb, "flood") == 0 && n == 4)
         flood(s, number(word[1]), number(word[2]), number(word[3]));
     else if (strcmp(verb, "ask") == 0 && n >= 4)
-        ask_one(s, number(word[1]), number(word[2]), word[3],
+        ask_one(s, strcmp(word[1], "master") ? number(word[1]) : LNT_MASTER,
+                number(word[2]), word[3],
                 n > 4 ? word[4] : "");
     else if (strcmp(verb, "frame") == 0 && n >= 4)
         send_frame(s, number(word[1]), number(word[2]), number(word[3]),
