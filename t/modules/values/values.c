@@ -282,9 +282,8 @@ ask(struct lnt_session *s, unsigned cell, uint64_t timeout, const char *name,
     struct question *q = lnt_calloc(1, sizeof(*q));
     *q = (struct question){m, lnt_session_id(s), lnt_session_now(s),
                            cell == LNT_MASTER};
-    if (m->server->request(m->server->arg, cell,
-                           q->of_master ? "" : "values", name, data, timeout,
-                           on_reply, q) == 0)
+    if (m->server->request(m->server->arg, cell, q->of_master ? "" : "values",
+                           name, data, timeout, on_reply, q) == 0)
         return 0;
     int error = errno;
     free(q);
@@ -425,8 +424,7 @@ run_long(struct lnt_session *s, char *word[WORDS], size_t n)
         flood(s, number(word[1]), number(word[2]), number(word[3]));
     else if (strcmp(verb, "ask") == 0 && n >= 4)
         ask_one(s, strcmp(word[1], "master") ? number(word[1]) : LNT_MASTER,
-                number(word[2]), word[3],
-                n > 4 ? word[4] : "");
+                number(word[2]), word[3], n > 4 ? word[4] : "");
     else if (strcmp(verb, "frame") == 0 && n >= 4)
         send_frame(s, number(word[1]), number(word[2]), number(word[3]),
                    n > 4 ? word[4] : "");
