@@ -37,7 +37,7 @@ CORE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out src/main.c,$(SRC)))
 LIB_OBJ = $(CORE_OBJ) $(MODULE_OBJ)
 MAIN_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/main.c))
 C_FILES := $(sort $(wildcard src/*.[ch] src/*/*.[ch] modules/*/*.[ch] \
-    t/*/*.[ch]))
+    t/*/*.[ch] t/modules/*/*.[ch]))
 
 all: $(BUILD)/linnet modules
 
