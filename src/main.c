@@ -299,7 +299,7 @@ main(int argc, char **argv)
     struct lnt_server_info info = {
         .version = LNT_VERSION,
         .prefix = prefix.p,
-        .started_us = lnt_clock_wall_us(),
+        .started_ms = lnt_clock_ms(),
         .slot = -1,
         .access_fd = -1,
     };

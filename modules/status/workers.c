@@ -22,6 +22,5 @@ lnt_status_next(struct lnt_zone *z, unsigned *at)
 uint64_t
 lnt_status_uptime(const struct lnt_module_ctx *m)
 {
-    uint64_t now = lnt_clock_wall_us(), then = m->server->started_us;
-    return now > then ? (now - then) / 1000000 : 0;
+    return (lnt_clock_ms() - m->server->started_ms) / 1000;
 }

@@ -408,7 +408,11 @@ on_readable(struct lnt_conn *c)
     }
     lnt_count_add(n->stats, LNT_C_BYTES_IN, (uint64_t)got);
     c->active = lnt_net_time(n);
-    c->flags &= (uint16_t)~LNT_F_PINGED;
+    if (c->flags & LNT_F_PINGED) {
+        /* The timer waits for the idle timeout; the next ping is before. */
+        c->flags &= (uint16_t)~LNT_F_PINGED;
+        lnt_conn_schedule(c);
+    }
     if (c->state >= LNT_CONN_FINISHING) {
         if (got == 0)
             on_eof(c, p, 0);

@@ -17,7 +17,7 @@
 struct lnt_server_info {
     const char *version;
     const char *prefix;  /* absolute folder, ends with / */
-    uint64_t started_us; /* the server's start, Unix time */
+    uint64_t started_ms; /* the server's start, as lnt_clock_ms() */
     uint32_t generation; /* of the configuration, from 1 */
     uint32_t workers;    /* configured */
     int32_t master_pid;

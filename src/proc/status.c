@@ -110,8 +110,7 @@ last_reload_json(const struct lnt_master *m, struct lnt_strbuf *out)
 static uint64_t
 uptime(const struct lnt_master *m)
 {
-    uint64_t now = lnt_clock_wall_us(), then = m->info->started_us;
-    return now > then ? (now - then) / 1000000 : 0;
+    return (lnt_clock_ms() - m->info->started_ms) / 1000;
 }
 
 void
