@@ -1,9 +1,7 @@
 /*
- * The access log: one line a request, in the combined format that log readers
- * know (times in UTC), or one JSON object.
- *
- * Lines are collected and written once a loop turn, whole lines only.  What
- * cannot be written (disk full) is counted and said once a minute.
+ * The access log.  Lines are collected and written once a loop turn, whole
+ * lines only.  What cannot be written (disk full, a system log that does not
+ * follow) is counted and said once a minute.
  */
 #include "modules/http/access.h"
 
@@ -14,14 +12,15 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/pack.h"
 #include "core/strbuf.h"
-#include "core/utf8.h"
 #include "event/loop.h"
-#include "modules/http/date.h"
-#include "modules/http/http.h"
+#include "modules/http/access_line.h"
+#include "modules/http/exchange.h"
 #include "net/server_info.h"
+#include "net/stats.h"
 #include "os/clock.h"
-#include "os/socket.h"
+#include "os/syslog.h"
 
 enum {
     FLUSH_AT = 64 * 1024,  /* bytes collected in one turn */
@@ -31,11 +30,27 @@ enum {
 struct lnt_http_access {
     struct lnt_loop *loop;
     const struct lnt_server_info *server;
+    const struct lnt_http_access_format *format;
+    struct lnt_stats *stats;
     struct lnt_timer flush; /* due at once: fires when this turn's work ends */
     struct lnt_strbuf text;
-    uint64_t complained; /* loop time, 0 never */
-    uint64_t lost;       /* lines */
+    struct lnt_strbuf draft; /* scratch */
+    uint64_t complained;     /* loop time, 0 never */
+    uint64_t lost;           /* lines */
+    int torn_fd;             /* where the last line was cut off; -1: nowhere */
 };
+
+/* A request whose answer is still on its way. */
+struct lnt_http_line {
+    uint64_t begun; /* ms of the session's clock */
+    uint64_t base;  /* lnt_session_sent when the answer began; what was sent by
+                       another worker is taken off, so it wraps */
+    uint64_t head;  /* bytes */
+    size_t n;
+    char text[]; /* with holes */
+};
+
+/* ---- writing ---- */
 
 static uint64_t
 count_lines(const char *p, size_t n)
@@ -47,10 +62,11 @@ count_lines(const char *p, size_t n)
 }
 
 static void
-complain(struct lnt_http_access *a, const char *p, size_t n)
+complain(struct lnt_http_access *a, uint64_t lines)
 {
     uint64_t now = lnt_loop_now(a->loop);
-    a->lost += count_lines(p, n);
+    a->lost += lines;
+    lnt_count_add(a->stats, LNT_C_ACCESS_LOST, lines);
     if (a->complained && now - a->complained < COMPLAINT)
         return;
     a->complained = now;
@@ -59,18 +75,59 @@ complain(struct lnt_http_access *a, const char *p, size_t n)
 }
 
 static void
-write_out(struct lnt_http_access *a)
+write_file(struct lnt_http_access *a, int fd)
 {
-    size_t done = 0, n = a->text.n;
-    while (done < n && a->server->access_fd >= 0) {
-        ssize_t got = write(a->server->access_fd, a->text.p + done, n - done);
+    const char *p = a->text.p;
+    size_t n = a->text.n, done = 0;
+    /* Half a line is there already: the next begins on a new one. */
+    if (a->torn_fd == fd && write(fd, "\n", 1) != 1) {
+        complain(a, count_lines(p, n));
+        return;
+    }
+    a->torn_fd = -1;
+    while (done < n) {
+        ssize_t got = write(fd, p + done, n - done);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0) {
-            complain(a, a->text.p + done, n - done);
-            break;
+            if (done > 0 && p[done - 1] != '\n')
+                a->torn_fd = fd;
+            complain(a, count_lines(p + done, n - done));
+            return;
         }
         done += (size_t)got;
+    }
+}
+
+static void
+write_syslog(struct lnt_http_access *a, int fd)
+{
+    uint64_t lost = 0;
+    int why = 0;
+    for (const char *p = a->text.p, *end = p + a->text.n; p < end;) {
+        const char *stop = memchr(p, '\n', (size_t)(end - p));
+        if (!stop)
+            stop = end;
+        if (lnt_syslog_send(fd, p, (size_t)(stop - p)) < 0) {
+            lost++;
+            why = errno;
+        }
+        p = stop + 1;
+    }
+    errno = why;
+    if (lost > 0)
+        complain(a, lost);
+}
+
+static void
+write_out(struct lnt_http_access *a)
+{
+    int fd = a->server->access_fd;
+    if (fd >= 0 && a->text.n > 0) {
+        if (a->server->access_syslog)
+            write_syslog(a, fd);
+        else
+            write_file(a, fd);
     }
     lnt_strbuf_clear(&a->text);
 }
@@ -84,12 +141,17 @@ on_flush(struct lnt_timer *t)
 }
 
 struct lnt_http_access *
-lnt_http_access_new(struct lnt_loop *loop, const struct lnt_server_info *server)
+lnt_http_access_new(struct lnt_loop *loop, const struct lnt_server_info *server,
+                    const struct lnt_http_access_format *format,
+                    struct lnt_stats *stats)
 {
     struct lnt_http_access *a = lnt_calloc(1, sizeof(*a));
     a->loop = loop;
     a->server = server;
+    a->format = format;
+    a->stats = stats;
     a->flush.fn = on_flush;
+    a->torn_fd = -1;
     return a;
 }
 
@@ -101,143 +163,129 @@ lnt_http_access_free(struct lnt_http_access *a)
     lnt_timer_stop(a->loop, &a->flush);
     write_out(a);
     lnt_strbuf_release(&a->text);
+    lnt_strbuf_release(&a->draft);
     free(a);
 }
 
-/* Without the port; "unix" for peers that have no address. */
 static void
-add_peer(struct lnt_strbuf *b, const struct lnt_http_request *r)
+added(struct lnt_http_access *a)
 {
-    char text[LNT_ADDR_TEXT];
-    struct lnt_addr peer;
-    if (lnt_session_peer(r->session, &peer) < 0) {
-        lnt_strbuf_addc(b, '-');
-        return;
-    }
-    if (lnt_addr_is_unix(&peer)) {
-        lnt_strbuf_adds(b, "unix");
-        return;
-    }
-    lnt_addr_format(&peer, text, sizeof(text));
-    char *end = strrchr(text, ':');
-    if (end)
-        *end = '\0';
-    lnt_strbuf_adds(b, text);
-}
-
-/* What a client chose must not forge a line or move a terminal. */
-static void
-add_quoted(struct lnt_strbuf *b, struct lnt_str s)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
-            lnt_strbuf_addc(b, (char)c);
-        } else {
-            char e[4] = {'\\', 'x', digits[c >> 4], digits[c & 15]};
-            lnt_strbuf_add(b, e, sizeof(e));
-        }
-    }
-}
-
-static void
-add_field(struct lnt_strbuf *b, struct lnt_str s)
-{
-    lnt_strbuf_adds(b, " \"");
-    if (s.n == 0)
-        lnt_strbuf_addc(b, '-');
-    add_quoted(b, s);
-    lnt_strbuf_addc(b, '"');
-}
-
-/* 21/Nov/2026:22:14:05 +0000, out of "Sat, 21 Nov 2026 22:14:05 GMT". */
-static void
-add_time(struct lnt_strbuf *b)
-{
-    char d[LNT_HTTP_DATE_LEN + 1];
-    lnt_http_date_format((int64_t)(lnt_clock_wall_us() / 1000000), d);
-    lnt_strbuf_addf(b, "%.2s/%.3s/%.4s:%.8s +0000", d + 5, d + 8, d + 12,
-                    d + 17);
-}
-
-/* "-" where there was no request line that could be read. */
-static void
-add_request(struct lnt_strbuf *b, const struct lnt_http_request *r)
-{
-    if (r->target.n == 0) {
-        lnt_strbuf_addc(b, '-');
-        return;
-    }
-    add_quoted(b, r->method_text);
-    lnt_strbuf_addc(b, ' ');
-    add_quoted(b, r->target);
-    lnt_strbuf_addf(b, " HTTP/1.%d", r->version - 10);
-}
-
-static void
-add_line(struct lnt_strbuf *b, const struct lnt_http_request *r, int status,
-         uint64_t n)
-{
-    add_peer(b, r);
-    lnt_strbuf_adds(b, " - - [");
-    add_time(b);
-    lnt_strbuf_adds(b, "] \"");
-    add_request(b, r);
-    lnt_strbuf_addf(b, "\" %d ", status);
-    lnt_strbuf_addu(b, n);
-    add_field(b, lnt_http_header_get(r, "referer"));
-    add_field(b, lnt_http_header_get(r, "user-agent"));
-    lnt_strbuf_addc(b, '\n');
-}
-
-static void
-add_member(struct lnt_strbuf *b, const char *name, struct lnt_str s)
-{
-    lnt_strbuf_addf(b, ",\"%s\":", name);
-    if (lnt_utf8_valid(s.p, s.n)) {
-        lnt_strbuf_add_json(b, s);
-        return;
-    }
-    struct lnt_strbuf plain = LNT_STRBUF_INIT;
-    add_quoted(&plain, s);
-    lnt_strbuf_add_json(b, lnt_strbuf_str(&plain));
-    lnt_strbuf_release(&plain);
-}
-
-static void
-add_object(struct lnt_strbuf *b, const struct lnt_http_request *r, int status,
-           uint64_t n)
-{
-    uint64_t now = lnt_clock_wall_us();
-    lnt_strbuf_addf(b, "{\"time\":%llu.%06llu,\"peer\":\"",
-                    (unsigned long long)(now / 1000000),
-                    (unsigned long long)(now % 1000000));
-    add_peer(b, r);
-    lnt_strbuf_addf(b, "\",\"connection\":%llu",
-                    (unsigned long long)lnt_session_id(r->session));
-    add_member(b, "method", r->method_text);
-    add_member(b, "target", r->target);
-    add_member(b, "host", r->host);
-    lnt_strbuf_addf(b, ",\"version\":\"1.%d\",\"status\":%d,\"bytes\":%llu",
-                    r->version - 10, status, (unsigned long long)n);
-    add_member(b, "referer", lnt_http_header_get(r, "referer"));
-    add_member(b, "user_agent", lnt_http_header_get(r, "user-agent"));
-    lnt_strbuf_adds(b, "}\n");
-}
-
-void
-lnt_http_access_add(struct lnt_http_access *a, const struct lnt_http_request *r,
-                    int status, uint64_t n)
-{
-    if (a->server->access_fd < 0)
-        return;
-    if (a->server->access_json)
-        add_object(&a->text, r, status, n);
-    else
-        add_line(&a->text, r, status, n);
     if (a->text.n >= FLUSH_AT)
         write_out(a);
     else if (!lnt_timer_active(&a->flush))
         lnt_timer_at(a->loop, &a->flush, lnt_loop_now(a->loop));
+}
+
+/* ---- lines ---- */
+
+void
+lnt_http_access_add(struct lnt_http_access *a,
+                    const struct lnt_http_exchange *x, int status,
+                    uint64_t bytes, uint64_t head)
+{
+    const struct lnt_session *s = x->r.session;
+    struct lnt_http_access_end end = {
+        .session = s,
+        .worker = a->server->slot,
+        .time_us = lnt_clock_wall_us(),
+        .bytes = bytes,
+        .body = bytes - head,
+        .ms = lnt_session_now(s) - x->begun,
+    };
+    if (a->server->access_fd < 0)
+        return;
+    lnt_http_access_line(&a->text, a->format, x, status, &end);
+    added(a);
+}
+
+static struct lnt_http_line *
+new_line(struct lnt_str text)
+{
+    struct lnt_http_line *line = lnt_malloc(sizeof(*line) + text.n);
+    line->n = text.n;
+    memcpy(line->text, text.p, text.n);
+    return line;
+}
+
+uint64_t
+lnt_http_access_base(const struct lnt_session *s)
+{
+    return lnt_session_sent(s) + lnt_session_queued(s);
+}
+
+struct lnt_http_line *
+lnt_http_access_begin(struct lnt_http_access *a,
+                      const struct lnt_http_exchange *x, int status,
+                      uint64_t base, uint64_t head)
+{
+    lnt_strbuf_clear(&a->draft);
+    lnt_http_access_line(&a->draft, a->format, x, status, NULL);
+    struct lnt_http_line *line = new_line(lnt_strbuf_str(&a->draft));
+    line->begun = x->begun;
+    line->base = base;
+    line->head = head;
+    return line;
+}
+
+/* Bytes that were queued before are no part of it, even if they are not out. */
+static uint64_t
+bytes_since(const struct lnt_http_line *line, const struct lnt_session *s,
+            uint64_t more)
+{
+    uint64_t bytes = lnt_session_sent(s) + more - line->base;
+    return (int64_t)bytes < 0 ? 0 : bytes;
+}
+
+void
+lnt_http_access_end(struct lnt_http_access *a, const struct lnt_session *s,
+                    struct lnt_http_line *line, uint64_t more)
+{
+    uint64_t bytes = bytes_since(line, s, more);
+    if (a && a->server->access_fd >= 0) {
+        struct lnt_http_access_end end = {
+            .session = s,
+            .worker = a->server->slot,
+            .time_us = lnt_clock_wall_us(),
+            .bytes = bytes,
+            .body = bytes > line->head ? bytes - line->head : 0,
+            .ms = lnt_session_now(s) - line->begun,
+        };
+        lnt_http_access_fill(&a->text, lnt_str(line->text, line->n), &end);
+        added(a);
+    }
+    free(line);
+}
+
+void
+lnt_http_access_drop(struct lnt_http_line *line)
+{
+    free(line);
+}
+
+/* ---- moving ---- */
+
+void
+lnt_http_access_pack(const struct lnt_http_line *line,
+                     const struct lnt_session *s, struct lnt_strbuf *out)
+{
+    lnt_pack_u64(out, lnt_session_now(s) - line->begun);
+    lnt_pack_u64(out, lnt_session_sent(s) - line->base);
+    lnt_pack_u64(out, line->head);
+    lnt_pack_str(out, lnt_str(line->text, line->n));
+}
+
+struct lnt_http_line *
+lnt_http_access_unpack(struct lnt_str bytes, const struct lnt_session *s)
+{
+    uint64_t age, sent, head;
+    struct lnt_str text;
+    if (!lnt_unpack_u64(&bytes, &age) || !lnt_unpack_u64(&bytes, &sent) ||
+        !lnt_unpack_u64(&bytes, &head) || !lnt_unpack_str(&bytes, &text) ||
+        bytes.n > 0 || !lnt_http_access_is_line(text))
+        return NULL;
+    struct lnt_http_line *line = new_line(text);
+    line->begun = lnt_session_now(s) - age;
+    line->base = lnt_session_sent(s) - sent;
+    line->head = head;
+    return line;
 }

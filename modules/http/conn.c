@@ -49,6 +49,9 @@ begin_exchange(struct lnt_session *s)
     x->conn = lnt_session_state(s);
     x->worker = w;
     x->answered = x->upgraded = false;
+    bool pends =
+        !(x->conn->flags & LNT_HTTP_F_TRANSFER) && x->conn->busy.pending;
+    x->begun = pends ? x->conn->busy.pending->begun : lnt_session_now(s);
     x->framing = (struct lnt_http_framing){0};
     struct lnt_http_request *r = &x->r;
     r->session = s;
@@ -194,6 +197,7 @@ wait_for_head(struct lnt_http_exchange *x, const struct lnt_http_parser *ps)
     struct lnt_http_conn *c = x->conn;
     if (!c->busy.pending) {
         c->busy.pending = lnt_http_pending_new();
+        c->busy.pending->begun = x->begun;
         struct lnt_session *s = x->r.session;
         set_deadline(s, lnt_session_limits(s)->handshake_timeout);
     }
@@ -216,6 +220,7 @@ wait_for_body(struct lnt_http_exchange *x, const struct lnt_http_entry *e,
               const char *head, size_t n, bool some)
 {
     struct lnt_http_pending *p = lnt_http_pending_new();
+    p->begun = x->begun;
     p->head = lnt_malloc(n);
     memcpy(p->head, head, n);
     p->head_n = n;
@@ -395,7 +400,7 @@ on_close(struct lnt_session *s)
 {
     struct lnt_http_conn *c = lnt_session_state(s);
     if (c->flags & LNT_HTTP_F_TRANSFER)
-        lnt_http_transfer_drop(c);
+        lnt_http_transfer_drop(s, c);
     else
         lnt_http_pending_free(c->busy.pending);
     c->busy.pending = NULL;

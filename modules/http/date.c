@@ -58,11 +58,28 @@ put_name(char *p, const char *name)
     return p + 3;
 }
 
+/* What has four digits for its year. */
+static int64_t
+clamp_time(int64_t t)
+{
+    static const int64_t last = 253402300799; /* of the year 9999 */
+    return t < 0 ? 0 : t > last ? last : t;
+}
+
+static char *
+put_clock(char *p, int64_t rest)
+{
+    p = put_number(p, rest / 3600, 2);
+    *p++ = ':';
+    p = put_number(p, rest / 60 % 60, 2);
+    *p++ = ':';
+    return put_number(p, rest % 60, 2);
+}
+
 void
 lnt_http_date_format(int64_t t, char out[LNT_HTTP_DATE_LEN + 1])
 {
-    static const int64_t last = 253402300799; /* of the year 9999 */
-    t = t < 0 ? 0 : t > last ? last : t;
+    t = clamp_time(t);
     int64_t days = t / 86400, rest = t % 86400, year = 0;
     int month = 0, day = 0;
     date_of(days, &year, &month, &day);
@@ -75,12 +92,25 @@ lnt_http_date_format(int64_t t, char out[LNT_HTTP_DATE_LEN + 1])
     *p++ = ' ';
     p = put_number(p, year, 4);
     *p++ = ' ';
-    p = put_number(p, rest / 3600, 2);
-    *p++ = ':';
-    p = put_number(p, rest / 60 % 60, 2);
-    *p++ = ':';
-    p = put_number(p, rest % 60, 2);
+    p = put_clock(p, rest);
     memcpy(p, " GMT", 5);
+}
+
+void
+lnt_http_stamp_format(int64_t t, char out[LNT_HTTP_STAMP_LEN + 1])
+{
+    t = clamp_time(t);
+    int64_t days = t / 86400, rest = t % 86400, year = 0;
+    int month = 0, day = 0;
+    date_of(days, &year, &month, &day);
+    char *p = put_number(out, year, 4);
+    *p++ = '-';
+    p = put_number(p, month, 2);
+    *p++ = '-';
+    p = put_number(p, day, 2);
+    *p++ = 'T';
+    p = put_clock(p, rest);
+    memcpy(p, "+00:00", 7);
 }
 
 /* ---- reading ---- */

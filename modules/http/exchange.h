@@ -10,11 +10,13 @@
 #include <stdint.h>
 
 #include "core/strbuf.h"
+#include "modules/http/access_format.h"
 #include "modules/http/date.h"
 #include "modules/http/head.h"
 #include "modules/http/http.h"
 
 struct lnt_http_access;
+struct lnt_http_upgraded;
 struct lnt_http_pending;
 struct lnt_http_table;
 struct lnt_http_transfer;
@@ -25,6 +27,7 @@ struct lnt_http_conf {
     uint64_t body_timeout; /* ms */
     uint32_t requests_max; /* a connection; 0 no limit */
     const struct lnt_http_table *tables;
+    struct lnt_http_access_format text, json; /* [log] format says which */
 };
 
 enum {                          /* lnt_http_conn.flags */
@@ -51,6 +54,8 @@ struct lnt_http_exchange {
     struct lnt_http_framing framing;
     struct lnt_http_conn *conn;
     struct lnt_http_worker *worker;
+    uint64_t begun; /* when its first byte came */
+    int status;     /* of the answer */
     bool answered;
     bool upgraded; /* conn is gone */
 };
@@ -58,10 +63,11 @@ struct lnt_http_exchange {
 struct lnt_http_worker {
     const struct lnt_http_conf *conf;
     struct lnt_http_exchange x;
-    struct lnt_http_access *access; /* NULL: off */
-    struct lnt_strbuf text;         /* bodies of errors */
-    uint64_t date_until;            /* loop time up to which date holds */
-    uint32_t date_serial;           /* how often it was made */
+    struct lnt_http_access *access;     /* NULL: off */
+    struct lnt_http_upgraded *upgraded; /* NULL: off */
+    struct lnt_strbuf text;             /* bodies of errors */
+    uint64_t date_until;                /* loop time up to which date holds */
+    uint32_t date_serial;               /* how often it was made */
     char date[LNT_HTTP_DATE_LEN + 1];
     char *path; /* room for a decoded path: conf->limits.line + 1 */
 };

@@ -12,6 +12,7 @@
 #include "modules/http/conn.h"
 #include "modules/http/exchange.h"
 #include "modules/http/routes.h"
+#include "modules/http/upgraded.h"
 #include "net/module.h"
 #include "net/net.h"
 #include "net/server_info.h"
@@ -70,6 +71,30 @@ static const struct lnt_directive http_directives[] = {
 static const struct lnt_directive_set http_set = {
     "http", sizeof(struct http_conf), http_directives};
 
+/* What the module adds to [log]. */
+struct log_conf {
+    struct lnt_strings access_format;
+};
+
+static const struct lnt_directive log_directives[] = {
+    {.name = "access_format",
+     .type = LNT_TYPE_LIST,
+     .offset = offsetof(struct log_conf, access_format),
+     .help = "A line of the access log: combined, json, or text with "
+             "variables ($remote_addr $request $status ...); may repeat, a "
+             "blank joins the parts; none: combined, or an object where "
+             "format is json."},
+    {.name = NULL},
+};
+
+static const struct lnt_directive_set log_set = {
+    "http", sizeof(struct log_conf), log_directives};
+
+static const struct lnt_section_extension extensions[] = {
+    {.kind = "log", .set = &log_set},
+    {.kind = NULL},
+};
+
 static const struct lnt_section_kind sections[] = {
     {.kind = "http",
      .help = "What is taken as an HTTP request.",
@@ -80,6 +105,35 @@ static const struct lnt_section_kind sections[] = {
      .set = &lnt_http_route_set},
     {.kind = NULL},
 };
+
+/* NULL when there is none. */
+static const char *
+format_text(struct lnt_arena *a, const struct lnt_strings *parts)
+{
+    const char *text = parts->n > 0 ? parts->v[0] : NULL;
+    for (size_t i = 1; i < parts->n; i++)
+        text = lnt_arena_printf(a, "%s %s", text, parts->v[i]);
+    return text;
+}
+
+/* Both forms: which of them is the log's is known when a worker starts. */
+static void
+read_format(struct lnt_module_setup *setup, struct lnt_http_conf *conf)
+{
+    const struct lnt_section *s = lnt_section_find(setup->sections, "log");
+    const struct log_conf *c = lnt_section_data(s, &log_set);
+    const char *text = format_text(setup->arena, &c->access_format);
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    if (lnt_http_access_compile(setup->arena, text, false, &conf->text, &why) <
+            0 ||
+        lnt_http_access_compile(setup->arena, text, true, &conf->json, &why) <
+            0) {
+        struct lnt_origin o = lnt_section_origin(s, &log_set, "access_format");
+        lnt_report_add(setup->report, o.file, o.line, "access_format: %s",
+                       why.p);
+    }
+    lnt_strbuf_release(&why);
+}
 
 static int
 configure(struct lnt_module_setup *setup)
@@ -93,6 +147,7 @@ configure(struct lnt_module_setup *setup)
     conf->limits.headers = (uint32_t)c->headers;
     conf->body_timeout = c->body_timeout;
     conf->requests_max = (uint32_t)c->requests;
+    read_format(setup, conf);
     lnt_http_routes_make(setup, &conf->tables);
     setup->conf = conf;
     return setup->report->errors == errors ? 0 : -1;
@@ -105,8 +160,14 @@ worker_start(struct lnt_module_ctx *m, struct lnt_strbuf *why)
     (void)why;
     w->conf = m->conf;
     w->path = lnt_malloc(w->conf->limits.line + 1);
-    if (m->server->access_fd >= 0)
-        w->access = lnt_http_access_new(lnt_net_loop(m->net), m->server);
+    if (m->server->access_fd >= 0) {
+        const struct lnt_http_access_format *format =
+            m->server->access_json ? &w->conf->json : &w->conf->text;
+        w->access = lnt_http_access_new(lnt_net_loop(m->net), m->server, format,
+                                        lnt_net_stats(m->net));
+        w->upgraded = lnt_http_upgraded_new();
+        lnt_net_meter(m->net);
+    }
     m->data = w;
     return 0;
 }
@@ -115,6 +176,7 @@ static void
 worker_stop(struct lnt_module_ctx *m)
 {
     struct lnt_http_worker *w = m->data;
+    lnt_http_upgraded_free(w->upgraded);
     lnt_http_access_free(w->access);
     lnt_strbuf_release(&w->text);
     free(w->path);
@@ -127,6 +189,7 @@ const struct lnt_module lnt_module_http = {
     .name = "http",
     .help = "HTTP/1.1: routes to handlers, and to other protocols.",
     .sections = sections,
+    .extensions = extensions,
     .protocol = &lnt_http_protocol,
     .configure = configure,
     .worker_start = worker_start,

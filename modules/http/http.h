@@ -16,6 +16,7 @@
 struct lnt_endpoint;
 struct lnt_module_setup;
 struct lnt_section;
+struct lnt_strbuf;
 
 enum { LNT_HTTP_HEADERS_MAX = 100 };
 
@@ -130,6 +131,16 @@ lnt_verdict lnt_http_respond_prepared(struct lnt_http_request *r,
 /* 101: writes head (whole, with the empty line) and turns the session into
    one of route->endpoint. */
 lnt_verdict lnt_http_upgrade(struct lnt_http_request *r, struct lnt_str head);
+
+/*
+ * For the protocol that the session has become, for the access log: to be
+ * called from its close(); and by its freeze() and thaw(), to let travel along
+ * what is known of the request (appends nothing when nothing is logged; -1
+ * when state is not what freeze told).
+ */
+void lnt_http_upgrade_ended(struct lnt_session *s);
+void lnt_http_upgrade_freeze(struct lnt_session *s, struct lnt_strbuf *out);
+int lnt_http_upgrade_thaw(struct lnt_session *s, struct lnt_str state);
 
 const char *lnt_http_reason(int status);
 

@@ -6,11 +6,13 @@
 #define LNT_HTTP_PENDING_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "modules/http/body.h"
 #include "modules/http/parse.h"
 
 struct lnt_http_pending {
+    uint64_t begun;                /* when its first byte came */
     struct lnt_http_parser parser; /* while head is NULL */
     char *head;                    /* a copy, when the body is awaited */
     size_t head_n;

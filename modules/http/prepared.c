@@ -104,6 +104,6 @@ lnt_http_respond_prepared(struct lnt_http_request *r,
     lnt_http_worker_date(w, lnt_session_now(r->session));
     if (p->date_serial != w->date_serial)
         refresh(p, w);
-    lnt_http_answered(x, p->status, p->body.n);
-    return lnt_http_send(x, lnt_buf_ref(p->image), NULL);
+    lnt_http_answered(x, p->status);
+    return lnt_http_send(x, lnt_buf_ref(p->image), NULL, p->body.n);
 }

@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "modules/http/access.h"
 #include "modules/http/transfer.h"
+#include "modules/http/upgraded.h"
 #include "net/stats.h"
 #include "os/clock.h"
 
@@ -37,26 +38,39 @@ lnt_http_keeps(const struct lnt_http_exchange *x)
 }
 
 void
-lnt_http_answered(struct lnt_http_exchange *x, int status, uint64_t n)
+lnt_http_answered(struct lnt_http_exchange *x, int status)
 {
     struct lnt_stats *stats = lnt_session_stats(x->r.session);
     lnt_assert(!x->answered);
     x->answered = true;
+    x->status = status;
     lnt_count(stats, LNT_C_REQUESTS);
     if (status >= 400 && status < 500)
         lnt_count(stats, LNT_C_BAD_REQUESTS);
-    if (x->worker->access)
-        lnt_http_access_add(x->worker->access, &x->r, status, n);
 }
 
 lnt_verdict
 lnt_http_send(struct lnt_http_exchange *x, struct lnt_buf *b,
-              const struct lnt_http_source *source)
+              const struct lnt_http_source *source, uint64_t body)
 {
+    struct lnt_session *s = x->r.session;
+    struct lnt_http_access *access = x->worker->access;
     bool last = !lnt_http_keeps(x);
     if (last)
         x->conn->flags |= LNT_HTTP_F_DONE;
-    lnt_http_transfer(x->r.session, x->conn, b, source, last);
+    if (!access) {
+        lnt_http_transfer(s, x->conn, b, source, last);
+        return LNT_GO_ON;
+    }
+    uint64_t base = lnt_http_access_base(s);
+    uint64_t bytes = b->len + (source ? source->left : 0);
+    lnt_http_transfer(s, x->conn, b, source, last);
+    if (x->conn->flags & LNT_HTTP_F_TRANSFER)
+        lnt_http_transfer_log(x->conn,
+                              lnt_http_access_begin(access, x, x->status, base,
+                                                    bytes - body));
+    else
+        lnt_http_access_add(access, x, x->status, bytes, bytes - body);
     return LNT_GO_ON;
 }
 
@@ -135,12 +149,12 @@ respond_head(struct lnt_http_exchange *x, int status, const char *content_type,
              const char *headers, uint64_t length)
 {
     bool content = has_content(status);
-    lnt_http_answered(x, status, 0);
+    lnt_http_answered(x, status);
     return lnt_http_send(x,
                          build_head(x, status, content ? content_type : NULL,
                                     headers,
                                     content ? (int64_t)length : NO_LENGTH, 0),
-                         NULL);
+                         NULL, 0);
 }
 
 lnt_verdict
@@ -155,8 +169,8 @@ lnt_http_respond(struct lnt_http_request *r, int status,
         build_head(x, status, content_type, headers, (int64_t)body.n, body.n);
     if (body.n > 0)
         put(b, body.p, body.n);
-    lnt_http_answered(x, status, body.n);
-    return lnt_http_send(x, b, NULL);
+    lnt_http_answered(x, status);
+    return lnt_http_send(x, b, NULL, body.n);
 }
 
 static lnt_verdict
@@ -178,8 +192,8 @@ respond_source(struct lnt_http_request *r, int status, const char *content_type,
         lnt_http_source_close(source);
         return lnt_http_error(r, 500, NULL, "the file cannot be read");
     }
-    lnt_http_answered(x, status, n);
-    return lnt_http_send(x, b, source);
+    lnt_http_answered(x, status);
+    return lnt_http_send(x, b, source, n);
 }
 
 lnt_verdict
@@ -255,8 +269,13 @@ lnt_http_upgrade(struct lnt_http_request *r, struct lnt_str head)
 {
     struct lnt_http_exchange *x = lnt_http_exchange(r);
     lnt_assert(r->route && r->route->endpoint);
-    lnt_http_answered(x, 101, 0);
+    lnt_http_answered(x, 101);
     x->upgraded = true;
+    if (x->worker->upgraded)
+        lnt_http_upgraded_add(
+            x->worker->upgraded, lnt_session_id(r->session),
+            lnt_http_access_begin(x->worker->access, x, 101,
+                                  lnt_http_access_base(r->session), head.n));
     lnt_session_write(r->session, head.p, head.n);
     return lnt_session_become(r->session, r->route->endpoint);
 }

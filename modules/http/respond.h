@@ -18,12 +18,12 @@ void lnt_http_worker_date(struct lnt_http_worker *w, uint64_t now);
 /* Whether the connection stays after this answer. */
 bool lnt_http_keeps(const struct lnt_http_exchange *x);
 
-/* The answer was made: counts and logs it.  n: bytes of body. */
-void lnt_http_answered(struct lnt_http_exchange *x, int status, uint64_t n);
+/* The answer was made: counts it. */
+void lnt_http_answered(struct lnt_http_exchange *x, int status);
 
 /* Sends b (a reference is taken over), then source, then ends the connection
-   unless it stays. */
+   unless it stays; logs it, body being how much of it is no head. */
 lnt_verdict lnt_http_send(struct lnt_http_exchange *x, struct lnt_buf *b,
-                          const struct lnt_http_source *source);
+                          const struct lnt_http_source *source, uint64_t body);
 
 #endif

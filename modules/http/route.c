@@ -5,8 +5,6 @@
 
 #include "core/regex.h"
 
-enum { HOST_MAX = 255 }; /* longer names do not exist */
-
 const struct lnt_http_table *
 lnt_http_table_find(const struct lnt_http_table *tables,
                     const struct lnt_section *listener)
@@ -16,13 +14,12 @@ lnt_http_table_find(const struct lnt_http_table *tables,
     return tables;
 }
 
-/* The host in lower case, without port and without a dot at its end. */
-static struct lnt_str
-fold_host(struct lnt_str host, char *out)
+struct lnt_str
+lnt_http_fold_host(struct lnt_str host, char out[LNT_HTTP_HOST_MAX])
 {
     size_t n = 0;
     bool literal = host.n > 0 && host.p[0] == '[';
-    for (size_t i = 0; i < host.n && n < HOST_MAX; i++) {
+    for (size_t i = 0; i < host.n && n < LNT_HTTP_HOST_MAX; i++) {
         char c = host.p[i];
         if (c == ':' && !literal)
             break;
@@ -84,7 +81,7 @@ entry_fits(const struct lnt_http_entry *e, struct lnt_http_request *r,
 const struct lnt_http_entry *
 lnt_http_route_find(const struct lnt_http_table *t, struct lnt_http_request *r)
 {
-    char folded[HOST_MAX];
+    char folded[LNT_HTTP_HOST_MAX];
     struct lnt_str host = {folded, 0};
     r->route = NULL;
     r->rest = lnt_str("", 0);
@@ -92,7 +89,7 @@ lnt_http_route_find(const struct lnt_http_table *t, struct lnt_http_request *r)
     if (!t)
         return NULL;
     if (t->hosts)
-        host = fold_host(r->host, folded);
+        host = lnt_http_fold_host(r->host, folded);
     for (size_t i = 0; i < t->n; i++) {
         if (entry_fits(t->entries[i], r, host)) {
             r->route = &t->entries[i]->route;

@@ -11,6 +11,8 @@
 #include "core/conf.h"
 #include "modules/http/http.h"
 
+enum { LNT_HTTP_HOST_MAX = 255 }; /* longer names do not exist */
+
 struct lnt_http_entry {
     struct lnt_http_route route;
     size_t path_len;
@@ -34,6 +36,10 @@ struct lnt_http_table {
 const struct lnt_http_table *
 lnt_http_table_find(const struct lnt_http_table *tables,
                     const struct lnt_section *listener);
+
+/* The host in lower case, without port and without a dot at its end, in out. */
+struct lnt_str lnt_http_fold_host(struct lnt_str host,
+                                  char out[LNT_HTTP_HOST_MAX]);
 
 /*
  * The route for r->path and r->host, or NULL.  Sets r->route, r->rest and the

@@ -14,15 +14,18 @@
 #include "core/buf.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "modules/http/access.h"
 #include "modules/http/exchange.h"
 #include "net/limits.h"
+#include "net/module.h"
 #include "net/session.h"
 #include "os/file.h"
 
 struct lnt_http_transfer {
     struct lnt_buf *buf;
     struct lnt_http_source source;
-    bool unsent; /* buf waits for the queue to become empty */
+    struct lnt_http_line *line; /* NULL: nothing is logged */
+    bool unsent;                /* buf waits for the queue to become empty */
     bool last;
 };
 
@@ -69,9 +72,13 @@ lnt_http_source_close(struct lnt_http_source *s)
     s->fd = -1;
 }
 
+/* more: bytes that are queued and will go out, however this goes on. */
 static void
-free_transfer(struct lnt_http_transfer *t)
+free_transfer(struct lnt_session *s, struct lnt_http_transfer *t, uint64_t more)
 {
+    const struct lnt_http_worker *w = lnt_session_protocol(s)->data;
+    if (t->line)
+        lnt_http_access_end(w->access, s, t->line, more);
     lnt_http_source_close(&t->source);
     lnt_buf_unref(t->buf);
     free(t);
@@ -110,6 +117,13 @@ lnt_http_transfer(struct lnt_session *s, struct lnt_http_conn *c,
     lnt_session_hold(s);
 }
 
+void
+lnt_http_transfer_log(struct lnt_http_conn *c, struct lnt_http_line *line)
+{
+    lnt_assert((c->flags & LNT_HTTP_F_TRANSFER) && !c->busy.transfer->line);
+    c->busy.transfer->line = line;
+}
+
 /* The next piece into the buffer; 0, or -1 with errno. */
 static int
 next_piece(struct lnt_http_transfer *t)
@@ -145,7 +159,7 @@ lnt_http_transfer_continue(struct lnt_session *s, struct lnt_http_conn *c)
     bool last = t->last || (c->flags & LNT_HTTP_F_CLOSE);
     c->busy.transfer = NULL;
     c->flags &= (uint8_t)~LNT_HTTP_F_TRANSFER;
-    free_transfer(t);
+    free_transfer(s, t, lnt_session_queued(s));
     if (last) {
         c->flags |= LNT_HTTP_F_DONE;
         lnt_session_finish(s);
@@ -153,11 +167,11 @@ lnt_http_transfer_continue(struct lnt_session *s, struct lnt_http_conn *c)
 }
 
 void
-lnt_http_transfer_drop(struct lnt_http_conn *c)
+lnt_http_transfer_drop(struct lnt_session *s, struct lnt_http_conn *c)
 {
     if (!(c->flags & LNT_HTTP_F_TRANSFER))
         return;
-    free_transfer(c->busy.transfer);
+    free_transfer(s, c->busy.transfer, 0);
     c->busy.transfer = NULL;
     c->flags &= (uint8_t)~LNT_HTTP_F_TRANSFER;
 }

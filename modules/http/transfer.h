@@ -11,6 +11,7 @@
 
 struct lnt_buf;
 struct lnt_http_conn;
+struct lnt_http_line;
 struct lnt_session;
 
 /* Bytes [offset, offset + left) of fd, or of memory at p when fd is -1 (which
@@ -37,9 +38,11 @@ void lnt_http_source_close(struct lnt_http_source *s);
 void lnt_http_transfer(struct lnt_session *s, struct lnt_http_conn *c,
                        struct lnt_buf *b, const struct lnt_http_source *source,
                        bool last);
+/* What has been begun is logged when it ends; line is owned from here on. */
+void lnt_http_transfer_log(struct lnt_http_conn *c, struct lnt_http_line *line);
 /* The queue went empty. */
 void lnt_http_transfer_continue(struct lnt_session *s, struct lnt_http_conn *c);
 /* The connection ends. */
-void lnt_http_transfer_drop(struct lnt_http_conn *c);
+void lnt_http_transfer_drop(struct lnt_session *s, struct lnt_http_conn *c);
 
 #endif

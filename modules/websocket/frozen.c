@@ -4,7 +4,8 @@
  * us.
  *
  * The bytes: version; flags, reason of a failure, state of text in the unread
- * input; terms of compression with its windows; what is unfinished.  A message
+ * input; terms of compression with its windows; what is unfinished; what the
+ * access log is to say.  A message
  * that is gathered goes as it is, a compressed one as it came: it is taken
  * apart again, because the middle of a stream cannot be moved.
  */
@@ -14,6 +15,7 @@
 #include "core/log.h"
 #include "core/pack.h"
 #include "core/utf8.h"
+#include "modules/http/http.h"
 #include "modules/websocket/deflate.h"
 #include "modules/websocket/gather.h"
 #include "net/limits.h"
@@ -33,6 +35,7 @@ enum {
     FIN = 16,
     PONG = 32,
     ZIPPED = 64,
+    HAS_LOG = 128,
 };
 
 /* A state of the text by the shortest text that leads to it: numbers may mean
@@ -50,7 +53,7 @@ struct frozen {
     struct lnt_str sent, received;
     uint32_t opcode, room, key;
     uint64_t left;
-    struct lnt_str pong, message;
+    struct lnt_str pong, message, log;
 };
 
 /* ---- freeze ---- */
@@ -118,6 +121,7 @@ int
 lnt_ws_freeze(struct lnt_session *s, struct lnt_strbuf *out)
 {
     const struct lnt_ws *ws = lnt_session_state(s);
+    struct lnt_strbuf log = LNT_STRBUF_INIT;
 
     if ((ws->flags & LNT_WS_IN_DATA) || (ws->more && ws->more->stuck))
         return -1;
@@ -126,11 +130,15 @@ lnt_ws_freeze(struct lnt_session *s, struct lnt_strbuf *out)
     lnt_pack_u32(out, ws->why);
     lnt_pack_u32(out, ws->flags & LNT_WS_RAW ? beginning_of(ws->utf8) : 0);
     lnt_pack_u32(out, ws->seen);
-    lnt_pack_u32(out, what_there_is(ws));
+    lnt_http_upgrade_freeze(s, &log);
+    lnt_pack_u32(out, what_there_is(ws) | (log.n > 0 ? HAS_LOG : 0));
     if (ws->deflate)
         pack_deflate(ws->deflate, out);
     if (ws->more)
         pack_more(ws->more, out);
+    if (log.n > 0)
+        lnt_pack_str(out, lnt_strbuf_str(&log));
+    lnt_strbuf_release(&log);
     return 0;
 }
 
@@ -172,7 +180,8 @@ unpack(struct lnt_str in, struct frozen *f)
            lnt_unpack_u32(&in, &f->has) && !(f->flags & ~(uint32_t)KEPT) &&
            f->why < LNT_WS_WHYS && f->text < BEGINNINGS &&
            (!(f->has & HAS_DEFLATE) || unpack_deflate(&in, f)) &&
-           (!(f->has & HAS_MORE) || unpack_more(&in, f)) && in.n == 0;
+           (!(f->has & HAS_MORE) || unpack_more(&in, f)) &&
+           (!(f->has & HAS_LOG) || lnt_unpack_str(&in, &f->log)) && in.n == 0;
 }
 
 static void
@@ -265,5 +274,5 @@ lnt_ws_thaw(struct lnt_session *s, struct lnt_str state)
         thaw_deflate(s, ws, &f);
     if ((f.has & HAS_MORE) && !thaw_more(s, ws, &f))
         return -1;
-    return 0;
+    return lnt_http_upgrade_thaw(s, f.log);
 }

@@ -211,4 +211,5 @@ close_session(struct lnt_session *s)
     lnt_ws_deflate_free(ws->deflate);
     ws->more = NULL;
     ws->deflate = NULL;
+    lnt_http_upgrade_ended(s);
 }

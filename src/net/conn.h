@@ -16,6 +16,7 @@
 #include "net/module.h"
 #include "net/net.h"
 #include "net/session.h"
+#include "net/stats.h"
 
 struct lnt_buf;
 struct lnt_endpoint;
@@ -124,6 +125,7 @@ struct lnt_net {
     void (*drained)(void *);
     void *drained_arg;
 
+    uint64_t *sent;      /* bytes, by index; NULL while nobody wants to know */
     struct lnt_ips *ips; /* connections by peer address; made when needed */
 };
 
@@ -140,6 +142,15 @@ lnt_net_time(const struct lnt_net *n)
 {
     uint32_t t = (uint32_t)(lnt_loop_now(n->loop) - n->start);
     return t ? t : 1;
+}
+
+/* n bytes went to the kernel. */
+static inline void
+lnt_net_count_sent(struct lnt_conn *c, size_t n)
+{
+    lnt_count_add(c->net->stats, LNT_C_BYTES_OUT, n);
+    if (c->net->sent)
+        c->net->sent[c->index] += n;
 }
 
 /* ---- output.c ---- */

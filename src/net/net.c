@@ -4,6 +4,7 @@
 #include "net/net.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/hash.h"
@@ -51,6 +52,7 @@ lnt_net_free(struct lnt_net *n)
     lnt_ips_free(n->ips);
     free(n->table);
     free(n->free_list);
+    free(n->sent);
     free(n->rbuf);
     free(n);
 }
@@ -71,6 +73,22 @@ struct lnt_module_ctx *
 lnt_net_ctx(struct lnt_net *n, unsigned index)
 {
     return &n->ctx[index];
+}
+
+struct lnt_module_ctx *
+lnt_net_find(struct lnt_net *n, const char *module)
+{
+    for (unsigned i = 0; n->modules[i]; i++)
+        if (strcmp(n->modules[i]->name, module) == 0)
+            return &n->ctx[i];
+    return NULL;
+}
+
+void
+lnt_net_meter(struct lnt_net *n)
+{
+    if (!n->sent)
+        n->sent = lnt_calloc(n->table_cap + 1, sizeof(n->sent[0]));
 }
 
 unsigned

@@ -96,7 +96,7 @@ count_sent(struct lnt_conn *c, size_t n)
 {
     c->out_bytes -= (uint32_t)n;
     c->net->stats->send_queue -= n;
-    lnt_count_add(c->net->stats, LNT_C_BYTES_OUT, n);
+    lnt_net_count_sent(c, n);
 }
 
 /* Whether n more bytes still fit; dooms the connection when not. */
@@ -242,7 +242,7 @@ lnt_output_echo(struct lnt_net *net)
     net->echo_n = 0;
     ssize_t sent = send(c->watch.fd, net->echo, n, MSG_NOSIGNAL);
     if (sent == (ssize_t)n) {
-        lnt_count_add(net->stats, LNT_C_BYTES_OUT, n);
+        lnt_net_count_sent(c, n);
         return;
     }
     if (send_result(c, sent) < 0) {
@@ -250,7 +250,7 @@ lnt_output_echo(struct lnt_net *net)
         return;
     }
     size_t done = sent > 0 ? (size_t)sent : 0;
-    lnt_count_add(net->stats, LNT_C_BYTES_OUT, done);
+    lnt_net_count_sent(c, done);
     append_copy(c, net->echo + done, n - done);
     if (lnt_output_block(c) < 0) {
         c->flags |= LNT_F_DOOMED;

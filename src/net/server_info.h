@@ -21,8 +21,9 @@ struct lnt_server_info {
     uint32_t generation; /* of the configuration, from 1 */
     uint32_t workers;    /* configured */
     int32_t master_pid;
-    int slot;      /* of this worker, -1 in the master */
-    int access_fd; /* for the access log; -1: off */
+    int slot;           /* of this worker, -1 in the master */
+    int access_fd;      /* for the access log; -1: off */
+    bool access_syslog; /* it is a socket to the system log */
     bool access_json;
 
     /*

@@ -245,6 +245,13 @@ lnt_session_queued(const struct lnt_session *s)
     return c->out_bytes + (c->net->current == c ? c->net->echo_n : 0);
 }
 
+uint64_t
+lnt_session_sent(const struct lnt_session *s)
+{
+    const struct lnt_conn *c = conn(s);
+    return c->net->sent ? c->net->sent[c->index] : 0;
+}
+
 void
 lnt_session_finish(struct lnt_session *s)
 {

@@ -121,6 +121,9 @@ void lnt_session_write(struct lnt_session *s, const void *p, size_t n);
 void lnt_session_write_input(struct lnt_session *s, const void *p, size_t n);
 /* Queues a reference to a finished buffer (takes none over). */
 void lnt_session_write_buf(struct lnt_session *s, struct lnt_buf *b);
+/* Bytes that the kernel has taken since the connection began here; 0 unless
+   some module has called lnt_net_meter. */
+uint64_t lnt_session_sent(const struct lnt_session *s);
 /* Bytes queued and not yet taken by the kernel. */
 size_t lnt_session_queued(const struct lnt_session *s);
 /* No more bytes wanted: closes when the queue is empty (shutdown of our side,

@@ -31,6 +31,7 @@ const char *const lnt_counter_names[LNT_COUNTERS] = {
     [LNT_C_COMPRESS_AFTER] = "compression_bytes_out_total",
     [LNT_C_MOVED_OUT] = "moved_out_total",
     [LNT_C_MOVED_IN] = "moved_in_total",
+    [LNT_C_ACCESS_LOST] = "access_lost_total",
 };
 
 const char *const lnt_counter_help[LNT_COUNTERS] = {
@@ -61,4 +62,5 @@ const char *const lnt_counter_help[LNT_COUNTERS] = {
     [LNT_C_COMPRESS_AFTER] = "Bytes of them behind.",
     [LNT_C_MOVED_OUT] = "Connections given to other workers.",
     [LNT_C_MOVED_IN] = "Connections taken from other workers.",
+    [LNT_C_ACCESS_LOST] = "Lines of the access log that could not be written.",
 };

