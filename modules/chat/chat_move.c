@@ -56,19 +56,6 @@ freeze_subs(struct lnt_hub *hub, const struct lnt_sub *sub,
     lnt_sub_freeze(hub, sub, out);
 }
 
-/* One that has joined at a place which its worker has not read yet: in a
-   moment it has. */
-static bool
-waits(struct lnt_hub *hub, const struct chat_session *chat,
-      const struct lnt_hub_point *p)
-{
-    for (const struct lnt_sub *sub = chat->subs; sub; sub = lnt_sub_next(sub)) {
-        if (lnt_hub_next(hub, sub) > p->seq + 1)
-            return true;
-    }
-    return false;
-}
-
 int
 chat_freeze(struct lnt_session *s, struct lnt_strbuf *out)
 {
@@ -76,8 +63,7 @@ chat_freeze(struct lnt_session *s, struct lnt_strbuf *out)
     struct lnt_hub *hub = hub_of(s);
     struct lnt_hub_point p;
 
-    lnt_hub_point(hub, &p);
-    if (waits(hub, chat, &p))
+    if (!lnt_hub_point(hub, chat->subs, &p))
         return -1;
     lnt_pack_u32(out, VERSION);
     lnt_pack_u32(out, (chat->entered ? ENTERED : 0) |

@@ -38,6 +38,9 @@ struct lnt_hub {
     struct lnt_subs *subs;
     struct lnt_fanout *fanout;
     uint64_t warn_again; /* ms; not before */
+    /* The end of the log when a session moved here last: what is behind it
+       names none by the id that it had before. */
+    uint64_t settled;
 };
 
 /* ---- life ---- */
@@ -231,24 +234,30 @@ lnt_hub_join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
     return subscribe(h, s, format, member, info);
 }
 
-struct lnt_sub *
-lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name,
-               unsigned format, struct lnt_room_info *info)
+static struct lnt_sub *
+subscribe_listener(struct lnt_hub *h, struct lnt_session *s, unsigned format,
+                   uint32_t hold, const struct lnt_room_info *info)
 {
-    struct lnt_hub_room *r;
-    struct lnt_sub *sub;
-    uint32_t hold;
+    struct lnt_sub *sub = subscribe(h, s, format, 0, info);
+    struct lnt_hub_room *r = sub->group->room;
 
-    if (lnt_zone_hold(h->zone, app_id(s), name, h->cell_index, &hold, info) < 0)
-        return NULL;
-    sub = subscribe(h, s, format, 0, info);
-    r = sub->group->room;
     /* One for all of them here. */
     if (r->listeners++ == 0)
         r->hold = hold;
     else
         lnt_zone_unhold(h->zone, hold);
     return sub;
+}
+
+struct lnt_sub *
+lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name,
+               unsigned format, struct lnt_room_info *info)
+{
+    uint32_t hold;
+
+    if (lnt_zone_hold(h->zone, app_id(s), name, h->cell_index, &hold, info) < 0)
+        return NULL;
+    return subscribe_listener(h, s, format, hold, info);
 }
 
 void
@@ -434,11 +443,19 @@ lnt_hub_direct(struct lnt_hub *h, struct lnt_session *from, uint64_t target,
 
 /* ---- moving ---- */
 
-void
-lnt_hub_point(const struct lnt_hub *h, struct lnt_hub_point *p)
+bool
+lnt_hub_point(const struct lnt_hub *h, const struct lnt_sub *subs,
+              struct lnt_hub_point *p)
 {
     p->position = h->cursor.position;
     p->seq = h->cursor.seq;
+    if (p->seq < h->settled)
+        return false;
+    for (; subs; subs = subs->next) {
+        if (lnt_hub_next(h, subs) > p->seq + 1)
+            return false;
+    }
+    return true;
 }
 
 void
@@ -472,6 +489,22 @@ lnt_hub_adopt_user(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
                               lnt_session_id(s));
 }
 
+/* One that only listens goes on where it was, if it still is the same room. */
+static struct lnt_sub *
+adopt_listener(struct lnt_hub *h, struct lnt_session *s, unsigned format,
+               struct lnt_str name, const struct lnt_room_info *old)
+{
+    struct lnt_room_info info;
+    uint32_t hold;
+
+    if (lnt_zone_hold(h->zone, app_id(s), name, h->cell_index, &hold, &info) <
+        0)
+        return NULL;
+    if (info.room == old->room && old->next < info.next)
+        info.next = old->next;
+    return subscribe_listener(h, s, format, hold, &info);
+}
+
 struct lnt_sub *
 lnt_hub_adopt(struct lnt_hub *h, struct lnt_session *s, struct lnt_str *rest)
 {
@@ -486,13 +519,13 @@ lnt_hub_adopt(struct lnt_hub *h, struct lnt_session *s, struct lnt_str *rest)
         format >= LNT_FORMATS_MAX)
         return NULL;
     memcpy(info.name, name.p, name.n);
-    if (member == 0)
-        return lnt_hub_listen(h, s, name, format, &info);
-    if (!lnt_zone_is_member(h->zone, member, info.room, lnt_session_id(s)))
-        return NULL;
     /* What lies between is replayed. */
     if (info.next <= h->cursor.seq)
         info.next = h->cursor.seq + 1;
+    if (member == 0)
+        return adopt_listener(h, s, format, name, &info);
+    if (!lnt_zone_is_member(h->zone, member, info.room, lnt_session_id(s)))
+        return NULL;
     return subscribe(h, s, format, member, &info);
 }
 
@@ -502,6 +535,7 @@ lnt_hub_replay(struct lnt_hub *h, struct lnt_session *s, struct lnt_sub *subs,
 {
     lnt_fanout_alias(h->fanout, old_session, lnt_session_id(s),
                      from->seq > h->cursor.seq ? from->seq : h->cursor.seq);
+    h->settled = lnt_zone_head(h->zone);
     if (from->seq < h->cursor.seq)
         lnt_replay(h->zone, s, subs, old_session, from, h->cursor.seq);
 }

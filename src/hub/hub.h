@@ -121,8 +121,12 @@ struct lnt_hub_point {
     uint64_t position, seq;
 };
 
-/* What the giver's app freezes: the point, the user, and each sub. */
-void lnt_hub_point(const struct lnt_hub *h, struct lnt_hub_point *p);
+/*
+ * What the giver's app freezes: the point, the user, and each sub of its list.
+ * false: not now; in a moment, when this worker has read a bit more.
+ */
+bool lnt_hub_point(const struct lnt_hub *h, const struct lnt_sub *subs,
+                   struct lnt_hub_point *p);
 /* Appends a piece that lnt_hub_adopt takes. */
 void lnt_sub_freeze(struct lnt_hub *h, const struct lnt_sub *sub,
                     struct lnt_strbuf *out);

@@ -429,10 +429,12 @@ lnt_session_moved(const struct lnt_session *s)
     return false;
 }
 
-void
-lnt_hub_point(const struct lnt_hub *h, struct lnt_hub_point *p)
+bool
+lnt_hub_point(const struct lnt_hub *h, const struct lnt_sub *subs,
+              struct lnt_hub_point *p)
 {
     (void)h;
+    (void)subs;
     (void)p;
     abort();
 }
