@@ -144,34 +144,40 @@ thaw_app(struct lnt_conn *c, const struct frozen *f)
         lnt_conn_ask_close(c, LNT_CLOSE_RESTART, "cannot be taken over");
 }
 
-bool
+static struct lnt_session *
+refuse(int fd, int error, const char *text, const char **why)
+{
+    *why = text;
+    if (fd >= 0)
+        close(fd);
+    errno = error;
+    return NULL;
+}
+
+struct lnt_session *
 lnt_move_thaw(struct lnt_net *n, int fd, struct lnt_str bytes,
-              const struct lnt_endpoint *(*find)(void *arg, struct lnt_str id),
+              const struct lnt_endpoint *(*find)(void *arg,
+                                                 struct lnt_str name),
               void *arg, const char **why)
 {
     struct frozen f = {0};
-    if (!unpack(bytes, &f, why)) {
-        close(fd);
-        return false;
-    }
+    if (!unpack(bytes, &f, why))
+        return refuse(fd, EPROTO, *why, why);
     const struct lnt_endpoint *e = find(arg, f.endpoint);
-    if (!e || !fits(e, &f)) {
-        /* Without its endpoint there is nobody to say goodbye for it. */
-        *why = "a moved connection's listener or route is gone";
-        close(fd);
-        return false;
-    }
+    /* Without its endpoint there is nobody to say goodbye for it. */
+    if (!e || !fits(e, &f))
+        return refuse(fd, ENOENT,
+                      "a moved connection's listener or route is gone", why);
     struct lnt_conn *c = lnt_conn_attach(n, fd, e);
-    if (!c) {
-        *why = "no room for a moved connection";
-        return false;
-    }
+    if (!c)
+        return refuse(-1, ENFILE, "no room for a moved connection", why);
     const struct lnt_protocol *p = e->protocol->protocol;
     c->opened -= f.age;
     if (p->thaw(&c->session, f.protocol_state) < 0) {
-        *why = "a moved connection's protocol state cannot be read";
         lnt_conn_kill(c);
-        return false;
+        return refuse(-1, EPROTO,
+                      "a moved connection's protocol state cannot be read",
+                      why);
     }
     if (f.output.n)
         lnt_output_copy(c, f.output.p, f.output.n);
@@ -179,7 +185,10 @@ lnt_move_thaw(struct lnt_net *n, int fd, struct lnt_str bytes,
         lnt_conn_keep(c, f.input.p, f.input.n);
     if (f.state == LNT_CONN_READY)
         thaw_app(c, &f);
+    /* It came while we were going ourselves. */
+    if (n->draining)
+        lnt_conn_ask_close(c, LNT_CLOSE_AWAY, "server is going away");
     lnt_conn_schedule(c);
     lnt_count(n->stats, LNT_C_MOVED_IN);
-    return true;
+    return &c->session;
 }

@@ -5,8 +5,6 @@
 #ifndef LNT_NET_MOVE_H
 #define LNT_NET_MOVE_H
 
-#include <stdbool.h>
-
 #include "core/str.h"
 
 struct lnt_endpoint;
@@ -24,14 +22,15 @@ int lnt_move_freeze(struct lnt_session *s, struct lnt_strbuf *out);
 
 /*
  * Makes a session of bytes and fd (owned from here on, also on failure).  find
- * gives the endpoint of an id, NULL when there is none any more.  true: it
- * lives, or it says goodbye in its protocol's way, because its endpoint is gone
- * (1001) or its application does not take it (1012).  false with *why: the
- * bytes are not understood, and it was cut.
+ * gives the endpoint of a name, NULL when there is none any more.  The session
+ * lives, or says goodbye in its protocol's way because its application does
+ * not take it (1012).  NULL with *why, and its descriptor closed here: EPROTO,
+ * the bytes are not understood; ENOENT, its endpoint is gone; ENFILE, there is
+ * no room.
  */
-bool lnt_move_thaw(struct lnt_net *n, int fd, struct lnt_str frozen,
-                   const struct lnt_endpoint *(*find)(void *arg,
-                                                      struct lnt_str id),
-                   void *arg, const char **why);
+struct lnt_session *lnt_move_thaw(
+    struct lnt_net *n, int fd, struct lnt_str frozen,
+    const struct lnt_endpoint *(*find)(void *arg, struct lnt_str name),
+    void *arg, const char **why);
 
 #endif

@@ -253,6 +253,14 @@ lnt_child_end(struct lnt_child *c, bool at_once)
     c->state = LNT_CHILD_DRAINING;
 }
 
+void
+lnt_child_grant(struct lnt_child *c)
+{
+    lnt_timer_at(c->m->loop, &c->timer,
+                 lnt_loop_now(c->m->loop) +
+                     c->m->now.config->server->shutdown_timeout + DRAIN_SLACK);
+}
+
 static void
 on_timer(struct lnt_timer *t)
 {

@@ -55,6 +55,8 @@ void lnt_child_log(const struct lnt_log_conf *conf);
 void lnt_child_start(struct lnt_child *c);
 /* QUIT (with shutdown_timeout, then SIGKILL) or STOP (2 s, then SIGKILL). */
 void lnt_child_end(struct lnt_child *c, bool at_once);
+/* To one that ends: all of shutdown_timeout, from now on. */
+void lnt_child_grant(struct lnt_child *c);
 /* Collects all that have ended; others (not workers) are given to other(). */
 void lnt_children_reap(struct lnt_master *m,
                        void (*other)(struct lnt_master *m, pid_t pid,

@@ -239,6 +239,7 @@ on_ready(struct lnt_master *m, struct lnt_child *c)
         return;
     if (m->state != LNT_MASTER_STARTING) {
         lnt_child_start(c); /* a worker that was spawned again */
+        lnt_moves_link_new(m, c);
         return;
     }
     for (size_t i = 0; i < m->now.nslots; i++) {
@@ -283,7 +284,7 @@ static void
 on_frame(struct lnt_master *m, struct lnt_child *c, const struct lnt_frame *f)
 {
     if (f->type == LNT_FRAME_GIVEN) {
-        c->giving = false;
+        lnt_moves_given(c);
         settled(m);
         return;
     }

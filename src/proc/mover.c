@@ -17,14 +17,16 @@
 #include "net/move.h"
 #include "net/net.h"
 #include "proc/channel.h"
+#include "proc/move_step.h"
 
 enum {
     BATCH = 32,          /* connections frozen in one loop turn */
     UNDER_WAY_MAX = 256, /* given and not yet taken, all links together */
     BYTES_MAX = LNT_CHANNEL_QUEUE_MAX / 2, /* of one connection */
     PIECE = LNT_FRAME_PAYLOAD_MAX - 64,
-    PASSES = 20,     /* over the table: one may be movable a moment later */
-    PASS_PAUSE = 50, /* ms */
+    PASSES = 20,      /* over the table: one may be movable a moment later */
+    PASS_PAUSE = 50,  /* ms */
+    LINK_WAIT = 3000, /* ms for another taker when all have died */
 };
 
 /* One on its way: still ours to take up again. */
@@ -57,6 +59,8 @@ struct lnt_mover {
     size_t wanted;            /* still to be given */
     unsigned passes, refused; /* in this pass */
     bool giving, all, ended;
+    bool alone;          /* nobody makes links any more */
+    uint64_t wait_until; /* loop time, while there is no link; 0 not yet */
 };
 
 static void on_frame(struct lnt_channel *c, const struct lnt_frame *f);
@@ -78,6 +82,10 @@ lnt_mover_new(const struct lnt_mover_params *p)
 void
 lnt_mover_link(struct lnt_mover *mv, int fd, bool gives)
 {
+    if (gives && mv->ended) {
+        close(fd); /* too late */
+        return;
+    }
     struct link *l = lnt_calloc(1, sizeof(*l));
     l->mover = mv;
     l->gives = gives;
@@ -89,6 +97,11 @@ lnt_mover_link(struct lnt_mover *mv, int fd, bool gives)
     }
     l->next = mv->links;
     mv->links = l;
+    if (gives && mv->all && !mv->ended) {
+        mv->wait_until = 0;
+        mv->at = 0;
+        lnt_timer_at(mv->p.loop, &mv->timer, lnt_loop_now(mv->p.loop));
+    }
 }
 
 bool
@@ -138,15 +151,19 @@ wake(struct lnt_mover *mv)
                      lnt_loop_now(mv->p.loop) + pause_between());
 }
 
-/* Takes one up again here, where it was frozen. */
+/* Takes one up again here, where it was frozen.  unreadable: those who follow
+   us do not understand it. */
 static void
-take_back(struct lnt_mover *mv, struct moving *g)
+take_back(struct lnt_mover *mv, struct moving *g, bool unreadable)
 {
     const char *why;
     mv->under_way--;
-    if (!lnt_move_thaw(mv->p.net, g->fd, lnt_strbuf_str(&g->bytes),
-                       find_endpoint, mv, &why))
+    struct lnt_session *s = lnt_move_thaw(
+        mv->p.net, g->fd, lnt_strbuf_str(&g->bytes), find_endpoint, mv, &why);
+    if (!s)
         lnt_log_error("a connection is lost on its move: %s", why);
+    else if (unreadable)
+        lnt_session_close(s, LNT_CLOSE_RESTART, "cannot be taken over");
     lnt_strbuf_release(&g->bytes);
     free(g);
 }
@@ -168,7 +185,7 @@ drop_link(struct link *l)
     while (l->moving) {
         struct moving *g = l->moving;
         l->moving = g->next;
-        take_back(mv, g);
+        take_back(mv, g, false);
     }
     lnt_loop_free(mv->p.loop, l);
 }
@@ -216,6 +233,7 @@ static void
 give(struct lnt_mover *mv, struct link *l, struct lnt_session *s)
 {
     struct moving *g = lnt_calloc(1, sizeof(*g));
+    lnt_move_step(LNT_MOVE_FREEZE);
     g->fd = lnt_move_freeze(s, &g->bytes);
     if (g->fd < 0) {
         lnt_strbuf_release(&g->bytes);
@@ -223,15 +241,17 @@ give(struct lnt_mover *mv, struct link *l, struct lnt_session *s)
         mv->refused++;
         return;
     }
+    lnt_move_step(LNT_MOVE_FROZEN);
     mv->under_way++;
     g->number = ++l->last_number;
     if (g->bytes.n > BYTES_MAX || send_pieces(l, g) < 0) {
         /* It stays, and ends when this worker does. */
-        take_back(mv, g);
+        take_back(mv, g, false);
         return;
     }
     g->next = l->moving;
     l->moving = g;
+    lnt_move_step(LNT_MOVE_SENT);
 }
 
 static bool
@@ -264,6 +284,22 @@ is_taking(const struct lnt_mover *mv)
     return false;
 }
 
+/* All takers have died: the master makes links to those that take their
+   places.  true: that is waited for. */
+static bool
+waits_for_link(struct lnt_mover *mv)
+{
+    uint64_t now = lnt_loop_now(mv->p.loop);
+    if (mv->alone || lnt_mover_can_give(mv) || !lnt_net_count(mv->p.net))
+        return false;
+    if (!mv->wait_until)
+        mv->wait_until = now + LINK_WAIT;
+    if (now >= mv->wait_until)
+        return false;
+    lnt_timer_at(mv->p.loop, &mv->timer, mv->wait_until);
+    return true;
+}
+
 static void
 end_giving(struct lnt_mover *mv)
 {
@@ -273,6 +309,8 @@ end_giving(struct lnt_mover *mv)
         end_some(mv);
         return;
     }
+    if (waits_for_link(mv))
+        return;
     /* Those who still give to us are heard to the end: what comes from them
        goes on to the next. */
     if (lnt_mover_can_give(mv) &&
@@ -325,6 +363,16 @@ lnt_mover_give_all(struct lnt_mover *mv)
 }
 
 void
+lnt_mover_alone(struct lnt_mover *mv)
+{
+    if (!mv || mv->alone)
+        return;
+    mv->alone = true;
+    if (mv->all && !lnt_mover_can_give(mv) && !mv->ended)
+        lnt_timer_at(mv->p.loop, &mv->timer, lnt_loop_now(mv->p.loop));
+}
+
+void
 lnt_mover_give(struct lnt_mover *mv, size_t n)
 {
     if (mv->all)
@@ -339,9 +387,11 @@ static void
 on_moved(struct link *l, struct lnt_str payload)
 {
     struct lnt_mover *mv = l->mover;
-    uint32_t number, ok;
+    uint32_t number, ok, unreadable = 0;
     if (!lnt_unpack_u32(&payload, &number) || !lnt_unpack_u32(&payload, &ok))
         return;
+    (void)lnt_unpack_u32(&payload, &unreadable);
+    lnt_move_step(LNT_MOVE_ANSWERED);
     struct moving **at = &l->moving;
     while (*at && (*at)->number != number)
         at = &(*at)->next;
@@ -355,8 +405,9 @@ on_moved(struct link *l, struct lnt_str payload)
         lnt_strbuf_release(&g->bytes);
         free(g);
     } else {
-        take_back(mv, g);
+        take_back(mv, g, unreadable);
     }
+    lnt_move_step(LNT_MOVE_GIVEN);
     wake(mv);
 }
 
@@ -384,17 +435,25 @@ on_move(struct link *l, const struct lnt_frame *f)
         return;
     int fd = l->coming_fd;
     l->coming_fd = -1;
+    lnt_move_step(LNT_MOVE_ARRIVED);
+    lnt_move_spoil(&l->coming);
     bool ok =
         fd >= 0 && lnt_move_thaw(mv->p.net, fd, lnt_strbuf_str(&l->coming),
                                  find_endpoint, mv, &why);
+    bool unreadable = fd >= 0 && !ok && errno == EPROTO;
     lnt_strbuf_clear(&l->coming);
-    if (fd >= 0 && !ok)
+    if (unreadable)
+        lnt_log_warn("a connection cannot be taken over and ends: %s", why);
+    else if (fd >= 0 && !ok)
         lnt_log_info("a connection is not taken over: %s", why);
+    lnt_move_step(LNT_MOVE_THAWED);
     lnt_pack_u32(&reply, number);
     lnt_pack_u32(&reply, ok);
+    lnt_pack_u32(&reply, unreadable);
     if (lnt_channel_send(&l->channel, LNT_FRAME_MOVED, 0,
                          lnt_strbuf_str(&reply), NULL, 0) < 0)
         lnt_log_debug("link: %s", strerror(errno));
+    lnt_move_step(LNT_MOVE_TAKEN);
     lnt_strbuf_release(&reply);
 }
 

@@ -35,8 +35,10 @@ void lnt_mover_link(struct lnt_mover *mv, int fd, bool gives);
 /* Whether there is a link to give connections through. */
 bool lnt_mover_can_give(const struct lnt_mover *mv);
 /* Gives all connections away, in turn over all links, a batch a loop turn;
-   then calls done. */
+   then calls done.  When all takers die, others are awaited for a while. */
 void lnt_mover_give_all(struct lnt_mover *mv);
+/* There will be no further links: the master is gone. */
+void lnt_mover_alone(struct lnt_mover *mv);
 /* Gives up to n away and closes the links to give through. */
 void lnt_mover_give(struct lnt_mover *mv, size_t n);
 

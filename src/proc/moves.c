@@ -16,6 +16,7 @@
 #include "os/socket.h"
 #include "proc/child.h"
 #include "proc/master.h"
+#include "proc/move_step.h"
 #include "proc/slots.h"
 
 enum {
@@ -54,10 +55,30 @@ link_pair(struct lnt_child *from, struct lnt_child *to)
     if (lnt_socket_pair(fds) < 0)
         return false;
     send_end(&to->channel, "take", fds[0]);
+    lnt_move_step(LNT_MOVE_LINKED);
     send_end(&from->channel, "give", fds[1]);
     close(fds[0]);
     close(fds[1]);
     return true;
+}
+
+/* Between the i-th of the old master's workers and one of ours. */
+static void
+link_older(struct lnt_master *m, size_t i, struct lnt_child *to)
+{
+    struct lnt_strbuf b = LNT_STRBUF_INIT;
+    int fds[2];
+    if (lnt_socket_pair(fds) < 0)
+        return;
+    send_end(&to->channel, "take", fds[0]);
+    lnt_move_step(LNT_MOVE_LINKED);
+    lnt_pack_u32(&b, (uint32_t)i);
+    if (lnt_channel_send(m->older, LNT_FRAME_LINK, 0, lnt_strbuf_str(&b),
+                         &fds[1], 1) < 0)
+        lnt_log_error("cannot link workers: %s", strerror(errno));
+    lnt_strbuf_release(&b);
+    close(fds[0]);
+    close(fds[1]);
 }
 
 void
@@ -74,6 +95,27 @@ lnt_moves_link(struct lnt_master *m)
         if (from && to && link_pair(from, to)) /* else it drains */
             from->giving = true;
     }
+}
+
+void
+lnt_moves_link_new(struct lnt_master *m, struct lnt_child *to)
+{
+    if (!lnt_slots_find(&m->now, to))
+        return;
+    for (struct lnt_child *c = m->children; c; c = c->next)
+        if (c->giving)
+            (void)link_pair(c, to);
+    for (size_t i = 0; m->older && i < m->older_workers; i++)
+        link_older(m, i, to);
+}
+
+void
+lnt_moves_given(struct lnt_child *c)
+{
+    c->giving = false;
+    /* What cannot move has its time from here on. */
+    if (c->state == LNT_CHILD_DRAINING)
+        lnt_child_grant(c);
 }
 
 bool
@@ -175,30 +217,26 @@ lnt_moves_link_older(struct lnt_master *m, size_t givers)
 {
     size_t takers = m->now.nslots;
     size_t n = givers > takers ? givers : takers;
-    for (size_t i = 0; givers && i < n; i++) {
-        struct lnt_strbuf b = LNT_STRBUF_INIT;
-        struct lnt_child *to = m->now.slots[i % takers].child;
-        int fds[2];
-        if (!to || lnt_socket_pair(fds) < 0)
-            continue;
-        send_end(&to->channel, "take", fds[0]);
-        lnt_pack_u32(&b, (uint32_t)(i % givers));
-        if (lnt_channel_send(m->older, LNT_FRAME_LINK, 0, lnt_strbuf_str(&b),
-                             &fds[1], 1) < 0)
-            lnt_log_error("cannot link workers: %s", strerror(errno));
-        lnt_strbuf_release(&b);
-        close(fds[0]);
-        close(fds[1]);
-    }
+    for (size_t i = 0; givers && i < n; i++)
+        if (m->now.slots[i % takers].child)
+            link_older(m, i % givers, m->now.slots[i % takers].child);
+}
+
+/* The n-th that gives, or is going to. */
+static struct lnt_child *
+older_giver(struct lnt_master *m, size_t n)
+{
+    struct lnt_child *c = m->children;
+    for (; c; c = c->next)
+        if ((c->state == LNT_CHILD_SERVING || c->giving) && n-- == 0)
+            break;
+    return c;
 }
 
 void
 lnt_moves_forward(struct lnt_master *m, size_t n, int fd)
 {
-    struct lnt_child *c = m->children;
-    for (; c; c = c->next)
-        if (c->state == LNT_CHILD_SERVING && n-- == 0)
-            break;
+    struct lnt_child *c = older_giver(m, n);
     if (!c)
         return;
     send_end(&c->channel, "give", fd);

@@ -14,6 +14,12 @@ struct lnt_master;
    that are; to be called before the former are told to end. */
 void lnt_moves_link(struct lnt_master *m);
 
+/* A worker of the current generation that took the place of one that died:
+   those who still give, give to it, too. */
+void lnt_moves_link_new(struct lnt_master *m, struct lnt_child *to);
+/* It has given what it could. */
+void lnt_moves_given(struct lnt_child *c);
+
 /* Whether connections are still moving to the workers of the current
    generation, from workers of ours or of an older master: then the next change
    waits, so that there are never more than two generations. */

@@ -134,6 +134,7 @@ on_master_gone(struct lnt_channel *c, bool broken, const char *why)
                  why);
     lnt_channel_close(c);
     lnt_asks_drop(&w->asks, "the master has ended");
+    lnt_mover_alone(w->mover);
     drain(w, "the master is gone");
 }
 

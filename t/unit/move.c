@@ -321,7 +321,8 @@ test_there_and_back(enum kind kind)
            bytes.n);
         settle();
         is_int(lnt_net_count(net), 0, "... nothing is left here");
-        ok(lnt_move_thaw(net, fd, lnt_strbuf_str(&bytes), find, NULL, &why),
+        ok(lnt_move_thaw(net, fd, lnt_strbuf_str(&bytes), find, NULL, &why) !=
+               NULL,
            "... and thawed");
         s = only();
         is_int(lnt_net_count(net), 1, "... it is there");
@@ -343,8 +344,8 @@ try_thaw(struct lnt_str bytes, int fd, int peer)
     char *copy = malloc(bytes.n + (bytes.n == 0));
     if (bytes.n)
         memcpy(copy, bytes.p, bytes.n);
-    bool lives =
-        lnt_move_thaw(net, fd, lnt_str(copy, bytes.n), find, NULL, &why);
+    bool lives = lnt_move_thaw(net, fd, lnt_str(copy, bytes.n), find, NULL,
+                               &why) != NULL;
     free(copy);
     settle();
     if (lives) {
