@@ -75,27 +75,6 @@ sub await_log
     return;
 }
 
-# Who holds the server's ends of the connections: inode => [pids].
-sub holders
-{
-    my ($t) = @_;
-    my $port = sprintf '%04X', $t->port('web');
-    my %inode;
-    open my $tcp, '<', '/proc/net/tcp' or die $!;
-    while (<$tcp>) {
-        my @f = split;
-        # Established, or the peer has closed and we have not.
-        $inode{$f[9]} = [] if $f[1] =~ /:$port$/ && $f[3] =~ /^0[18]$/;
-    }
-    for my $pid ($t->processes) {
-        for my $fd (glob "/proc/$pid/fd/*") {
-            my ($i) = (readlink($fd) // '') =~ /^socket:\[(\d+)\]$/ or next;
-            push @{ $inode{$i} }, $pid if $inode{$i};
-        }
-    }
-    return \%inode;
-}
-
 # Reloads (or upgrades) and kills whom $victim names; tells how many were
 # connected to whom before.
 sub strike
@@ -151,7 +130,7 @@ sub check_return
     is($e->{wrong}, 0, '... all come again under their nicks, nobody else')
         or diag explain $e;
     is_deeply($e->{errors}, [], '... no nick is taken') or diag explain $e;
-    my $h = holders($t);
+    my $h = $t->holders('web');
     my @two = grep { @$_ != 1 } values %$h;
     is_deeply([scalar(keys %$h), scalar @two], [CLIENTS, 0],
         '... each connection is in one process') or diag explain \@two;
@@ -219,7 +198,7 @@ for my $who (sort keys %victims) {
         $d->finish;
         ok(wait_for(sub { $t->status->{connections} == 0 }, 10, 'none'),
             'all are gone in the end');
-        is_deeply(holders($t), {}, '... and their descriptors');
+        is_deeply($t->holders('web'), {}, '... and their descriptors');
         $t->finish;
     };
 }
@@ -250,7 +229,7 @@ subtest 'the master is killed' => sub {
             # The upgrade was through: the new master serves.
             check_return($t, $d);
         } else {
-            is_deeply(holders($t), {}, '... all descriptors are gone');
+            is_deeply($t->holders('web'), {}, '... all descriptors are gone');
         }
         $d->finish;
         if (!$t->processes) {

@@ -140,8 +140,12 @@ thaw_app(struct lnt_conn *c, const struct frozen *f)
         return;
     if (app->state_size)
         c->session.app_state = lnt_calloc(1, app->state_size);
-    if (app->thaw && app->thaw(&c->session, f->app_state) < 0)
-        lnt_conn_ask_close(c, LNT_CLOSE_RESTART, "cannot be taken over");
+    if (!app->thaw || app->thaw(&c->session, f->app_state) == 0)
+        return;
+    lnt_log_warn("a connection cannot be taken over and ends: the state of "
+                 "its application %s is not understood, or gone",
+                 m->name);
+    lnt_conn_ask_close(c, LNT_CLOSE_RESTART, "cannot be taken over");
 }
 
 static struct lnt_session *

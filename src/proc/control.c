@@ -61,39 +61,60 @@ static void on_accept(struct lnt_watch *w, uint32_t events);
 static void on_peer(struct lnt_watch *w, uint32_t events);
 static void on_peer_timer(struct lnt_timer *t);
 
-struct lnt_control *
-lnt_control_open(struct lnt_master *m, const char *path)
+/* Listens at its temporary name. */
+static int
+listen_there(struct lnt_control *c)
 {
     struct lnt_addr a = {0};
     struct sockaddr_un un = {.sun_family = AF_UNIX};
-    int n = snprintf(un.sun_path, sizeof(un.sun_path), "%s.%d", path,
+    int n = snprintf(un.sun_path, sizeof(un.sun_path), "%s.%d", c->path,
                      (int)getpid());
     if (n < 0 || (size_t)n >= sizeof(un.sun_path)) {
         errno = ENAMETOOLONG;
-        return NULL;
+        return -1;
     }
     memcpy(&a.ss, &un, sizeof(un));
     a.len = sizeof(un);
     (void)unlink(un.sun_path); /* of a process that had our pid before */
     int fd = lnt_socket_listen(&a, 64, 0660);
     if (fd < 0)
-        return NULL;
-    struct lnt_control *c = lnt_calloc(1, sizeof(*c));
-    c->m = m;
+        return -1;
     c->watch.fd = fd;
     c->watch.fn = on_accept;
     if (stat(un.sun_path, &c->file) < 0 ||
-        lnt_watch_add(m->loop, &c->watch, EPOLLIN) < 0) {
+        lnt_watch_add(c->m->loop, &c->watch, EPOLLIN) < 0) {
         int error = errno;
         close(fd);
+        c->watch.fd = -1;
         (void)unlink(un.sun_path);
-        free(c);
         errno = error;
-        return NULL;
+        return -1;
     }
-    c->path = lnt_strdup(path);
     c->temporary = lnt_strdup(un.sun_path);
-    return c;
+    return 0;
+}
+
+struct lnt_control *
+lnt_control_open(struct lnt_master *m, const char *path)
+{
+    struct lnt_control *c = lnt_calloc(1, sizeof(*c));
+    c->m = m;
+    c->path = lnt_strdup(path);
+    if (listen_there(c) == 0)
+        return c;
+    int error = errno;
+    free(c->path);
+    free(c);
+    errno = error;
+    return NULL;
+}
+
+static bool
+is_ours(const struct lnt_control *c)
+{
+    struct stat now;
+    return stat(c->path, &now) == 0 && now.st_ino == c->file.st_ino &&
+           now.st_dev == c->file.st_dev;
 }
 
 int
@@ -108,17 +129,24 @@ lnt_control_publish(struct lnt_control *c)
     return 0;
 }
 
+int
+lnt_control_retake(struct lnt_control *c)
+{
+    if (c->watch.fd < 0 || is_ours(c))
+        return 0;
+    close(lnt_watch_del(c->m->loop, &c->watch));
+    return listen_there(c) < 0 ? -1 : lnt_control_publish(c);
+}
+
 void
 lnt_control_close(struct lnt_control *c, bool remove)
 {
-    struct stat now;
     if (c->watch.fd < 0)
         return;
     close(lnt_watch_del(c->m->loop, &c->watch));
     if (c->temporary)
         (void)unlink(c->temporary);
-    else if (remove && stat(c->path, &now) == 0 &&
-             now.st_ino == c->file.st_ino && now.st_dev == c->file.st_dev)
+    else if (remove && is_ours(c))
         (void)unlink(c->path);
 }
 

@@ -16,6 +16,8 @@ struct lnt_control *lnt_control_open(struct lnt_master *m, const char *path);
 /* Moves it to path, once: from now on commands come here.  0, or -1 with
    errno. */
 int lnt_control_publish(struct lnt_control *c);
+/* The same again when another process has taken path and is gone. */
+int lnt_control_retake(struct lnt_control *c);
 /* Stops listening and removes the file (unless it is another's by now);
    answers under way are still given. */
 void lnt_control_close(struct lnt_control *c, bool remove);

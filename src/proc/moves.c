@@ -118,6 +118,14 @@ lnt_moves_given(struct lnt_child *c)
         lnt_child_grant(c);
 }
 
+void
+lnt_moves_cancel(struct lnt_master *m)
+{
+    for (struct lnt_child *c = m->children; c; c = c->next)
+        if (c->state == LNT_CHILD_SERVING)
+            c->giving = false;
+}
+
 bool
 lnt_moves_going(const struct lnt_master *m)
 {

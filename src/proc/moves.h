@@ -45,4 +45,7 @@ size_t lnt_moves_givers(const struct lnt_master *m);
 void lnt_moves_link_older(struct lnt_master *m, size_t givers);
 void lnt_moves_forward(struct lnt_master *m, size_t n, int fd);
 
+/* The upgrade has failed before any of them was told to give. */
+void lnt_moves_cancel(struct lnt_master *m);
+
 #endif

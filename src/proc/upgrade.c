@@ -23,6 +23,7 @@
 #include "os/socket.h"
 #include "proc/askers.h"
 #include "proc/child.h"
+#include "proc/control.h"
 #include "proc/master.h"
 #include "proc/moves.h"
 #include "proc/values.h"
@@ -59,6 +60,9 @@ fail(struct lnt_master *m, const char *text)
     lnt_timer_stop(m->loop, &u->timer);
     if (u->old_pid_path && rename(u->old_pid_path, u->pid_path) < 0)
         lnt_log_error("cannot take back %s: %s", u->pid_path, strerror(errno));
+    if (lnt_control_retake(m->control) < 0)
+        lnt_log_alert("control socket: %s", strerror(errno));
+    lnt_moves_cancel(m);
     free(u->pid_path);
     free(u->old_pid_path);
     lnt_loop_free(m->loop, u);

@@ -498,6 +498,27 @@ sub processes
     return @pids;
 }
 
+# Who has the server's ends of the connections to a port: inode => [pids].
+sub holders
+{
+    my ($self, $name) = @_;
+    my $port = sprintf '%04X', $self->port($name);
+    my %inode;
+    open my $tcp, '<', '/proc/net/tcp' or croak "/proc/net/tcp: $!";
+    while (<$tcp>) {
+        my @f = split;
+        # Established, or the peer has closed and we have not.
+        $inode{$f[9]} = [] if $f[1] =~ /:$port$/ && $f[3] =~ /^0[18]$/;
+    }
+    for my $pid ($self->processes) {
+        for my $fd (bsd_glob("/proc/$pid/fd/*")) {
+            my ($i) = (readlink($fd) // '') =~ /^socket:\[(\d+)\]$/ or next;
+            push @{ $inode{$i} }, $pid if $inode{$i};
+        }
+    }
+    return \%inode;
+}
+
 sub title
 {
     my ($self, $pid) = @_;
@@ -805,7 +826,8 @@ status. C<run(@args)>: one run that ends by itself: C<($exit, $stdout,
 $stderr)>. C<ctl(@args)>: C<linnet ctl ...>, the same. C<status>: C<ctl status
 --json>, decoded. C<workers($state)>: its workers in a state (ready).
 C<worker_pids>. C<master_pid>. C<processes>: pids of all processes of this
-server. C<title($pid)>. C<write_config($text)>, C<reload($text)>.
+server. C<holders($port_name)>: which of them have the connections to it open,
+pids by inode. C<title($pid)>. C<write_config($text)>, C<reload($text)>.
 
 =head2 The log
 
