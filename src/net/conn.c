@@ -398,6 +398,7 @@ on_readable(struct lnt_conn *c)
     struct lnt_net *n = c->net;
     size_t have = c->in ? c->in->n : 0;
     uint8_t *p = input_space(n, have);
+    __builtin_prefetch(c->session.state); /* while we are in the kernel */
     ssize_t got = recv(c->watch.fd, p + have, n->rbuf_cap - have, 0);
     if (got < 0) {
         if (errno == EAGAIN || errno == EINTR)

@@ -146,6 +146,9 @@ lnt_net_flush(struct lnt_net *n)
         while (n->flush) {
             struct lnt_conn *c = n->flush;
             n->flush = c->flush_next;
+            /* The next comes into the cache while this one is written. */
+            if (n->flush)
+                lnt_net_prefetch(&n->flush->session);
             c->flags &= (uint16_t)~LNT_F_QUEUED;
             lnt_conn_settle(c);
         }
