@@ -80,11 +80,15 @@ static void
 message_json(struct lnt_strbuf *out, const struct lnt_event *e,
              const char *room, struct lnt_str from, struct lnt_str text)
 {
-    chat_begin(out, "message");
-    chat_add_text(out, "room", lnt_str_c(room));
-    chat_add_number(out, "seq", e->seq);
-    chat_add_text(out, "from", from);
-    chat_add_text(out, "text", text);
+    /* What nearly all events are: in as few pieces as there can be. */
+    lnt_strbuf_adds(out, "{\"type\":\"message\",\"room\":");
+    lnt_strbuf_add_json(out, lnt_str_c(room));
+    lnt_strbuf_adds(out, ",\"seq\":");
+    lnt_strbuf_addu(out, e->seq);
+    lnt_strbuf_adds(out, ",\"from\":");
+    lnt_strbuf_add_json(out, from);
+    lnt_strbuf_adds(out, ",\"text\":");
+    lnt_strbuf_add_json(out, text);
     add_time(out, e->time_us);
     lnt_strbuf_addc(out, '}');
 }

@@ -4,6 +4,7 @@
  */
 #include "core/strbuf.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,12 +46,6 @@ lnt_strbuf_add(struct lnt_strbuf *b, const void *p, size_t n)
         memcpy(to, p, n);
     b->n += n;
     b->p[b->n] = '\0';
-}
-
-void
-lnt_strbuf_adds(struct lnt_strbuf *b, const char *s)
-{
-    lnt_strbuf_add(b, s, strlen(s));
 }
 
 void
@@ -105,34 +100,44 @@ lnt_strbuf_vaddf(struct lnt_strbuf *b, const char *fmt, va_list ap)
     b->n += (size_t)n;
 }
 
-void
-lnt_strbuf_add_json(struct lnt_strbuf *b, struct lnt_str s)
+static void
+add_escaped(struct lnt_strbuf *b, unsigned char c)
 {
     static const char hex[] = "0123456789abcdef";
     static const char shorts[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+    const char *e = c ? strchr(shorts, c) : NULL;
 
+    /* the letters stand in the table, too, but never get here */
+    if (e) {
+        lnt_strbuf_addc(b, '\\');
+        lnt_strbuf_addc(b, e[1]);
+    } else {
+        char u[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+
+        lnt_strbuf_add(b, u, sizeof(u));
+    }
+}
+
+static inline bool
+needs_escape(unsigned char c)
+{
+    return c < 0x20 || c == '"' || c == '\\';
+}
+
+void
+lnt_strbuf_add_json(struct lnt_strbuf *b, struct lnt_str s)
+{
     lnt_strbuf_reserve(b, s.n + 2);
     lnt_strbuf_addc(b, '"');
-    for (size_t i = 0, from = 0; i <= s.n; i++) {
-        unsigned char c = i < s.n ? (unsigned char)s.p[i] : 0;
+    for (size_t i = 0; i < s.n; i++) {
+        size_t from = i;
 
-        if (i < s.n && c >= 0x20 && c != '"' && c != '\\')
-            continue;
+        while (i < s.n && !needs_escape((unsigned char)s.p[i]))
+            i++;
         /* all that needs no escape, in one copy */
-        lnt_strbuf_add(b, s.n ? s.p + from : "", i - from);
-        from = i + 1;
-        if (i == s.n)
-            break;
-        const char *e = c ? strchr(shorts, c) : NULL;
-        /* the letters stand in the table, too, but never get here */
-        if (e) {
-            lnt_strbuf_addc(b, '\\');
-            lnt_strbuf_addc(b, e[1]);
-        } else {
-            char u[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
-
-            lnt_strbuf_add(b, u, sizeof(u));
-        }
+        lnt_strbuf_add(b, s.p + from, i - from);
+        if (i < s.n)
+            add_escaped(b, (unsigned char)s.p[i]);
     }
     lnt_strbuf_addc(b, '"');
 }

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "core/str.h"
 
@@ -32,7 +33,12 @@ lnt_strbuf_clear(struct lnt_strbuf *b) /* keeps the memory */
 /* Room for more bytes behind n (and a NUL); returns p + n. */
 char *lnt_strbuf_reserve(struct lnt_strbuf *b, size_t more);
 void lnt_strbuf_add(struct lnt_strbuf *b, const void *p, size_t n);
-void lnt_strbuf_adds(struct lnt_strbuf *b, const char *s);
+/* Inline, so that the length of a literal is known. */
+static inline void
+lnt_strbuf_adds(struct lnt_strbuf *b, const char *s)
+{
+    lnt_strbuf_add(b, s, strlen(s));
+}
 void lnt_strbuf_add_str(struct lnt_strbuf *b, struct lnt_str s);
 void lnt_strbuf_addc(struct lnt_strbuf *b, char c);
 void lnt_strbuf_addu(struct lnt_strbuf *b, uint64_t v); /* decimal */
