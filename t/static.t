@@ -22,8 +22,19 @@ shutdown_timeout = 10s
 address  = 127.0.0.1:%%PORT_web%%
 protocol = http
 
+[listen local]
+address  = unix:%%UNIX_local%%
+protocol = http
+
+[listen hasty]
+address  = 127.0.0.1:%%PORT_hasty%%
+protocol = http
+idle_timeout = %%IDLE%%
+
 [route files]
 listen  = web
+listen  = local
+listen  = hasty
 path    = /
 handler = static
 root    = www
@@ -43,6 +54,9 @@ path    = /chat
 handler = static
 root    = builtin:chat
 INI
+
+my $idle = 2 * time_factor();
+$config =~ s/%%IDLE%%/${idle}s/;
 
 my $small = join '', map { "line $_ of a text that is worth compressing\n" } 1 .. 50;
 my $t = Test::Linnet->new(
@@ -349,6 +363,64 @@ subtest 'large files' => sub {
     $c->write("GET /big.bin HTTP/1.1\r\n$H\r\n");
     is($c->http_response(timeout => 20)->{status}, 200,
         'and the connection lives on');
+};
+
+subtest 'files of every size' => sub {
+    my $big = slurp("$www/big.bin");
+    my $u = $t->connect('unix:local');
+    # What is kept, what is read, what the kernel sends, and both sides of it.
+    for my $size (1, 16_384, 16_385, 32_768, 40_960, 40_961, 49_152, 300_000,
+        2_000_003) {
+        spew("$www/sized.bin", substr $big, 7, $size);
+        for my $way (['TCP', sub { ask('/sized.bin') }],
+            ['a unix socket', sub {
+                $u->write("GET /sized.bin HTTP/1.1\r\n$H\r\n");
+                return $u->http_response;
+            }]) {
+            my $r = $way->[1]->();
+            ok($r->{body} eq substr($big, 7, $size), "$size bytes over $way->[0]");
+        }
+        is(ask('/sized.bin', -method => 'HEAD')->{headers}{'content-length'},
+            $size, 'and by HEAD');
+        next if $size < 3;
+        my $end = $size - 2;
+        my $r = ask('/sized.bin', Range => "bytes=1-$end");
+        ok($r->{status} eq 206 && $r->{body} eq substr($big, 8, $size - 2),
+            'all but the ends');
+    }
+    my $c = $t->connect('web');
+    $c->write("GET /sized.bin HTTP/1.1\r\n$H\r\n" x 5);
+    my $good = grep { $c->http_response->{body} eq substr $big, 7, 2_000_003 } 1 .. 5;
+    is($good, 5, 'five in a row on one connection');
+};
+
+subtest 'a download that lasts longer than idle_timeout' => sub {
+    # 20 MB/s of more than can be under way; takes no room on the disk.
+    open my $huge, '>', "$www/huge.bin" or die $!;
+    truncate $huge, 1 << 30 or die $!;
+    close $huge;
+    my $c = $t->connect('hasty');
+    my ($begin, $got, $over) = (time, 0, 0);
+    $c->write("GET /huge.bin HTTP/1.0\r\n\r\n");
+    while (!$over && time - $begin < 2.2 * $idle) {
+        while (!$over && $got < (time - $begin) * 20_000_000) {
+            my $n = sysread $c->handle, my $piece, 65536;
+            last if !defined $n && $!{EAGAIN};
+            $over = !$n;
+            $got += $n // 0;
+        }
+        select undef, undef, undef, 0.02;
+    }
+    ok(!$over, 'is not cut off') or diag sprintf '%d bytes, %.1f s', $got, time - $begin;
+    $c->close;
+    $c = $t->connect('hasty', rcvbuf => 4096);
+    $c->write("GET /big.bin HTTP/1.0\r\n\r\n");
+    $begin = time;
+    my ($worker) = $t->worker_pids;
+    my $fds = sub { scalar grep { (readlink($_) // '') =~ /big\.bin/ } glob "/proc/$worker/fd/*" };
+    ok(wait_for(sub { $fds->() > 0 }, 5, 'the file'), 'one that is not read');
+    ok(wait_for(sub { $fds->() == 0 }, 15, 'its end'), 'is');
+    cmp_ok(time - $begin, '>=', 0.8 * $idle, '... when it was due');
 };
 
 subtest 'another folder of that name' => sub {

@@ -17,6 +17,14 @@
 
 enum {
     HEAD_ROOM = 256, /* for all that build_head writes of its own */
+    /*
+     * Files: one read and one write up to here, more by sendfile behind a
+     * first piece that fills the packets of the head.  Measured (CPU a
+     * request, by hand and by sendfile): 34 KB 20 and 22 us, 64 KB 38 and 23,
+     * 256 KB 71 and 45.
+     */
+    WHOLE_MAX = 40 * 1024,
+    FIRST_PIECE = 8 * 1024,
     NO_LENGTH = -1,
 };
 
@@ -183,7 +191,9 @@ respond_source(struct lnt_http_request *r, int status, const char *content_type,
         lnt_http_source_close(source);
         return respond_head(x, status, content_type, headers, n);
     }
-    size_t more = n < LNT_HTTP_PIECE ? (size_t)n : LNT_HTTP_PIECE;
+    uint64_t whole = source->fd < 0 ? LNT_HTTP_PIECE : WHOLE_MAX;
+    uint64_t first = source->fd < 0 ? LNT_HTTP_PIECE : FIRST_PIECE;
+    size_t more = (size_t)(n <= whole ? n : first);
     struct lnt_buf *b =
         build_head(x, status, content_type, headers, (int64_t)n, more);
     if (lnt_http_source_fill(source, b) < 0) {

@@ -1,8 +1,10 @@
 /*
  * Bytes of a response that are too many to be queued at once.
  *
- * One buffer a transfer, used again for every piece: a client that reads
- * slowly holds that and an open file, whatever the size of the file is.
+ * A file is sent by the kernel, behind a first piece that goes out with the
+ * head; a client that reads slowly holds an open file then.  What cannot be
+ * sent so is read piece by piece into one buffer a transfer, used again for
+ * every piece, whatever the size is.
  */
 #include "modules/http/transfer.h"
 
@@ -22,9 +24,10 @@
 #include "os/file.h"
 
 struct lnt_http_transfer {
-    struct lnt_buf *buf;
+    struct lnt_buf *buf; /* NULL while the kernel sends the file */
     struct lnt_http_source source;
     struct lnt_http_line *line; /* NULL: nothing is logged */
+    bool by_hand;               /* what is left is read and written */
     bool unsent;                /* buf waits for the queue to become empty */
     bool last;
 };
@@ -72,6 +75,14 @@ lnt_http_source_close(struct lnt_http_source *s)
     s->fd = -1;
 }
 
+static void
+drop_buf(struct lnt_http_transfer *t)
+{
+    if (t->buf)
+        lnt_buf_unref(t->buf);
+    t->buf = NULL;
+}
+
 /* more: bytes that are queued and will go out, however this goes on. */
 static void
 free_transfer(struct lnt_session *s, struct lnt_http_transfer *t, uint64_t more)
@@ -80,7 +91,7 @@ free_transfer(struct lnt_session *s, struct lnt_http_transfer *t, uint64_t more)
     if (t->line)
         lnt_http_access_end(w->access, s, t->line, more);
     lnt_http_source_close(&t->source);
-    lnt_buf_unref(t->buf);
+    drop_buf(t);
     free(t);
 }
 
@@ -111,6 +122,7 @@ lnt_http_transfer(struct lnt_session *s, struct lnt_http_conn *c,
     t->source.fd = -1;
     if (source)
         t->source = *source;
+    t->by_hand = t->source.fd < 0;
     lnt_assert(!c->busy.transfer);
     c->busy.transfer = t;
     c->flags |= LNT_HTTP_F_TRANSFER;
@@ -128,33 +140,19 @@ lnt_http_transfer_log(struct lnt_http_conn *c, struct lnt_http_line *line)
 static int
 next_piece(struct lnt_http_transfer *t)
 {
-    if (t->buf->refs > 1 || t->buf->cap < LNT_HTTP_PIECE) {
-        lnt_buf_unref(t->buf);
+    if (!t->buf || t->buf->refs > 1 || t->buf->cap < LNT_HTTP_PIECE) {
+        drop_buf(t);
         t->buf = lnt_buf_new(LNT_HTTP_PIECE);
     }
     t->buf->len = 0;
     return lnt_http_source_fill(&t->source, t->buf);
 }
 
-void
-lnt_http_transfer_continue(struct lnt_session *s, struct lnt_http_conn *c)
+/* All is queued or sent. */
+static void
+end_transfer(struct lnt_session *s, struct lnt_http_conn *c)
 {
-    if (!(c->flags & LNT_HTTP_F_TRANSFER))
-        return;
     struct lnt_http_transfer *t = c->busy.transfer;
-    if (!t->unsent && next_piece(t) < 0) {
-        /* The length was promised: nothing but a cut tells the client. */
-        lnt_log_warn("a file became unreadable while it was sent: %s",
-                     strerror(errno));
-        lnt_session_cut(s);
-        return;
-    }
-    t->unsent = false;
-    lnt_session_write_buf(s, t->buf);
-    if (t->source.left > 0) {
-        lnt_session_hold(s);
-        return;
-    }
     /* A worker that drains has decided that later. */
     bool last = t->last || (c->flags & LNT_HTTP_F_CLOSE);
     c->busy.transfer = NULL;
@@ -164,6 +162,60 @@ lnt_http_transfer_continue(struct lnt_session *s, struct lnt_http_conn *c)
         c->flags |= LNT_HTTP_F_DONE;
         lnt_session_finish(s);
     }
+}
+
+/* The length was promised: nothing but a cut tells the client. */
+static void
+give_up(struct lnt_session *s)
+{
+    lnt_log_warn("a file became unreadable while it was sent: %s",
+                 strerror(errno));
+    lnt_session_cut(s);
+}
+
+static void
+continue_by_hand(struct lnt_session *s, struct lnt_http_conn *c)
+{
+    struct lnt_http_transfer *t = c->busy.transfer;
+    if (!t->unsent && next_piece(t) < 0) {
+        give_up(s);
+        return;
+    }
+    t->unsent = false;
+    lnt_session_write_buf(s, t->buf);
+    if (t->source.left > 0)
+        lnt_session_hold(s);
+    else
+        end_transfer(s, c);
+}
+
+void
+lnt_http_transfer_continue(struct lnt_session *s, struct lnt_http_conn *c)
+{
+    if (!(c->flags & LNT_HTTP_F_TRANSFER))
+        return;
+    struct lnt_http_transfer *t = c->busy.transfer;
+    struct lnt_http_source *f = &t->source;
+    if (t->unsent || t->by_hand) {
+        continue_by_hand(s, c);
+        return;
+    }
+    drop_buf(t);
+    ssize_t sent = lnt_session_send_file(s, f->fd, f->offset, f->left);
+    if (sent < 0 && errno == EIO) {
+        give_up(s);
+        return;
+    }
+    if (sent < 0) {
+        /* Some file systems cannot do that. */
+        t->by_hand = true;
+        continue_by_hand(s, c);
+        return;
+    }
+    f->offset += (uint64_t)sent;
+    f->left -= (uint64_t)sent;
+    if (f->left == 0)
+        end_transfer(s, c);
 }
 
 void

@@ -492,6 +492,7 @@ lnt_conn_settle(struct lnt_conn *c)
     } else if (had && (c->flags & LNT_F_HELD)) {
         /* What is held goes on in the next turn: others want their share of
            this one, however fast the peer takes a large answer. */
+        c->active = lnt_net_time(c->net);
         if (lnt_output_block(c) < 0)
             lnt_conn_kill(c);
     } else if (c->state <= LNT_CONN_GOODBYE) {

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "event/loop.h"
 #include "net/module.h"
@@ -172,6 +173,9 @@ void lnt_output_touch(struct lnt_conn *c);
 /* Writes what is queued: one system call.  0, or -1 when the connection is
    broken. */
 int lnt_output_flush(struct lnt_conn *c);
+/* See lnt_session_send_file; without waiting for more. */
+ssize_t lnt_output_file(struct lnt_conn *c, int fd, uint64_t offset,
+                        uint64_t n);
 void lnt_output_release(struct lnt_conn *c);
 
 /* ---- conn.c ---- */

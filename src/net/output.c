@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -22,6 +23,7 @@ enum {
     IOV_MAX_HERE = 64,
     READ_PAUSE = 64 * 1024, /* queued bytes above which we stop reading */
     COPY_MIN = 256,         /* smallest buffer made for copies */
+    FILE_TURN = 256 * 1024, /* of a file, in one turn */
     OVERRUN = 64 * 1024,    /* for the protocol's own words over the cap */
 };
 
@@ -278,6 +280,15 @@ send_queue(struct lnt_conn *c)
     return sendmsg(c->watch.fd, &m, MSG_NOSIGNAL);
 }
 
+/* What sendfile says of the file, not of the socket. */
+static bool
+is_file_error(int error)
+{
+    return error == EINVAL || error == EIO || error == ENOSYS ||
+           error == EOPNOTSUPP || error == EOVERFLOW || error == EBADF ||
+           error == EISDIR || error == ESTALE;
+}
+
 int
 lnt_output_flush(struct lnt_conn *c)
 {
@@ -297,6 +308,33 @@ lnt_output_flush(struct lnt_conn *c)
         return lnt_output_block(c);
     }
     return unblock(c);
+}
+
+/*
+ * What a peer takes of a file in one turn is bounded: others want their share,
+ * however fast it reads.
+ */
+ssize_t
+lnt_output_file(struct lnt_conn *c, int fd, uint64_t offset, uint64_t n)
+{
+    off_t at = (off_t)offset;
+    if (c->out || (c->flags & LNT_F_DOOMED) || c->state > LNT_CONN_GOODBYE)
+        return 0;
+    ssize_t sent =
+        sendfile(c->watch.fd, fd, &at, n < FILE_TURN ? (size_t)n : FILE_TURN);
+    if (sent == 0)
+        errno = EIO;
+    if (sent == 0 || (sent < 0 && is_file_error(errno)))
+        return -1;
+    if (send_result(c, sent) < 0) {
+        lnt_output_touch(c);
+        return 0;
+    }
+    if (sent < 0)
+        return 0;
+    lnt_net_count_sent(c, (size_t)sent);
+    c->active = lnt_net_time(c->net);
+    return sent;
 }
 
 void

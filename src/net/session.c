@@ -245,6 +245,22 @@ lnt_session_queued(const struct lnt_session *s)
     return c->out_bytes + (c->net->current == c ? c->net->echo_n : 0);
 }
 
+ssize_t
+lnt_session_send_file(struct lnt_session *s, int fd, uint64_t offset,
+                      uint64_t n)
+{
+    struct lnt_conn *c = conn(s);
+    ssize_t sent = lnt_output_file(c, fd, offset, n);
+    if (sent < 0 || (uint64_t)sent == n)
+        return sent;
+    c->flags |= LNT_F_HELD;
+    if (lnt_output_block(c) < 0) {
+        c->flags |= LNT_F_DOOMED;
+        lnt_output_touch(c);
+    }
+    return sent;
+}
+
 uint64_t
 lnt_session_sent(const struct lnt_session *s)
 {

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "core/str.h"
 
@@ -121,6 +122,16 @@ void lnt_session_write(struct lnt_session *s, const void *p, size_t n);
 void lnt_session_write_input(struct lnt_session *s, const void *p, size_t n);
 /* Queues a reference to a finished buffer (takes none over). */
 void lnt_session_write_buf(struct lnt_session *s, struct lnt_buf *b);
+/*
+ * Sends bytes [offset, offset + n) of a file without copying them, as many as
+ * the kernel takes now and as is fair to others; from drained() only, when
+ * nothing is queued.  Returns how many that were, maybe 0, and holds the input
+ * (see below) when some are left: drained() comes again when there is room.
+ * -1 with errno when the file cannot be sent so: EIO, it is shorter; EINVAL
+ * and others, it must be read and written.
+ */
+ssize_t lnt_session_send_file(struct lnt_session *s, int fd, uint64_t offset,
+                              uint64_t n);
 /* Bytes that the kernel has taken since the connection began here; 0 unless
    some module has called lnt_net_meter. */
 uint64_t lnt_session_sent(const struct lnt_session *s);
