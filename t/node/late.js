@@ -17,7 +17,8 @@
 //   gaps        seqs of the gaps it was told of
 //   pause       ms, the longest between two messages
 //   page        seqs of the history that it asked for when told of the first
-//               gap, and
+//               gap (again, as long as its worker is so far behind that all
+//               that is kept comes as events yet), and
 //   next        the first seq that it heard after that
 //   code        with which it was closed, 0 when it was not
 //
@@ -131,15 +132,20 @@ function listen() {
     const heard = { seqs: [], gaps: [], pause: 0, page: null, next: 0,
         code: 0 };
     let last = 0;
+    let asked = false;
     const client = new Client((m) => {
         const now = Date.now();
         if (m.type === 'gap') {
             heard.gaps.push(m.seq);
-            if (heard.gaps.length === 1) {
-                client.ask({ type: 'history', room, limit: 100 }, (page) => {
+        }
+        if (heard.gaps.length > 0 && !heard.page && !asked) {
+            asked = true;
+            client.ask({ type: 'history', room, limit: 100 }, (page) => {
+                asked = false;
+                if (page.messages.length > 0) {
                     heard.page = page.messages.map((one) => one.seq);
-                });
-            }
+                }
+            });
         }
         if (m.type !== 'message') {
             return;
