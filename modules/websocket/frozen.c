@@ -157,15 +157,26 @@ unpack_deflate(struct lnt_str *in, struct frozen *f)
            f->received.n <= (size_t)1 << LNT_WS_BITS_MAX;
 }
 
+/* Whether the head of a reply fits in front of what is gathered. */
+static bool
+has_room(const struct frozen *f)
+{
+    if (f->room == LNT_WS_OUT_HEAD_MAX || f->opcode == 0)
+        return f->room <= LNT_WS_OUT_HEAD_MAX;
+    return (f->has & FIN) && !(f->has & ZIPPED) &&
+           f->room == lnt_ws_head_size(f->message.n + f->left);
+}
+
 static bool
 unpack_more(struct lnt_str *in, struct frozen *f)
 {
     return lnt_unpack_u32(in, &f->opcode) && lnt_unpack_u32(in, &f->room) &&
            lnt_unpack_u32(in, &f->key) && lnt_unpack_u64(in, &f->left) &&
            lnt_unpack_str(in, &f->pong) && lnt_unpack_str(in, &f->message) &&
-           f->opcode <= LNT_WS_BINARY && f->room <= LNT_WS_OUT_HEAD_MAX &&
-           f->pong.n <= LNT_WS_CONTROL_MAX && f->left < UINT64_MAX / 4 &&
-           (f->opcode || f->message.n == 0) &&
+           f->opcode <= LNT_WS_BINARY && f->pong.n <= LNT_WS_CONTROL_MAX &&
+           f->left < UINT64_MAX / 4 && has_room(f) &&
+           (f->opcode || (f->message.n == 0 && !(f->has & ZIPPED))) &&
+           (f->opcode || f->left == 0 || (f->flags & LNT_WS_DEAF)) &&
            (!(f->has & ZIPPED) || (f->has & HAS_DEFLATE));
 }
 
@@ -225,7 +236,8 @@ thaw_plain(struct lnt_ws *ws, const struct frozen *f, uint64_t max)
 {
     struct lnt_ws_more *more = ws->more;
 
-    if (f->message.n > max)
+    if (f->message.n > max ||
+        (f->left > max - f->message.n && !(f->flags & LNT_WS_DEAF)))
         return false;
     if (more->opcode == LNT_WS_TEXT)
         ws->utf8 = (uint8_t)lnt_utf8_check(0, f->message.p, f->message.n);

@@ -45,6 +45,7 @@ static const enum lnt_ws_why whys[] = {
 };
 
 static void read_frames(struct lnt_ws_turn *t);
+static void check_raw(struct lnt_ws_turn *t);
 static void answer_late_ping(struct lnt_ws_turn *t);
 
 lnt_verdict
@@ -70,6 +71,8 @@ lnt_ws_data(struct lnt_session *s, struct lnt_input *in)
     ws->flags |= LNT_WS_IN_DATA;
     if (t.more && t.more->pong && !t.clogged)
         answer_late_ping(&t);
+    if (ws->flags & LNT_WS_RAW)
+        check_raw(&t);
     read_frames(&t);
     if (in->eof && !(ws->flags & LNT_WS_OVER)) {
         ws->flags |= LNT_WS_OVER | LNT_WS_DEAF;
@@ -335,6 +338,30 @@ leave_raw(struct lnt_ws_turn *t, const struct lnt_ws_head *h)
     }
     ws->seen = (uint32_t)n;
     return WAIT;
+}
+
+/* What another process says of the frame that it left may be anything; then
+   the frame is taken as if nobody had seen it. */
+static void
+check_raw(struct lnt_ws_turn *t)
+{
+    struct lnt_ws *ws = t->ws;
+    struct lnt_ws_head h;
+    size_t there = (size_t)(t->end - t->p);
+    bool good = lnt_ws_head_parse(&h, t->p, there, 0) == LNT_WS_DONE;
+
+    if (good) {
+        unsigned opcode = h.first ^ LNT_WS_FIN;
+        good = (opcode == LNT_WS_TEXT || opcode == LNT_WS_BINARY) &&
+               ws->seen <= h.len && ws->seen <= there - h.size &&
+               !(t->more && (t->more->opcode || t->more->left)) &&
+               !(ws->flags & LNT_WS_DEAF);
+    }
+    if (good)
+        return;
+    ws->flags &= (uint8_t)~LNT_WS_RAW;
+    ws->seen = 0;
+    ws->utf8 = 0;
 }
 
 /* How much of the message has been gathered. */
