@@ -90,21 +90,27 @@ enum {
     CHAT_FORMATS
 };
 
+enum {
+    CHAT_ROOMS_MAX = 1000, /* of one session */
+    CHAT_PLACE = 0x3fff,   /* bits that a room's place in its list takes */
+};
+
 /*
  * A person sees who speaks but not where, as long as there is one room; lines
  * of further rooms bear the room's name.  So at most one sub is bare.
  */
 struct chat_session {
-    struct lnt_sub *subs;    /* the rooms it is in, the latest first */
-    struct lnt_sub *current; /* of a person: where plain lines go */
-    struct lnt_sub *bare;    /* of a person: the sub with CHAT_FORMAT_LINE */
-    struct chat_said *said;  /* of chat_values.c; NULL none */
-    uint32_t user;           /* in the zone, once entered */
-    uint16_t rooms;
-    bool entered : 1; /* has a nick */
-    bool greeted : 1; /* was told the message of the day */
+    struct lnt_sub *subs;   /* the rooms it is in, the latest first */
+    struct chat_said *said; /* of chat_values.c; NULL none */
+    uint32_t user;          /* in the zone, once entered */
+    uint32_t rooms : 14;
+    uint32_t current : 14; /* place in subs of the one where lines go */
+    bool entered : 1;      /* has a nick */
+    bool greeted : 1;      /* was told the message of the day */
     bool human : 1;
 };
+/* Idle ones are many: with what malloc adds, 32 bytes each. */
+_Static_assert(sizeof(struct chat_session) <= 24, "a session got larger");
 
 static inline struct chat_session *
 chat_session(const struct lnt_session *s)
@@ -124,6 +130,19 @@ chat_conf_of(const struct lnt_session *s)
 {
     return lnt_session_app(s)->conf;
 }
+
+/* The sub at that place of the list and back; NULL and rooms for none. */
+struct lnt_sub *chat_sub_at(const struct chat_session *chat, uint32_t place);
+uint32_t chat_place_of(const struct chat_session *chat,
+                       const struct lnt_sub *sub);
+/* Of a person, where plain lines go; NULL when it is in no room. */
+static inline struct lnt_sub *
+chat_current(const struct chat_session *chat)
+{
+    return chat_sub_at(chat, chat->current);
+}
+/* Of a person, the sub with CHAT_FORMAT_LINE; NULL none. */
+const struct lnt_sub *chat_bare(const struct chat_session *chat);
 
 /* ---- actions ---- */
 

@@ -201,6 +201,37 @@ chat_rename(struct lnt_session *s, struct lnt_str nick)
 
 /* ---- rooms ---- */
 
+struct lnt_sub *
+chat_sub_at(const struct chat_session *chat, uint32_t place)
+{
+    struct lnt_sub *sub = chat->subs;
+
+    while (sub && place-- > 0)
+        sub = lnt_sub_next(sub);
+    return sub;
+}
+
+uint32_t
+chat_place_of(const struct chat_session *chat, const struct lnt_sub *sub)
+{
+    uint32_t place = 0;
+
+    for (const struct lnt_sub *s = chat->subs; s && s != sub;
+         s = lnt_sub_next(s))
+        place++;
+    return place;
+}
+
+const struct lnt_sub *
+chat_bare(const struct chat_session *chat)
+{
+    const struct lnt_sub *sub = chat->subs;
+
+    while (sub && lnt_sub_format(sub) != CHAT_FORMAT_LINE)
+        sub = lnt_sub_next(sub);
+    return sub;
+}
+
 static struct lnt_sub *
 sub_named(const struct chat_session *chat, struct lnt_str room)
 {
@@ -289,7 +320,7 @@ chat_join(struct lnt_session *s, struct lnt_str room, struct lnt_str nick,
     if (code != CHAT_OK)
         return code;
     if (chat->human)
-        format = chat->bare ? CHAT_FORMAT_ROOM_LINE : CHAT_FORMAT_LINE;
+        format = chat_bare(chat) ? CHAT_FORMAT_ROOM_LINE : CHAT_FORMAT_LINE;
     *sub =
         lnt_hub_join(hub_of(s), s, chat->user, room, format, quiet_of(s), info);
     if (!*sub) {
@@ -304,9 +335,7 @@ chat_join(struct lnt_session *s, struct lnt_str room, struct lnt_str nick,
     keep_history(s, *sub);
     lnt_sub_link(*sub, &chat->subs);
     chat->rooms++;
-    chat->current = *sub;
-    if (format == CHAT_FORMAT_LINE)
-        chat->bare = *sub;
+    chat->current = 0;
     return CHAT_OK;
 }
 
@@ -314,13 +343,14 @@ void
 chat_leave(struct lnt_session *s, struct lnt_sub *sub)
 {
     struct chat_session *chat = chat_session(s);
+    uint32_t place = chat_place_of(chat, sub);
 
     lnt_sub_unlink(sub, &chat->subs);
     chat->rooms--;
-    if (chat->current == sub)
-        chat->current = chat->subs;
-    if (chat->bare == sub)
-        chat->bare = NULL;
+    if (chat->current == place)
+        chat->current = 0;
+    else if (chat->current > place)
+        chat->current--;
     lnt_hub_leave(hub_of(s), sub, quiet_of(s));
 }
 

@@ -89,7 +89,7 @@ static const struct lnt_directive chat_directives[] = {
         .offset = offsetof(struct chat_conf, rooms_per_session),
         .def = "32",
         .min = 1,
-        .max = 1000,
+        .max = CHAT_ROOMS_MAX,
         .help = "rooms that one session may be in at once",
     },
     {

@@ -88,8 +88,8 @@ add_past(struct lnt_session *s, const struct lnt_sub *sub, uint64_t before,
     struct lnt_strbuf *out = &chat_of(s)->out, text = LNT_STRBUF_INIT;
     struct chat_past past = {
         .sub = sub,
-        .format = chat_session(s)->bare == sub ? CHAT_FORMAT_LINE
-                                               : CHAT_FORMAT_ROOM_LINE,
+        .format = chat_bare(chat_session(s)) == sub ? CHAT_FORMAT_LINE
+                                                    : CHAT_FORMAT_ROOM_LINE,
         .before = before,
         .limit = limit,
     };
@@ -112,7 +112,7 @@ add_past(struct lnt_session *s, const struct lnt_sub *sub, uint64_t before,
 static struct lnt_sub *
 current(struct lnt_session *s)
 {
-    struct lnt_sub *sub = chat_session(s)->current;
+    struct lnt_sub *sub = chat_current(chat_session(s));
 
     if (!sub)
         refuse_text(s, "you are in no room; /join ROOM enters one");
@@ -146,7 +146,7 @@ command_join(struct lnt_session *s, struct lnt_str rest)
     if (room.n == 0)
         return refuse_text(s, "/join ROOM [NICK]");
     if (chat_find(s, room, &sub) == CHAT_OK) {
-        chat->current = sub;
+        chat->current = chat_place_of(chat, sub) & CHAT_PLACE;
         lnt_strbuf_addf(answer(s), "* you speak in %s now",
                         lnt_sub_room_name(sub));
         return finish(s);
@@ -158,7 +158,7 @@ command_join(struct lnt_session *s, struct lnt_str rest)
     out = answer(s);
     lnt_strbuf_addf(out, "* you are %.*s in %s", LNT_STR_ARG(chat_nick(s)),
                     info.name);
-    if (chat->bare != sub)
+    if (chat_bare(chat) != sub)
         lnt_strbuf_addf(out, "; its lines begin with [%s]", info.name);
     const char *topic = chat_topic(chat_conf_of(s), info.name);
     if (topic[0]) {
@@ -191,9 +191,9 @@ command_leave(struct lnt_session *s, struct lnt_str rest)
     out = answer(s);
     lnt_strbuf_addf(out, "* you left %s", lnt_sub_room_name(sub));
     chat_leave(s, sub);
-    if (chat->current)
+    if (chat->subs)
         lnt_strbuf_addf(out, "; you speak in %s now",
-                        lnt_sub_room_name(chat->current));
+                        lnt_sub_room_name(chat_current(chat)));
     return finish(s);
 }
 
@@ -269,9 +269,10 @@ command_rooms(struct lnt_session *s, struct lnt_str rest)
     if (!current(s))
         return LNT_GO_ON;
     out = answer(s);
-    lnt_strbuf_addf(out, "* you speak in %s", lnt_sub_room_name(chat->current));
+    lnt_strbuf_addf(out, "* you speak in %s",
+                    lnt_sub_room_name(chat_current(chat)));
     for (struct lnt_sub *sub = chat->subs; sub; sub = lnt_sub_next(sub)) {
-        if (sub != chat->current)
+        if (sub != chat_current(chat))
             lnt_strbuf_addf(out, ", and hear %s", lnt_sub_room_name(sub));
     }
     return finish(s);

@@ -23,26 +23,9 @@ hub_of(const struct lnt_session *s)
 }
 
 static uint32_t
-place_of(const struct chat_session *chat, const struct lnt_sub *wanted)
+place_or_nobody(const struct chat_session *chat, const struct lnt_sub *sub)
 {
-    uint32_t n = 0;
-
-    for (const struct lnt_sub *sub = chat->subs; sub; sub = lnt_sub_next(sub)) {
-        if (sub == wanted)
-            return n;
-        n++;
-    }
-    return NOBODY;
-}
-
-static struct lnt_sub *
-sub_at(const struct chat_session *chat, uint32_t place)
-{
-    struct lnt_sub *sub = chat->subs;
-
-    while (sub && place-- > 0)
-        sub = lnt_sub_next(sub);
-    return sub;
+    return sub ? chat_place_of(chat, sub) : NOBODY;
 }
 
 /* The first joined goes first, so that linking them gives the same list. */
@@ -73,8 +56,8 @@ chat_freeze(struct lnt_session *s, struct lnt_strbuf *out)
     lnt_pack_u64(out, p.position);
     lnt_pack_u64(out, p.seq);
     lnt_pack_u32(out, chat->user);
-    lnt_pack_u32(out, place_of(chat, chat->current));
-    lnt_pack_u32(out, place_of(chat, chat->bare));
+    lnt_pack_u32(out, place_or_nobody(chat, chat_current(chat)));
+    lnt_pack_u32(out, place_or_nobody(chat, chat_bare(chat)));
     lnt_pack_u32(out, chat->rooms);
     freeze_subs(hub, chat->subs, out);
     chat_slow_freeze(s, out);
@@ -110,7 +93,7 @@ chat_thaw(struct lnt_session *s, struct lnt_str rest)
         !lnt_unpack_u64(&rest, &p.position) || !lnt_unpack_u64(&rest, &p.seq) ||
         !lnt_unpack_u32(&rest, &user) || !lnt_unpack_u32(&rest, &current) ||
         !lnt_unpack_u32(&rest, &bare) || !lnt_unpack_u32(&rest, &rooms) ||
-        rooms > UINT16_MAX)
+        rooms > CHAT_ROOMS_MAX)
         return -1;
     chat->human = flags & HUMAN;
     chat->greeted = flags & GREETED;
@@ -124,8 +107,9 @@ chat_thaw(struct lnt_session *s, struct lnt_str rest)
     if (thaw_rooms(s, rooms, &rest) < 0 || chat_slow_thaw(s, &rest) < 0 ||
         rest.n > 0)
         return -1;
-    chat->current = current == NOBODY ? NULL : sub_at(chat, current);
-    chat->bare = bare == NOBODY ? NULL : sub_at(chat, bare);
+    /* Which one is bare, the subs themselves know. */
+    if (current < chat->rooms)
+        chat->current = current & CHAT_PLACE;
     lnt_hub_replay(hub_of(s), s, chat->subs, old_id, &p);
     return 0;
 }

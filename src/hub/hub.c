@@ -326,6 +326,12 @@ lnt_sub_room_name(const struct lnt_sub *sub)
     return sub->group->room->name;
 }
 
+unsigned
+lnt_sub_format(const struct lnt_sub *sub)
+{
+    return sub->group->format;
+}
+
 const char *
 lnt_hub_room_name(struct lnt_hub *h, uint32_t room)
 {

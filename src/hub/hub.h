@@ -83,6 +83,7 @@ int lnt_hub_pin(struct lnt_hub *h, const struct lnt_module_ctx *m,
 uint64_t lnt_hub_next(const struct lnt_hub *h, const struct lnt_sub *sub);
 uint32_t lnt_sub_room(const struct lnt_sub *sub);
 const char *lnt_sub_room_name(const struct lnt_sub *sub);
+unsigned lnt_sub_format(const struct lnt_sub *sub); /* as given */
 
 /* The subs of a session are a list the app owns the head of. */
 struct lnt_sub *lnt_sub_next(const struct lnt_sub *sub);

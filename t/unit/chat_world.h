@@ -608,6 +608,12 @@ lnt_sub_room_name(const struct lnt_sub *sub)
     return world.rooms[sub->room].name;
 }
 
+unsigned
+lnt_sub_format(const struct lnt_sub *sub)
+{
+    return sub->format;
+}
+
 struct lnt_sub *
 lnt_sub_next(const struct lnt_sub *sub)
 {
