@@ -57,12 +57,14 @@ pack_output(const struct lnt_conn *c, struct lnt_strbuf *out)
     }
 }
 
+/* 0 or a negative errno. */
 static int
 pack(struct lnt_conn *c, struct lnt_strbuf *out)
 {
     const struct lnt_endpoint *e = c->session.endpoint;
     struct lnt_strbuf state = LNT_STRBUF_INIT;
-    int rc = e->protocol->protocol->freeze(&c->session, &state);
+    int rc =
+        e->protocol->protocol->freeze(&c->session, &state) < 0 ? -EBUSY : 0;
     lnt_pack_u32(out, MAGIC);
     lnt_pack_u32(out, VERSION);
     lnt_pack_str(out, lnt_str_c(e->id));
@@ -73,7 +75,7 @@ pack(struct lnt_conn *c, struct lnt_strbuf *out)
     lnt_pack_str(out, lnt_strbuf_str(&state));
     lnt_strbuf_clear(&state);
     if (rc == 0 && c->state == LNT_CONN_READY && e->app && e->app->app->freeze)
-        rc = e->app->app->freeze(&c->session, &state);
+        rc = e->app->app->freeze(&c->session, &state) < 0 ? -EAGAIN : 0;
     lnt_pack_str(out, lnt_strbuf_str(&state));
     lnt_pack_str(out, c->in ? lnt_str(c->in->data, c->in->n) : lnt_str("", 0));
     pack_output(c, out);
@@ -86,10 +88,10 @@ lnt_move_freeze(struct lnt_session *s, struct lnt_strbuf *out)
 {
     struct lnt_conn *c = lnt_conn_of(s);
     size_t before = out->n;
-    if (!may_move(c))
-        return -1;
-    if (pack(c, out) < 0) {
+    int rc = may_move(c) ? pack(c, out) : -EBUSY;
+    if (rc < 0) {
         out->n = before;
+        errno = -rc;
         return -1;
     }
     lnt_count(c->net->stats, LNT_C_MOVED_OUT);

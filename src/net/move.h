@@ -16,7 +16,8 @@ struct lnt_strbuf;
  * Freezes a session: appends all that it is to out.  On success the session
  * has ended here without its peer noticing (close callbacks have run, with
  * lnt_session_moved true) and its descriptor is returned, the caller's now.
- * -1: it cannot be moved (now, or ever), and goes on as it was.
+ * -1: it cannot be moved, and goes on as it was; EAGAIN: its application wants
+ * it to be tried again in a moment, EBUSY: nobody knows when it can, if ever.
  */
 int lnt_move_freeze(struct lnt_session *s, struct lnt_strbuf *out);
 

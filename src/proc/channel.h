@@ -31,7 +31,7 @@ enum lnt_frame_type {
                             and incarnation of that one */
     LNT_FRAME_LEVEL,     /* to a worker: log level, one byte */
     LNT_FRAME_LINK,      /* to a worker: one end of a link to another; payload:
-                            give or take */
+                            give, give some, or take */
     LNT_FRAME_GIVE,      /* to a worker: give so many over the links it has;
                             payload: how many */
     LNT_FRAME_GIVEN,     /* worker: what could move has moved */

@@ -538,6 +538,7 @@ tear_down(struct lnt_master *m)
             close(m->doorbells[i]);
     free(m->doorbells);
     free(m->last_reload.error);
+    free(m->older_givers);
     if (m->older) {
         lnt_channel_close(m->older);
         free(m->older);

@@ -134,7 +134,8 @@ struct lnt_master {
     struct lnt_channel *newer;    /* to the binary that is to take over */
     struct lnt_sockets inherited; /* from an older binary */
     struct lnt_channel *older;    /* to it, until we serve */
-    size_t older_workers;         /* that will give us their connections */
+    uint32_t *older_givers;       /* incarnations of those that will give us */
+    size_t nolder_givers;         /* their connections */
     int pidfile;                  /* holds the lock; -1 */
     bool handed_over;             /* files and sockets belong to a newer one */
 

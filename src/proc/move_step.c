@@ -7,13 +7,12 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
-
-#include "core/strbuf.h"
 
 static const char *const names[] = {
 #define X(name) #name,
@@ -65,7 +64,7 @@ lnt_move_step(enum lnt_move_step step)
 }
 
 void
-lnt_move_spoil(struct lnt_strbuf *bytes)
+lnt_move_spoil(struct lnt_str bytes)
 {
     static long count;
     struct order o;
@@ -75,9 +74,10 @@ lnt_move_spoil(struct lnt_strbuf *bytes)
     if (strcmp(o.what, "spoil") != 0 || count != o.n || !claim())
         return;
     long at = strtol(o.which, NULL, 10);
-    size_t i = at < 0 ? bytes->n - (size_t)-at : (size_t)at;
-    if (i < bytes->n)
-        bytes->p[i] = (char)~bytes->p[i];
+    size_t i = at < 0 ? bytes.n - (size_t)-at : (size_t)at;
+    char *p = (char *)(uintptr_t)bytes.p; /* they are not const, really */
+    if (i < bytes.n)
+        p[i] = (char)~p[i];
 }
 
 #else

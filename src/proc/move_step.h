@@ -14,7 +14,7 @@
 #ifndef LNT_PROC_MOVE_STEP_H
 #define LNT_PROC_MOVE_STEP_H
 
-struct lnt_strbuf;
+#include "core/str.h"
 
 #define LNT_MOVE_STEPS(X)                                                      \
     X(LINKED)   /* master: one end of a link is out, the other is not */       \
@@ -35,7 +35,7 @@ enum lnt_move_step {
 
 #ifdef LNT_DEBUG_BUILD
 void lnt_move_step(enum lnt_move_step step);
-void lnt_move_spoil(struct lnt_strbuf *bytes);
+void lnt_move_spoil(struct lnt_str bytes);
 #else
 static inline void
 lnt_move_step(enum lnt_move_step step)
@@ -43,7 +43,7 @@ lnt_move_step(enum lnt_move_step step)
     (void)step;
 }
 static inline void
-lnt_move_spoil(struct lnt_strbuf *bytes)
+lnt_move_spoil(struct lnt_str bytes)
 {
     (void)bytes;
 }

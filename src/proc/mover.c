@@ -16,18 +16,26 @@
 #include "net/endpoint.h"
 #include "net/move.h"
 #include "net/net.h"
+#include "os/clock.h"
+#include "os/socket.h"
+#include "proc/arrival.h"
 #include "proc/channel.h"
 #include "proc/move_step.h"
 
 enum {
-    BATCH = 32,          /* connections frozen in one loop turn */
-    UNDER_WAY_MAX = 256, /* given and not yet taken, all links together */
+    BATCH = 128,           /* connections frozen in one loop turn, at most */
+    BATCH_TIME = 2,        /* ms, after which it ends anyway, ... */
+    BATCH_BYTES = 1 << 17, /* ... or when it has come to so many */
+    BATCH_PAUSE = 1,       /* ms between two, in which others have the CPU */
+    HURRY = 5000,          /* ms, after which there is no pause any more */
+    UNDER_WAY_MAX = 512,   /* given over one link and not yet taken */
     BYTES_MAX = LNT_CHANNEL_QUEUE_MAX / 2, /* of one connection */
-    PIECE = LNT_FRAME_PAYLOAD_MAX - 64,
-    PASSES = 20,      /* over the table: one may be movable a moment later */
+    PASSES = 20,      /* over the table for those of which nobody knows ... */
+    PATIENCE = 10000, /* ms for those that say they can in a moment */
     PASS_PAUSE = 50,  /* ms */
     LINK_WAIT = 3000, /* ms for another taker when all have died */
 };
+_Static_assert((int)BATCH <= (int)LNT_FDS_MAX, "a batch fits one message");
 
 /* One on its way: still ours to take up again. */
 struct moving {
@@ -42,11 +50,16 @@ struct link {
     struct lnt_mover *mover;
     struct lnt_channel channel;
     bool gives;
+    bool some;   /* not for giving all */
+    bool broken; /* could not be written to; its end of file will be read */
     uint32_t last_number;
-    struct moving *moving;
-    /* The connection that is arriving. */
-    struct lnt_strbuf coming;
-    int coming_fd;
+    size_t under_way;
+    struct moving *moving, **last; /* oldest first */
+    struct moving **unsent;  /* from there on the taker has not all of it */
+    struct lnt_strbuf frame; /* that is being filled */
+    int fds[LNT_FDS_MAX];
+    size_t nfds;
+    struct lnt_arrival arrival;
 };
 
 struct lnt_mover {
@@ -56,8 +69,11 @@ struct lnt_mover {
     struct lnt_timer timer;
     size_t at; /* in the table of connections */
     size_t under_way;
-    size_t wanted;            /* still to be given */
-    unsigned passes, refused; /* in this pass */
+    uint64_t hurry_at; /* ms */
+    size_t wanted;     /* still to be given */
+    uint64_t patience; /* ends, ms */
+    unsigned passes;
+    unsigned refused, later; /* in this pass */
     bool giving, all, ended;
     bool alone;          /* nobody makes links any more */
     uint64_t wait_until; /* loop time, while there is no link; 0 not yet */
@@ -66,6 +82,7 @@ struct lnt_mover {
 static void on_frame(struct lnt_channel *c, const struct lnt_frame *f);
 static void on_closed(struct lnt_channel *c, bool broken, const char *why);
 static void on_timer(struct lnt_timer *t);
+static enum lnt_verdict_on_move take(void *arg, int fd, struct lnt_str bytes);
 
 static const struct lnt_channel_handler handler = {.frame = on_frame,
                                                    .closed = on_closed};
@@ -79,36 +96,59 @@ lnt_mover_new(const struct lnt_mover_params *p)
     return mv;
 }
 
-void
-lnt_mover_link(struct lnt_mover *mv, int fd, bool gives)
+static struct link *
+add_link(struct lnt_mover *mv, int fd, bool gives)
 {
     if (gives && mv->ended) {
         close(fd); /* too late */
-        return;
+        return NULL;
     }
     struct link *l = lnt_calloc(1, sizeof(*l));
     l->mover = mv;
     l->gives = gives;
-    l->coming_fd = -1;
+    lnt_arrival_init(&l->arrival, BYTES_MAX, take, mv);
+    l->last = l->unsent = &l->moving;
     if (lnt_channel_open(&l->channel, mv->p.loop, fd, 0, &handler) < 0) {
         lnt_log_error("link to another worker: %s", strerror(errno));
         free(l);
-        return;
+        return NULL;
     }
     l->next = mv->links;
     mv->links = l;
-    if (gives && mv->all && !mv->ended) {
+    if (gives && mv->all) {
         mv->wait_until = 0;
         mv->at = 0;
         lnt_timer_at(mv->p.loop, &mv->timer, lnt_loop_now(mv->p.loop));
     }
+    return l;
+}
+
+void
+lnt_mover_link(struct lnt_mover *mv, int fd, bool gives)
+{
+    (void)add_link(mv, fd, gives);
+}
+
+void
+lnt_mover_link_some(struct lnt_mover *mv, int fd)
+{
+    struct link *l = add_link(mv, fd, true);
+    if (l)
+        l->some = true;
+}
+
+/* Whether it gives and may be used for what is given now. */
+static bool
+is_giving(const struct link *l)
+{
+    return l->gives && !l->broken && !(l->some && l->mover->all);
 }
 
 bool
 lnt_mover_can_give(const struct lnt_mover *mv)
 {
     for (const struct link *l = mv ? mv->links : NULL; l; l = l->next)
-        if (l->gives)
+        if (is_giving(l))
             return true;
     return false;
 }
@@ -143,12 +183,18 @@ pause_between(void)
 }
 #endif
 
+/* The next batch; not at once, so that neither we nor those who take are kept
+   from the connections that we have. */
 static void
 wake(struct lnt_mover *mv)
 {
-    if (mv->giving && !mv->ended && !lnt_timer_active(&mv->timer))
-        lnt_timer_at(mv->p.loop, &mv->timer,
-                     lnt_loop_now(mv->p.loop) + pause_between());
+    uint64_t now = lnt_loop_now(mv->p.loop);
+    uint64_t pause = pause_between();
+    if (!mv->giving || mv->ended || lnt_timer_active(&mv->timer))
+        return;
+    if (pause == 0 && now < mv->hurry_at)
+        pause = BATCH_PAUSE;
+    lnt_timer_at(mv->p.loop, &mv->timer, now + pause);
 }
 
 /* Takes one up again here, where it was frozen.  unreadable: those who follow
@@ -157,7 +203,7 @@ static void
 take_back(struct lnt_mover *mv, struct moving *g, bool unreadable)
 {
     const char *why;
-    mv->under_way--;
+    mv->under_way--; /* of all links; it is on none any more */
     struct lnt_session *s = lnt_move_thaw(
         mv->p.net, g->fd, lnt_strbuf_str(&g->bytes), find_endpoint, mv, &why);
     if (!s)
@@ -179,9 +225,8 @@ drop_link(struct link *l)
     if (mv->turn == l)
         mv->turn = NULL;
     lnt_channel_close(&l->channel);
-    if (l->coming_fd >= 0)
-        close(l->coming_fd);
-    lnt_strbuf_release(&l->coming);
+    lnt_arrival_release(&l->arrival);
+    lnt_strbuf_release(&l->frame);
     while (l->moving) {
         struct moving *g = l->moving;
         l->moving = g->next;
@@ -190,75 +235,136 @@ drop_link(struct link *l)
     lnt_loop_free(mv->p.loop, l);
 }
 
-static int
-send_pieces(struct link *l, const struct moving *g)
+/* Sends the frame.  What cannot be sent goes on here, and ends when this
+   worker does.  rest: from there on they are not all in it. */
+static void
+send_frame(struct link *l, struct moving **rest)
 {
-    struct lnt_strbuf b = LNT_STRBUF_INIT;
-    struct lnt_str rest = lnt_strbuf_str(&g->bytes);
-    uint32_t total = (uint32_t)rest.n;
-    int rc = 0;
-    bool first = true;
-    do {
-        struct lnt_str piece = rest;
-        if (piece.n > PIECE)
-            piece.n = PIECE;
-        rest = lnt_str(rest.p + piece.n, rest.n - piece.n);
-        lnt_strbuf_clear(&b);
-        lnt_pack_u32(&b, g->number);
-        lnt_pack_u32(&b, total);
-        lnt_strbuf_add_str(&b, piece);
-        rc = lnt_channel_send(&l->channel, LNT_FRAME_MOVE, 0,
-                              lnt_strbuf_str(&b), &g->fd, first);
-        first = false;
-    } while (rc == 0 && rest.n);
-    lnt_strbuf_release(&b);
-    return rc;
+    if (l->broken || l->frame.n == 0)
+        return;
+    int rc = lnt_channel_send(&l->channel, LNT_FRAME_MOVE, 0,
+                              lnt_strbuf_str(&l->frame),
+                              l->nfds ? l->fds : NULL, l->nfds);
+    size_t n = l->nfds;
+    lnt_strbuf_clear(&l->frame);
+    l->nfds = 0;
+    if (rc == 0) {
+        while (n-- > 0)
+            lnt_move_step(LNT_MOVE_SENT);
+        l->unsent = rest;
+        return;
+    }
+    lnt_log_info("link to another worker: %s", strerror(errno));
+    l->broken = true;
+    struct moving *g = *l->unsent;
+    *l->unsent = NULL;
+    l->last = l->unsent;
+    while (g) {
+        struct moving *next = g->next;
+        l->under_way--;
+        take_back(l->mover, g, false);
+        g = next;
+    }
 }
 
+/* Adds the youngest of those under way to the frame, or to as many as it
+   needs. */
+static void
+add_to_frame(struct link *l, struct moving **place)
+{
+    const struct moving *g = *place;
+    struct lnt_str rest = lnt_strbuf_str(&g->bytes);
+    if (l->frame.n + LNT_ENTRY_HEAD + rest.n > LNT_FRAME_PAYLOAD_MAX ||
+        l->nfds == LNT_FDS_MAX)
+        send_frame(l, place);
+    for (bool first = true; rest.n && !l->broken; first = false) {
+        struct lnt_str piece = rest;
+        if (piece.n > LNT_FRAME_PAYLOAD_MAX - LNT_ENTRY_HEAD)
+            piece.n = LNT_FRAME_PAYLOAD_MAX - LNT_ENTRY_HEAD;
+        rest = lnt_str(rest.p + piece.n, rest.n - piece.n);
+        lnt_entry_pack(&l->frame, g->number, g->bytes.n, piece);
+        if (first)
+            l->fds[l->nfds++] = g->fd;
+        if (rest.n)
+            send_frame(l, place);
+    }
+}
+
+static bool
+has_room(const struct link *l)
+{
+    return l->under_way + BATCH <= UNDER_WAY_MAX &&
+           l->channel.queued < LNT_CHANNEL_QUEUE_MAX - BYTES_MAX - BATCH_BYTES;
+}
+
+static bool
+can_take(const struct link *l)
+{
+    return is_giving(l) && has_room(l);
+}
+
+/* In turn; NULL: no one has room. */
 static struct link *
 next_link(struct lnt_mover *mv)
 {
     struct link *start = mv->turn ? mv->turn->next : mv->links;
     for (struct link *l = start; l; l = l->next)
-        if (l->gives)
+        if (can_take(l))
             return mv->turn = l;
     for (struct link *l = mv->links; l != start; l = l->next)
-        if (l->gives)
+        if (can_take(l))
             return mv->turn = l;
     return NULL;
 }
 
-/* One connection, if it can be moved. */
-static void
+/* One connection, if it can be moved; its bytes. */
+static size_t
 give(struct lnt_mover *mv, struct link *l, struct lnt_session *s)
 {
     struct moving *g = lnt_calloc(1, sizeof(*g));
     lnt_move_step(LNT_MOVE_FREEZE);
     g->fd = lnt_move_freeze(s, &g->bytes);
     if (g->fd < 0) {
+        mv->later += errno == EAGAIN;
+        mv->refused += errno != EAGAIN;
         lnt_strbuf_release(&g->bytes);
         free(g);
-        mv->refused++;
-        return;
+        return 0;
     }
     lnt_move_step(LNT_MOVE_FROZEN);
     mv->under_way++;
-    g->number = ++l->last_number;
-    if (g->bytes.n > BYTES_MAX || send_pieces(l, g) < 0) {
-        /* It stays, and ends when this worker does. */
-        take_back(mv, g, false);
-        return;
+    if (g->bytes.n > BYTES_MAX) {
+        take_back(mv, g, false); /* it stays, and ends when this worker does */
+        return 0;
     }
-    g->next = l->moving;
-    l->moving = g;
-    lnt_move_step(LNT_MOVE_SENT);
+    g->number = ++l->last_number;
+    struct moving **place = l->last;
+    size_t n = g->bytes.n;
+    *place = g;
+    l->last = &g->next;
+    l->under_way++;
+    add_to_frame(l, place);
+    return n;
 }
 
+/* false: there is nothing more to give. */
 static bool
-has_room(const struct lnt_mover *mv, const struct link *l)
+give_batch(struct lnt_mover *mv, struct link *l)
 {
-    return mv->under_way < UNDER_WAY_MAX &&
-           l->channel.queued < LNT_CHANNEL_QUEUE_MAX - BYTES_MAX - PIECE;
+    int most = pause_between() ? 1 : BATCH;
+    uint64_t begin = lnt_clock_ms();
+    size_t bytes = 0;
+    for (int i = 0; i < most && bytes < BATCH_BYTES && !l->broken; i++) {
+        struct lnt_session *s =
+            mv->wanted ? lnt_net_next(mv->p.net, &mv->at) : NULL;
+        if (!s)
+            return false;
+        mv->wanted--;
+        bytes += give(mv, l, s);
+        if (lnt_clock_ms() - begin >= BATCH_TIME)
+            break;
+    }
+    return true;
 }
 
 /* Enough is given: the links were for that. */
@@ -282,6 +388,21 @@ is_taking(const struct lnt_mover *mv)
         if (!l->gives)
             return true;
     return false;
+}
+
+/* Whether there may be more to give in a moment. */
+static bool
+goes_on(struct lnt_mover *mv)
+{
+    if (!lnt_mover_can_give(mv))
+        return false;
+    /* Those who still give to us are heard to the end: what comes from them
+       goes on to the next. */
+    if (is_taking(mv))
+        return true;
+    if (mv->later && lnt_loop_now(mv->p.loop) < mv->patience)
+        return true;
+    return mv->refused && ++mv->passes < PASSES;
 }
 
 /* All takers have died: the master makes links to those that take their
@@ -311,11 +432,8 @@ end_giving(struct lnt_mover *mv)
     }
     if (waits_for_link(mv))
         return;
-    /* Those who still give to us are heard to the end: what comes from them
-       goes on to the next. */
-    if (lnt_mover_can_give(mv) &&
-        (is_taking(mv) || (mv->refused && ++mv->passes < PASSES))) {
-        mv->refused = 0;
+    if (goes_on(mv)) {
+        mv->refused = mv->later = 0;
         mv->at = 0;
         lnt_timer_at(mv->p.loop, &mv->timer,
                      lnt_loop_now(mv->p.loop) + PASS_PAUSE);
@@ -331,35 +449,53 @@ on_timer(struct lnt_timer *t)
 {
     struct lnt_mover *mv =
         (struct lnt_mover *)((uintptr_t)t - offsetof(struct lnt_mover, timer));
-    int batch = pause_between() ? 1 : BATCH;
-    for (int i = 0; i < batch; i++) {
-        struct link *l = next_link(mv);
-        if (!l)
-            break; /* all takers are gone: the rest drains */
-        if (!has_room(mv, l))
-            return; /* goes on when one has been taken */
-        struct lnt_session *s =
-            mv->wanted ? lnt_net_next(mv->p.net, &mv->at) : NULL;
-        if (!s) {
+    struct link *l = next_link(mv);
+    if (!l) {
+        /* It goes on when one has been taken; or all takers are gone, and the
+           rest drains. */
+        if (!lnt_mover_can_give(mv))
             end_giving(mv);
-            return;
-        }
-        mv->wanted--;
-        give(mv, l, s);
+        return;
     }
-    if (lnt_mover_can_give(mv))
+    bool more = give_batch(mv, l);
+    send_frame(l, l->last);
+    if (more)
         wake(mv);
     else
         end_giving(mv);
 }
 
+static void
+begin_giving(struct lnt_mover *mv, size_t n)
+{
+    mv->giving = true;
+    mv->wanted = n;
+    mv->at = 0;
+    mv->refused = mv->later = 0;
+    mv->hurry_at = lnt_loop_now(mv->p.loop) + HURRY;
+    mv->patience = lnt_loop_now(mv->p.loop) + PATIENCE;
+    wake(mv);
+}
+
+/* One of no more use when all is given, as soon as nothing is on its way over
+   it. */
+static void
+drop_spent(struct link *l)
+{
+    if (l->some && l->mover->all && l->under_way == 0)
+        drop_link(l);
+}
+
 void
 lnt_mover_give_all(struct lnt_mover *mv)
 {
-    mv->giving = mv->all = true;
-    mv->wanted = SIZE_MAX;
-    mv->at = 0;
-    wake(mv);
+    struct link *next;
+    mv->all = true;
+    for (struct link *l = mv->links; l; l = next) {
+        next = l->next;
+        drop_spent(l);
+    }
+    begin_giving(mv, SIZE_MAX);
 }
 
 void
@@ -375,86 +511,87 @@ lnt_mover_alone(struct lnt_mover *mv)
 void
 lnt_mover_give(struct lnt_mover *mv, size_t n)
 {
-    if (mv->all)
-        return;
-    mv->giving = true;
-    mv->wanted = n;
-    mv->at = 0;
-    wake(mv);
+    if (!mv->all)
+        begin_giving(mv, n);
 }
 
 static void
-on_moved(struct link *l, struct lnt_str payload)
+settle(struct link *l, uint32_t number, uint32_t verdict)
 {
     struct lnt_mover *mv = l->mover;
-    uint32_t number, ok, unreadable = 0;
-    if (!lnt_unpack_u32(&payload, &number) || !lnt_unpack_u32(&payload, &ok))
-        return;
-    (void)lnt_unpack_u32(&payload, &unreadable);
-    lnt_move_step(LNT_MOVE_ANSWERED);
     struct moving **at = &l->moving;
+    lnt_move_step(LNT_MOVE_ANSWERED);
     while (*at && (*at)->number != number)
         at = &(*at)->next;
     struct moving *g = *at;
     if (!g)
         return;
     *at = g->next;
-    if (ok) {
+    if (l->last == &g->next)
+        l->last = at;
+    if (l->unsent == &g->next)
+        l->unsent = at;
+    l->under_way--;
+    if (verdict == LNT_MOVE_ACCEPTED) {
         mv->under_way--;
         close(g->fd);
         lnt_strbuf_release(&g->bytes);
         free(g);
     } else {
-        take_back(mv, g, unreadable);
+        take_back(mv, g, verdict == LNT_MOVE_UNREADABLE);
     }
     lnt_move_step(LNT_MOVE_GIVEN);
+}
+
+static void
+on_moved(struct link *l, struct lnt_str payload)
+{
+    struct lnt_mover *mv = l->mover;
+    uint32_t number, verdict;
+    while (lnt_unpack_u32(&payload, &number) &&
+           lnt_unpack_u32(&payload, &verdict))
+        settle(l, number, verdict);
+    drop_spent(l);
     wake(mv);
 }
 
 /* ---- taking ---- */
 
+static enum lnt_verdict_on_move
+take(void *arg, int fd, struct lnt_str bytes)
+{
+    struct lnt_mover *mv = arg;
+    const char *why;
+    lnt_move_step(LNT_MOVE_ARRIVED);
+    lnt_move_spoil(bytes);
+    enum lnt_verdict_on_move v = LNT_MOVE_ACCEPTED;
+    if (!lnt_move_thaw(mv->p.net, fd, bytes, find_endpoint, mv, &why))
+        v = errno == EPROTO ? LNT_MOVE_UNREADABLE : LNT_MOVE_REFUSED;
+    if (v == LNT_MOVE_UNREADABLE)
+        lnt_log_warn("a connection cannot be taken over and ends: %s", why);
+    else if (v == LNT_MOVE_REFUSED)
+        lnt_log_info("a connection is not taken over: %s", why);
+    lnt_move_step(LNT_MOVE_THAWED);
+    return v;
+}
+
 static void
 on_move(struct link *l, const struct lnt_frame *f)
 {
-    struct lnt_mover *mv = l->mover;
-    struct lnt_str rest = f->payload;
     struct lnt_strbuf reply = LNT_STRBUF_INIT;
-    uint32_t number, total;
-    const char *why;
-    if (!lnt_unpack_u32(&rest, &number) || !lnt_unpack_u32(&rest, &total) ||
-        total > BYTES_MAX || l->coming.n + rest.n > total) {
-        drop_link(l);
-        return;
-    }
-    if (f->nfds == 1 && l->coming_fd < 0) {
-        l->coming_fd = f->fds[0];
-        f->fds[0] = -1;
-    }
-    lnt_strbuf_add_str(&l->coming, rest);
-    if (l->coming.n < total)
-        return;
-    int fd = l->coming_fd;
-    l->coming_fd = -1;
-    lnt_move_step(LNT_MOVE_ARRIVED);
-    lnt_move_spoil(&l->coming);
-    bool ok =
-        fd >= 0 && lnt_move_thaw(mv->p.net, fd, lnt_strbuf_str(&l->coming),
-                                 find_endpoint, mv, &why);
-    bool unreadable = fd >= 0 && !ok && errno == EPROTO;
-    lnt_strbuf_clear(&l->coming);
-    if (unreadable)
-        lnt_log_warn("a connection cannot be taken over and ends: %s", why);
-    else if (fd >= 0 && !ok)
-        lnt_log_info("a connection is not taken over: %s", why);
-    lnt_move_step(LNT_MOVE_THAWED);
-    lnt_pack_u32(&reply, number);
-    lnt_pack_u32(&reply, ok);
-    lnt_pack_u32(&reply, unreadable);
-    if (lnt_channel_send(&l->channel, LNT_FRAME_MOVED, 0,
-                         lnt_strbuf_str(&reply), NULL, 0) < 0)
+    bool good =
+        lnt_arrival_frame(&l->arrival, f->payload, f->fds, f->nfds, &reply);
+    /* Also when the rest is not understood: those are served here. */
+    if (reply.n && lnt_channel_send(&l->channel, LNT_FRAME_MOVED, 0,
+                                    lnt_strbuf_str(&reply), NULL, 0) < 0)
         lnt_log_debug("link: %s", strerror(errno));
-    lnt_move_step(LNT_MOVE_TAKEN);
+    for (size_t n = reply.n / LNT_VERDICT_SIZE; n > 0; n--)
+        lnt_move_step(LNT_MOVE_TAKEN);
     lnt_strbuf_release(&reply);
+    if (!good) {
+        lnt_log_error("link to another worker: a frame is not understood");
+        drop_link(l);
+    }
 }
 
 static void

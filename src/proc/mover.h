@@ -32,10 +32,14 @@ void lnt_mover_free(struct lnt_mover *mv);
 /* A link, fd owned from here on; gives: we give connections through it, else
    we take them. */
 void lnt_mover_link(struct lnt_mover *mv, int fd, bool gives);
+/* The same to give only what lnt_mover_give asks for: who takes them is as old
+   as we are. */
+void lnt_mover_link_some(struct lnt_mover *mv, int fd);
 /* Whether there is a link to give connections through. */
 bool lnt_mover_can_give(const struct lnt_mover *mv);
-/* Gives all connections away, in turn over all links, a batch a loop turn;
-   then calls done.  When all takers die, others are awaited for a while. */
+/* Gives all connections away, in turn over all links, a batch a loop turn and
+   not in every turn; then calls done.  When all takers die, others are awaited
+   for a while. */
 void lnt_mover_give_all(struct lnt_mover *mv);
 /* There will be no further links: the master is gone. */
 void lnt_mover_alone(struct lnt_mover *mv);

@@ -1,6 +1,6 @@
 /*
- * Links for moving connections: as many as there are workers on the larger
- * side, so that each gives and each takes its share.
+ * Links for moving connections: so many that each gives and each takes its
+ * share.
  */
 #include "proc/moves.h"
 
@@ -20,6 +20,7 @@
 #include "proc/slots.h"
 
 enum {
+    LINKS_MAX = 64,    /* between two generations */
     LEVEL_BATCH = 100, /* connections at a time */
     LEVEL_SLACK = 32,  /* quarters of connections that do not count */
 };
@@ -49,22 +50,22 @@ giver(struct lnt_master *m, size_t n)
 }
 
 static bool
-link_pair(struct lnt_child *from, struct lnt_child *to)
+link_pair(struct lnt_child *from, struct lnt_child *to, const char *role)
 {
     int fds[2];
     if (lnt_socket_pair(fds) < 0)
         return false;
     send_end(&to->channel, "take", fds[0]);
     lnt_move_step(LNT_MOVE_LINKED);
-    send_end(&from->channel, "give", fds[1]);
+    send_end(&from->channel, role, fds[1]);
     close(fds[0]);
     close(fds[1]);
     return true;
 }
 
-/* Between the i-th of the old master's workers and one of ours. */
+/* Between one of the old master's workers and one of ours. */
 static void
-link_older(struct lnt_master *m, size_t i, struct lnt_child *to)
+link_older(struct lnt_master *m, uint32_t incarnation, struct lnt_child *to)
 {
     struct lnt_strbuf b = LNT_STRBUF_INIT;
     int fds[2];
@@ -72,7 +73,7 @@ link_older(struct lnt_master *m, size_t i, struct lnt_child *to)
         return;
     send_end(&to->channel, "take", fds[0]);
     lnt_move_step(LNT_MOVE_LINKED);
-    lnt_pack_u32(&b, (uint32_t)i);
+    lnt_pack_u32(&b, incarnation);
     if (lnt_channel_send(m->older, LNT_FRAME_LINK, 0, lnt_strbuf_str(&b),
                          &fds[1], 1) < 0)
         lnt_log_error("cannot link workers: %s", strerror(errno));
@@ -81,18 +82,41 @@ link_older(struct lnt_master *m, size_t i, struct lnt_child *to)
     close(fds[1]);
 }
 
+/* Every giver with every taker, so that each of these gets the same, as long as
+   that is not too many: as many links as there are on the larger side, then. */
+static size_t
+how_many_links(size_t givers, size_t takers)
+{
+    if (givers * takers <= LINKS_MAX)
+        return givers * takers;
+    return givers > takers ? givers : takers;
+}
+
+struct pair {
+    size_t giver, taker;
+};
+
+/* The i-th of them.  Givers do not begin with the same taker. */
+static struct pair
+pair_at(size_t i, size_t givers, size_t takers)
+{
+    struct pair p = {.giver = i % givers, .taker = i % takers};
+    if (givers * takers <= LINKS_MAX)
+        p.taker = (i / givers + p.giver) % takers;
+    return p;
+}
+
 void
 lnt_moves_link(struct lnt_master *m)
 {
-    size_t givers = 0;
+    size_t givers = 0, takers = m->now.nslots;
     for (struct lnt_child *c = m->children; c; c = c->next)
         givers += is_giver(m, c);
-    size_t takers = m->now.nslots;
-    size_t n = givers > takers ? givers : takers;
-    for (size_t i = 0; givers && i < n; i++) {
-        struct lnt_child *from = giver(m, i % givers);
-        struct lnt_child *to = m->now.slots[i % takers].child;
-        if (from && to && link_pair(from, to)) /* else it drains */
+    for (size_t i = 0; i < how_many_links(givers, takers); i++) {
+        struct pair p = pair_at(i, givers, takers);
+        struct lnt_child *from = giver(m, p.giver);
+        struct lnt_child *to = m->now.slots[p.taker].child;
+        if (from && to && link_pair(from, to, "give")) /* else it drains */
             from->giving = true;
     }
 }
@@ -104,9 +128,9 @@ lnt_moves_link_new(struct lnt_master *m, struct lnt_child *to)
         return;
     for (struct lnt_child *c = m->children; c; c = c->next)
         if (c->giving)
-            (void)link_pair(c, to);
-    for (size_t i = 0; m->older && i < m->older_workers; i++)
-        link_older(m, i, to);
+            (void)link_pair(c, to, "give");
+    for (size_t i = 0; m->older && i < m->nolder_givers; i++)
+        link_older(m, m->older_givers[i], to);
 }
 
 void
@@ -167,7 +191,7 @@ lnt_moves_level(struct lnt_master *m)
     uint64_t under = mean - connections(m, least);
     uint64_t give = over < under ? over : under;
     uint32_t batch = give < LEVEL_BATCH ? (uint32_t)give : LEVEL_BATCH;
-    if (batch == 0 || !link_pair(most, least))
+    if (batch == 0 || !link_pair(most, least, "give some"))
         return;
     lnt_log_info("worker %u gives %u connections to worker %u", most->slot,
                  batch, least->slot);
@@ -182,7 +206,7 @@ lnt_moves_replace(struct lnt_master *m, struct lnt_child *c)
     for (size_t i = 0; i < m->now.nslots; i++) {
         struct lnt_child *to = m->now.slots[i].child;
         if (to && to != c && to->state == LNT_CHILD_SERVING)
-            any |= link_pair(c, to);
+            any |= link_pair(c, to, "give");
     }
     if (any)
         lnt_child_end(c, false);
@@ -211,41 +235,35 @@ lnt_moves_trim(struct lnt_master *m)
 
 /* ---- between two masters ---- */
 
-size_t
-lnt_moves_givers(const struct lnt_master *m)
+bool
+lnt_moves_gives(const struct lnt_child *c)
 {
-    size_t n = 0;
-    for (const struct lnt_child *c = m->children; c; c = c->next)
-        n += c->state == LNT_CHILD_SERVING;
-    return n;
+    return c->state == LNT_CHILD_SERVING;
 }
 
 void
-lnt_moves_link_older(struct lnt_master *m, size_t givers)
+lnt_moves_link_older(struct lnt_master *m)
 {
-    size_t takers = m->now.nslots;
-    size_t n = givers > takers ? givers : takers;
-    for (size_t i = 0; givers && i < n; i++)
-        if (m->now.slots[i % takers].child)
-            link_older(m, i % givers, m->now.slots[i % takers].child);
-}
-
-/* The n-th that gives, or is going to. */
-static struct lnt_child *
-older_giver(struct lnt_master *m, size_t n)
-{
-    struct lnt_child *c = m->children;
-    for (; c; c = c->next)
-        if ((c->state == LNT_CHILD_SERVING || c->giving) && n-- == 0)
-            break;
-    return c;
+    size_t givers = m->nolder_givers, takers = m->now.nslots;
+    for (size_t i = 0; i < how_many_links(givers, takers); i++) {
+        struct pair p = pair_at(i, givers, takers);
+        if (m->now.slots[p.taker].child)
+            link_older(m, m->older_givers[p.giver],
+                       m->now.slots[p.taker].child);
+    }
 }
 
 void
-lnt_moves_forward(struct lnt_master *m, size_t n, int fd)
+lnt_moves_forward(struct lnt_master *m, uint32_t incarnation, int fd)
 {
-    struct lnt_child *c = older_giver(m, n);
+    struct lnt_child *c = m->children, *other = NULL;
+    for (; c && c->incarnation != incarnation; c = c->next)
+        if (lnt_moves_gives(c) && !c->giving)
+            other = c;
+    /* In place of one that has died there may be another by now. */
     if (!c)
+        c = other;
+    if (!c || !(lnt_moves_gives(c) || c->giving))
         return;
     send_end(&c->channel, "give", fd);
     c->giving = true;

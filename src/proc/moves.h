@@ -5,7 +5,7 @@
 #define LNT_PROC_MOVES_H
 
 #include <stdbool.h>
-#include <stddef.h>
+#include <stdint.h>
 
 struct lnt_child;
 struct lnt_master;
@@ -38,12 +38,13 @@ bool lnt_moves_replace(struct lnt_master *m, struct lnt_child *c);
 /* Replaces workers whose resident memory is over worker_memory. */
 void lnt_moves_trim(struct lnt_master *m);
 
-/* An upgrade: how many workers there are that will give; the new master's
-   side, which makes the links and sends the old master's ends to it; the old
-   master's side, which hands one on to its n-th worker. */
-size_t lnt_moves_givers(const struct lnt_master *m);
-void lnt_moves_link_older(struct lnt_master *m, size_t givers);
-void lnt_moves_forward(struct lnt_master *m, size_t n, int fd);
+/* An upgrade: whether a worker will give; the new master's side, which makes
+   the links with those that were named to it and sends the old master's ends to
+   that; the old master's side, which hands one on.  Workers are named by their
+   incarnation: one that was respawned meanwhile has another. */
+bool lnt_moves_gives(const struct lnt_child *c);
+void lnt_moves_link_older(struct lnt_master *m);
+void lnt_moves_forward(struct lnt_master *m, uint32_t incarnation, int fd);
 
 /* The upgrade has failed before any of them was told to give. */
 void lnt_moves_cancel(struct lnt_master *m);

@@ -100,13 +100,13 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
     struct lnt_upgrade *u =
         (struct lnt_upgrade *)((uintptr_t)c -
                                offsetof(struct lnt_upgrade, channel));
-    uint32_t n;
+    uint32_t incarnation;
     struct lnt_str payload = f->payload;
     if (f->type == LNT_FRAME_TAKEN) {
         on_taken(u->m);
     } else if (f->type == LNT_FRAME_LINK && f->nfds == 1 &&
-               lnt_unpack_u32(&payload, &n)) {
-        lnt_moves_forward(u->m, n, f->fds[0]);
+               lnt_unpack_u32(&payload, &incarnation)) {
+        lnt_moves_forward(u->m, incarnation, f->fds[0]);
     } else if (f->type == LNT_FRAME_FAILED) {
         char *why = lnt_strndup(f->payload.p, f->payload.n);
         struct lnt_strbuf text = LNT_STRBUF_INIT;
@@ -217,9 +217,15 @@ hand_all(struct lnt_upgrade *u)
     size_t bells = 0;
     while (bells < LNT_CELLS && m->doorbells[bells] >= 0)
         bells++;
-    lnt_strbuf_addf(&text, "zone %u %llu %zu", m->now.number,
-                    (unsigned long long)m->dict.version, lnt_moves_givers(m));
+    lnt_strbuf_addf(&text, "zone %u %llu", m->now.number,
+                    (unsigned long long)m->dict.version);
     int rc = hand(u, &text, &zone, 1);
+    for (const struct lnt_child *c = m->children; rc == 0 && c; c = c->next) {
+        if (!lnt_moves_gives(c))
+            continue;
+        lnt_strbuf_addf(&text, "giver %u", c->incarnation);
+        rc = hand(u, &text, NULL, 0);
+    }
     lnt_strbuf_adds(&text, "doorbells");
     if (rc == 0)
         rc = hand(u, &text, m->doorbells, bells);
@@ -367,21 +373,23 @@ take_frame(struct receiver *r, const struct lnt_frame *f)
     const char *why;
     unsigned number;
     unsigned long long version;
-    size_t givers;
     if (strcmp(text, "end") == 0) {
         r->ended = true;
-    } else if (sscanf(text, "zone %u %llu %zu", &number, &version, &givers) ==
-                   3 &&
+    } else if (sscanf(text, "zone %u %llu", &number, &version) == 2 &&
                f->nfds == 1) {
         struct lnt_strbuf problem = LNT_STRBUF_INIT;
         m->now.number = number;
         m->dict.version = version;
-        m->older_workers = givers;
         m->zone = lnt_zone_attach(f->fds[0], &problem);
         f->fds[0] = -1;
         if (!m->zone)
             lnt_log_notice("the old zone is not kept: %s", problem.p);
         lnt_strbuf_release(&problem);
+    } else if (sscanf(text, "giver %u", &number) == 1) {
+        m->older_givers =
+            lnt_realloc(m->older_givers,
+                        (m->nolder_givers + 1) * sizeof(m->older_givers[0]));
+        m->older_givers[m->nolder_givers++] = number;
     } else if (strcmp(text, "doorbells") == 0 && f->nfds <= LNT_CELLS) {
         for (size_t i = 0; i < f->nfds; i++) {
             m->doorbells[i] = f->fds[i];
@@ -510,7 +518,7 @@ lnt_upgrade_taken(struct lnt_master *m)
 {
     if (!m->older)
         return;
-    lnt_moves_link_older(m, m->older_workers);
+    lnt_moves_link_older(m);
     if (lnt_channel_send(m->older, LNT_FRAME_TAKEN, 0, lnt_str("", 0), NULL,
                          0) < 0)
         lnt_log_error("cannot tell the old master: %s", strerror(errno));

@@ -120,8 +120,11 @@ take_link(struct worker *w, const struct lnt_frame *f)
             .done = on_given,
             .arg = w,
         });
-    lnt_mover_link(w->mover, f->fds[0],
-                   lnt_str_eq(f->payload, LNT_STR("give")));
+    if (lnt_str_eq(f->payload, LNT_STR("give some")))
+        lnt_mover_link_some(w->mover, f->fds[0]);
+    else
+        lnt_mover_link(w->mover, f->fds[0],
+                       lnt_str_eq(f->payload, LNT_STR("give")));
     f->fds[0] = -1;
 }
 
