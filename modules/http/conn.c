@@ -95,14 +95,15 @@ answer_options(struct lnt_http_exchange *x, const char *allow)
     (void)lnt_http_respond(&x->r, 204, NULL, allow, lnt_str("", 0));
 }
 
-/* What the server says without a handler; true when it has. */
+/* What the server says without a handler; true when it has.  Where another
+   protocol begins there is nothing to have options: only its GET is taken. */
 static bool
 answer_methods(struct lnt_http_exchange *x, const struct lnt_http_entry *e)
 {
     struct lnt_http_request *r = &x->r;
     if (e->methods & 1u << r->method)
         return false;
-    if (r->method == LNT_HTTP_OPTIONS)
+    if (r->method == LNT_HTTP_OPTIONS && !e->route.handler->upgrades)
         answer_options(x, e->allow);
     else
         refuse(x, 405, e->allow, "the method is not allowed here");

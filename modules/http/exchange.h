@@ -17,6 +17,7 @@
 
 struct lnt_http_access;
 struct lnt_http_upgraded;
+struct lnt_http_packer;
 struct lnt_http_pending;
 struct lnt_http_table;
 struct lnt_http_transfer;
@@ -25,6 +26,7 @@ struct lnt_http_transfer;
 struct lnt_http_conf {
     struct lnt_http_head_limits limits;
     uint64_t body_timeout; /* ms */
+    uint64_t gzip_min;     /* bytes */
     uint32_t requests_max; /* a connection; 0 no limit */
     const struct lnt_http_table *tables;
     struct lnt_http_access_format text, json; /* [log] format says which */
@@ -65,6 +67,7 @@ struct lnt_http_worker {
     struct lnt_http_exchange x;
     struct lnt_http_access *access;     /* NULL: off */
     struct lnt_http_upgraded *upgraded; /* NULL: off */
+    struct lnt_http_packer *packer;     /* NULL until it is needed */
     struct lnt_strbuf text;             /* bodies of errors */
     uint64_t date_until;                /* loop time up to which date holds */
     uint32_t date_serial;               /* how often it was made */

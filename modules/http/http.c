@@ -10,6 +10,7 @@
 #include "core/mem.h"
 #include "modules/http/access.h"
 #include "modules/http/conn.h"
+#include "modules/http/encoding.h"
 #include "modules/http/exchange.h"
 #include "modules/http/routes.h"
 #include "modules/http/upgraded.h"
@@ -23,6 +24,7 @@ struct http_conf {
     int64_t headers;
     uint64_t body_timeout;
     int64_t requests;
+    uint64_t gzip_min;
 };
 
 #define FIELD(name) offsetof(struct http_conf, name)
@@ -65,6 +67,14 @@ static const struct lnt_directive http_directives[] = {
      .min = 0,
      .max = 1000000000,
      .help = "Requests on one connection before it is closed; 0: no limit."},
+    {.name = "gzip_min",
+     .type = LNT_TYPE_SIZE,
+     .offset = FIELD(gzip_min),
+     .def = "1k",
+     .min = 64,
+     .max = 1 << 30,
+     .help = "Answers that are made (status, metrics) are compressed from this "
+             "size on, where the route's gzip is on and the client takes it."},
     {.name = NULL},
 };
 
@@ -148,6 +158,7 @@ configure(struct lnt_module_setup *setup)
     conf->body_timeout = c->body_timeout;
     conf->requests_max = (uint32_t)c->requests;
     read_format(setup, conf);
+    conf->gzip_min = c->gzip_min;
     lnt_http_routes_make(setup, &conf->tables);
     setup->conf = conf;
     return setup->report->errors == errors ? 0 : -1;
@@ -178,6 +189,7 @@ worker_stop(struct lnt_module_ctx *m)
     struct lnt_http_worker *w = m->data;
     lnt_http_upgraded_free(w->upgraded);
     lnt_http_access_free(w->access);
+    lnt_http_packer_free(w->packer);
     lnt_strbuf_release(&w->text);
     free(w->path);
     free(w);

@@ -64,6 +64,7 @@ struct lnt_http_route {
     const struct lnt_http_handler *handler;
     const struct lnt_endpoint *endpoint; /* for upgrades; else NULL */
     const struct lnt_section *section;
+    bool gzip; /* as the section says */
     const void *conf;
 };
 
@@ -90,11 +91,17 @@ size_t lnt_http_header_count(const struct lnt_http_request *r,
 bool lnt_http_header_has(const struct lnt_http_request *r, const char *name,
                          const char *token);
 
+/* Whether gzip is named in Accept-Encoding, with a weight that is not 0 and
+   not below identity's.  RFC 9110 section 12.5.3. */
+bool lnt_http_takes_gzip(const struct lnt_http_request *r);
+
 /*
  * Answers with status; headers is a text of whole lines each ending in CRLF,
  * or NULL.  Content-Length, Date, Server and Connection are added.  The body
  * is left out for HEAD, 204 and 304 (its length is still told where the RFC
- * wants it).  Copies what it needs.
+ * wants it).  Copies what it needs.  A 200 of text is compressed for clients
+ * that take it, from gzip_min bytes on, unless the route says gzip = off or
+ * the headers have one of ETag, Vary, Content-Encoding, Content-Range.
  */
 lnt_verdict lnt_http_respond(struct lnt_http_request *r, int status,
                              const char *content_type, const char *headers,

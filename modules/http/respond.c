@@ -10,6 +10,7 @@
 #include "core/buf.h"
 #include "core/log.h"
 #include "modules/http/access.h"
+#include "modules/http/encoding.h"
 #include "modules/http/transfer.h"
 #include "modules/http/upgraded.h"
 #include "net/stats.h"
@@ -171,6 +172,8 @@ lnt_http_respond(struct lnt_http_request *r, int status,
                  struct lnt_str body)
 {
     struct lnt_http_exchange *x = lnt_http_exchange(r);
+    /* For HEAD, too: its head is that of GET. */
+    lnt_http_encode(x, status, content_type, &headers, &body);
     if (r->method == LNT_HTTP_HEAD || !has_content(status))
         return respond_head(x, status, content_type, headers, body.n);
     struct lnt_buf *b =

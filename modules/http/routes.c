@@ -126,6 +126,17 @@ section_text(const struct lnt_section *s, const char *key)
     return NULL;
 }
 
+/* The same of a flag; on when no set has it. */
+static bool
+section_flag(const struct lnt_section *s, const char *key)
+{
+    for (const struct lnt_block *b = s->blocks; b; b = b->next)
+        for (const struct lnt_directive *d = b->set->directives; d->name; d++)
+            if (d->type == LNT_TYPE_FLAG && strcmp(d->name, key) == 0)
+                return *(const bool *)((const char *)b->data + d->offset);
+    return true;
+}
+
 static void
 complain_listener(struct maker *m, const struct lnt_section *route,
                   const char *name)
@@ -371,7 +382,8 @@ set_methods(struct maker *m, struct lnt_http_entry *e)
     if (!allow)
         allow = "GET, HEAD";
     e->methods = parse_methods(allow);
-    bool has_options = e->methods & 1u << LNT_HTTP_OPTIONS;
+    bool has_options =
+        (e->methods & 1u << LNT_HTTP_OPTIONS) || e->route.handler->upgrades;
     e->allow = lnt_arena_printf(m->setup->arena, "Allow: %s%s\r\n", allow,
                                 has_options ? "" : ", OPTIONS");
 }
@@ -412,6 +424,7 @@ add_route(struct maker *m, struct lnt_section *s)
                                            .module = mod,
                                            .handler = mod->handler,
                                            .section = s,
+                                           .gzip = section_flag(s, "gzip"),
                                            .conf = conf};
         e->path_len = c->path ? strlen(c->path) : 0;
         e->folder = e->path_len > 0 && c->path[e->path_len - 1] == '/';

@@ -13,7 +13,6 @@
 #include <zlib.h>
 
 #include "core/mem.h"
-#include "modules/static/encoding.h"
 #include "modules/static/mime.h"
 #include "modules/static/precondition.h"
 #include "modules/static/redirect.h"
@@ -157,7 +156,7 @@ serve_page(struct lnt_static_worker *w, struct lnt_static_site *site,
 {
     struct lnt_static_page *p = &site->pages[a - site->route->assets];
     bool ranged = lnt_http_header_get(r, "range").p != NULL;
-    bool packed = !ranged && site->route->gzip && lnt_static_takes_gzip(r) &&
+    bool packed = !ranged && site->route->gzip && lnt_http_takes_gzip(r) &&
                   has_packed(p, a);
     struct lnt_static_version v = {
         .etag = lnt_str_c(packed ? p->packed_etag : a->etag), .modified = -1};

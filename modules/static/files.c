@@ -14,7 +14,6 @@
 #include "modules/http/date.h"
 #include "modules/static/beneath.h"
 #include "modules/static/cache.h"
-#include "modules/static/encoding.h"
 #include "modules/static/mime.h"
 #include "modules/static/precondition.h"
 #include "modules/static/redirect.h"
@@ -310,7 +309,7 @@ lnt_static_serve_file(struct lnt_static_worker *w, struct lnt_static_site *site,
     }
     const char *type = lnt_static_mime(w->path.p);
     if (site->route->gzip && !ranged && lnt_static_mime_is_text(type) &&
-        lnt_static_takes_gzip(r))
+        lnt_http_takes_gzip(r))
         find_packed(w, site, &f);
     return serve(w, site, r, type, &f);
 }

@@ -54,8 +54,8 @@ static const struct lnt_directive static_directives[] = {
      .type = LNT_TYPE_FLAG,
      .offset = FIELD(gzip),
      .def = "on",
-     .help = "For handler = static: send builtin pages compressed, and of a "
-             "folder's files the .gz beside them, to clients that take it."},
+     .help = "Compressed answers for clients that take it: builtin pages, of "
+             "a folder's files the .gz beside them, what status says."},
     {.name = NULL},
 };
 

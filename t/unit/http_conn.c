@@ -4,10 +4,10 @@
    modules/http/respond.c modules/http/prepared.c modules/http/transfer.c
    modules/http/date.c modules/http/access.c
    modules/http/access_format.c modules/http/access_line.c
-   modules/http/upgraded.c os/syslog.c event/loop.c event/timers.c
+   modules/http/upgraded.c modules/http/encoding.c os/syslog.c event/loop.c event/timers.c
    core/buf.c core/str.c core/strbuf.c core/utf8.c core/mem.c core/log.c
    core/log_line.c core/regex.c core/arena.c os/clock.c os/file.c os/addr.c
-   -lpcre2-8 */
+   -lpcre2-8 -lz */
 /*
  * Requests out of a connection: keep-alive, pipelining, bodies, refusals,
  * large answers, upgrades, deadlines.
@@ -102,6 +102,9 @@ test_requests(void)
           "a method that is not known");
     check("OPTIONS /box HTTP/1.1\r\n" H "\r\nOPTIONS * HTTP/1.1\r\n" H "\r\n",
           "204 |204 |", "OPTIONS");
+    check("OPTIONS /up HTTP/1.1\r\n" H "\r\nHEAD /up HTTP/1.1\r\n" H "\r\n",
+          "405 405 Method Not Allowed: the method is not allowed here\n|405 |",
+          "but not where another protocol begins");
     check("GET /../x HTTP/1.1\r\n" H "\r\n",
           "400 400 Bad Request: the path leaves the root\n|",
           "out of the root");

@@ -304,7 +304,7 @@ static const struct lnt_http_entry http_entries[] = {
     HTTP_ENTRY("/box", 0, HTTP_GETS | 1u << LNT_HTTP_POST,
                "POST, GET, HEAD, OPTIONS"),
     HTTP_ENTRY("/bye", 3, 1u << LNT_HTTP_GET, "GET, OPTIONS"),
-    HTTP_ENTRY("/up", 2, 1u << LNT_HTTP_GET, "GET, OPTIONS"),
+    HTTP_ENTRY("/up", 2, 1u << LNT_HTTP_GET, "GET"),
 };
 static const struct lnt_http_entry *http_order[] = {
     &http_entries[0], &http_entries[1], &http_entries[2], &http_entries[3]};
@@ -312,6 +312,7 @@ static const struct lnt_http_table http_table = {.entries = http_order, .n = 4};
 static const struct lnt_http_conf http_conf = {
     .limits = {1024, 2048, 50},
     .body_timeout = 3000,
+    .gzip_min = 1024,
     .tables = &http_table,
 };
 
