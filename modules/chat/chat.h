@@ -249,15 +249,6 @@ void chat_on_broadcast(struct lnt_module_ctx *m, struct lnt_str text);
 
 /* ---- requests and lines ---- */
 
-/* A request to say something, as slices of it. */
-struct chat_words {
-    struct lnt_str room, text;
-    struct lnt_str id; /* as it stands there; p NULL: none */
-};
-
-/* false: it is not one, or not one that can be read without a change. */
-bool chat_words_read(struct chat_words *w, struct lnt_str request);
-
 void chat_json_request(struct lnt_session *s, struct lnt_str text);
 void chat_human_greet(struct lnt_session *s);
 lnt_verdict chat_human_line(struct lnt_session *s, struct lnt_str line);

@@ -3,8 +3,8 @@
  * what the type wants.  Each is answered, with its "id" when it has one; what
  * cannot be done is answered with an error, and the connection lives on.
  *
- * jansson reads, once for every request, but the commonest (chat_words.c).
- * Answers are few fixed shapes and are written directly.
+ * jansson reads, once for every request.  Answers are few fixed shapes and are
+ * written directly.
  */
 #include "modules/chat/chat.h"
 
@@ -24,8 +24,7 @@ struct request {
     struct lnt_session *session;
     struct chat *chat;
     const json_t *body;
-    const json_t *id;       /* NULL none */
-    struct lnt_str id_text; /* instead of it, as it is written; p NULL none */
+    const json_t *id; /* NULL none */
 };
 
 /* ---- answers ---- */
@@ -47,11 +46,6 @@ add_id(struct request *r)
     char number[64];
     size_t n;
 
-    if (r->id_text.p) {
-        lnt_strbuf_adds(out, ",\"id\":");
-        lnt_strbuf_add_str(out, r->id_text);
-        return;
-    }
     if (!r->id)
         return;
     if (json_is_string(r->id)) {
@@ -86,7 +80,7 @@ finish_with_id(struct request *r)
 static void
 ack(struct request *r, uint64_t seq)
 {
-    if (!r->id && !r->id_text.p)
+    if (!r->id)
         return;
     answer(r, "ack");
     add_id(r);
@@ -307,44 +301,20 @@ request_leave(struct request *r)
 }
 
 static void
-say(struct request *r, struct lnt_sub *sub, struct lnt_str text)
-{
-    uint64_t seq;
-    enum chat_code code = chat_say(r->session, sub, text, &seq);
-
-    if (code == CHAT_OK)
-        ack(r, seq);
-    else
-        refuse(r, code);
-}
-
-static void
 request_message(struct request *r)
 {
     struct lnt_str text;
     struct lnt_sub *sub;
-
-    if (take_text(r, "text", true, &text) && (sub = take_sub(r)))
-        say(r, sub, text);
-}
-
-/* The same without a body; false: it is to be read as all others are. */
-static bool
-message_at_once(struct request *r, struct lnt_str request)
-{
-    struct chat_words words;
-    struct lnt_sub *sub;
+    uint64_t seq;
     enum chat_code code;
 
-    if (!chat_words_read(&words, request) || words.id.n > ID_MAX)
-        return false;
-    r->id_text = words.id;
-    code = chat_find(r->session, words.room, &sub);
+    if (!take_text(r, "text", true, &text) || !(sub = take_sub(r)))
+        return;
+    code = chat_say(r->session, sub, text, &seq);
     if (code == CHAT_OK)
-        say(r, sub, words.text);
+        ack(r, seq);
     else
         refuse(r, code);
-    return true;
 }
 
 static void
@@ -522,8 +492,6 @@ chat_json_request(struct lnt_session *s, struct lnt_str text)
     json_error_t error;
     json_t *body;
 
-    if (message_at_once(&r, text))
-        return;
     body = json_loadb(text.n ? text.p : "", text.n, JSON_REJECT_DUPLICATES,
                       &error);
     if (!body) {
