@@ -282,6 +282,17 @@ lnt_http_upgrade(struct lnt_http_request *r, struct lnt_str head)
 {
     struct lnt_http_exchange *x = lnt_http_exchange(r);
     lnt_assert(r->route && r->route->endpoint);
+    switch (lnt_session_admits(r->session, r->route->endpoint)) {
+    case LNT_ADMITTED:
+        break;
+    case LNT_TOO_MANY:
+        return lnt_http_error(r, 503, "Retry-After: 10\r\n",
+                              "There are too many connections at the moment.");
+    case LNT_TOO_MANY_FROM_THERE:
+        return lnt_http_error(r, 429, NULL,
+                              "There are too many connections from your "
+                              "address.");
+    }
     lnt_http_answered(x, 101);
     x->upgraded = true;
     if (x->worker->upgraded)

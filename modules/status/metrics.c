@@ -93,6 +93,12 @@ add_zone_gauges(struct lnt_zone *z, struct lnt_strbuf *out)
     add_gauge(out, "rooms_max", "Rooms that fit.", u.rooms_max);
     add_gauge(out, "members", "Members of all rooms.", u.members);
     add_gauge(out, "members_max", "Members that fit.", u.members_max);
+    add_gauge(out, "addresses", "Addresses counted for connections_per_ip.",
+              u.peers);
+    add_gauge(out, "address_connections", "Connections counted for them.",
+              u.visits);
+    add_gauge(out, "address_connections_max",
+              "Connections that can be counted.", u.visits_max);
     add_gauge(out, "zone_bytes", "Size of the shared memory.", u.size);
     add_head(out, "zone_repairs_total", "counter",
              "Times the zone was put right after a worker died in it.");

@@ -24,6 +24,7 @@ enum {
     MEMBERS_PER_USER = 2,
     USERS_PER_ROOM = 4,
     NODES_PER_SLOT = 2,
+    PEERS_SHARE = 32,   /* a part of so many of the zone */
     BITS_OF_EPOCH = 53, /* a double, so JavaScript, holds it */
 };
 
@@ -73,17 +74,29 @@ bytes_per_user(void)
            1;
 }
 
+/* Each visit may be another peer's. */
+static uint64_t
+bytes_per_visit(void)
+{
+    return sizeof(struct lnt_zone_visit) + sizeof(struct lnt_zone_peer) +
+           sizeof(uint32_t) / NODES_PER_SLOT;
+}
+
 /*
  * Divides size bytes: the ring is the largest power of two within five eighths
  * (so between a third and five eighths of the whole), the tables are a
- * quarter, history has what is left.
+ * quarter, an eighth of it for peers, history has what is left.
  */
 static void
 divide(uint64_t size, struct lnt_zone_parts *p)
 {
     uint64_t at = align(sizeof(struct lnt_zone_map), 64);
-    uint64_t users = size / 4 / bytes_per_user();
 
+    uint64_t visits = size / PEERS_SHARE / bytes_per_visit();
+    uint64_t users = (size / 4 - visits * bytes_per_visit()) / bytes_per_user();
+
+    if (visits > INT32_MAX)
+        visits = INT32_MAX;
     if (users > INT32_MAX / MEMBERS_PER_USER)
         users = INT32_MAX / MEMBERS_PER_USER;
     p->ring_size = 1;
@@ -93,6 +106,7 @@ divide(uint64_t size, struct lnt_zone_parts *p)
     at += LNT_CELLS * sizeof(struct lnt_cell);
     place_slots(&p->nicks, &at, users);
     place_slots(&p->names, &at, users / USERS_PER_ROOM);
+    place_slots(&p->addresses, &at, visits);
     place_pool(&p->users, &at, users, sizeof(struct lnt_zone_user),
                offsetof(struct lnt_zone_user, hash_next));
     place_pool(&p->rooms, &at, users / USERS_PER_ROOM,
@@ -101,6 +115,10 @@ divide(uint64_t size, struct lnt_zone_parts *p)
     place_pool(&p->members, &at, users * MEMBERS_PER_USER,
                sizeof(struct lnt_zone_member),
                offsetof(struct lnt_zone_member, next));
+    place_pool(&p->peers, &at, visits, sizeof(struct lnt_zone_peer),
+               offsetof(struct lnt_zone_peer, hash_next));
+    place_pool(&p->visits, &at, visits, sizeof(struct lnt_zone_visit),
+               offsetof(struct lnt_zone_visit, next));
     at = align(at, PAGE);
     p->ring = at;
     at += p->ring_size;
@@ -121,6 +139,8 @@ shape(void)
         sizeof(struct lnt_zone_user),
         sizeof(struct lnt_zone_room),
         sizeof(struct lnt_zone_member),
+        sizeof(struct lnt_zone_peer),
+        sizeof(struct lnt_zone_visit),
         sizeof(struct lnt_zone_block),
         sizeof(struct lnt_zone_record),
         sizeof(struct lnt_zone_kept),
@@ -151,6 +171,8 @@ handle(int fd, struct lnt_zone_map *map)
     z->users = lnt_zone_at(z, p->users.base);
     z->rooms = lnt_zone_at(z, p->rooms.base);
     z->members = lnt_zone_at(z, p->members.base);
+    z->peers = lnt_zone_at(z, p->peers.base);
+    z->visits = lnt_zone_at(z, p->visits.base);
     z->blocks = lnt_zone_at(z, p->blocks.base);
     while ((1u << z->room_bits) <= p->rooms.max + 1)
         z->room_bits++;
@@ -368,6 +390,7 @@ lnt_zone_plan(size_t size, struct lnt_zone_usage *u)
     u->users_max = p.users.max;
     u->rooms_max = p.rooms.max;
     u->members_max = p.members.max;
+    u->visits_max = p.visits.max;
     u->history_bytes = (uint64_t)p.blocks.max * LNT_BLOCK_DATA;
 }
 

@@ -7,6 +7,7 @@
  *   users     a nick, unique in the server, owned by a session of a worker
  *   rooms     a name, per application; exist while they have members or history
  *   members   user x room
+ *   peers     addresses that connections come from, and how many have each
  *   blocks    the history of rooms, apart from the ring: a busy room can never
  *             push out a quiet one's
  *
@@ -25,6 +26,7 @@
 #include "core/str.h"
 #include "net/stats.h"
 
+struct lnt_network;
 struct lnt_strbuf;
 struct lnt_zone; /* this process's handle; the mapping survives fork */
 
@@ -33,7 +35,7 @@ enum {
                                included */
     LNT_NICK_MAX = 32,      /* bytes */
     LNT_ROOM_NAME_MAX = 64, /* bytes */
-    LNT_ZONE_LAYOUT = 1,
+    LNT_ZONE_LAYOUT = 2,
 };
 #define LNT_ZONE_MIN_SIZE (1u << 20)
 
@@ -258,6 +260,26 @@ unsigned lnt_zone_members(struct lnt_zone *z, uint32_t room, unsigned max,
                                      const struct lnt_member_info *m),
                           void *arg);
 
+/* ---- connections by address ---- */
+
+/*
+ * One more connection from there to the worker of that cell, unless there are
+ * max already (0: no limit).  0 with *visit, never 0, or -1: EUSERS there are
+ * max, ENOSPC the zone has no room to count more (connections, as many as
+ * lnt_zone_usage says).
+ */
+int lnt_zone_peer_enter(struct lnt_zone *z, const struct lnt_network *net,
+                        unsigned cell, uint64_t max, uint32_t *visit);
+/* It has ended.  Nothing happens if it is not that worker's. */
+void lnt_zone_peer_leave(struct lnt_zone *z, uint32_t visit, unsigned cell);
+/* What it is called from worker to worker, never 0.  Never locks. */
+uint64_t lnt_zone_peer_name(const struct lnt_zone *z, uint32_t visit);
+/* It goes over to the worker of that cell; its number, the low half of the
+   name, stays.  -1 with ENOENT: the worker that had it died meanwhile. */
+int lnt_zone_peer_move(struct lnt_zone *z, uint64_t name, unsigned cell);
+/* How many there are from the same address. */
+uint64_t lnt_zone_peer_count(struct lnt_zone *z, uint32_t visit);
+
 /* ---- history ---- */
 
 /*
@@ -360,6 +382,7 @@ struct lnt_zone_usage {
     uint64_t size, log_bytes, log_used, records, published;
     uint64_t oldest_us; /* time of the oldest record in the log */
     uint64_t users, users_max, rooms, rooms_max, members, members_max;
+    uint64_t peers, visits, visits_max; /* addresses; their connections */
     uint64_t history_bytes, history_used, history_promised, kept;
     uint64_t repairs;
 };

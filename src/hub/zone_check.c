@@ -11,6 +11,7 @@
 #include "hub/zone_map.h"
 #include "hub/zone_pool.h"
 #include "hub/zone_ring.h"
+#include "os/socket.h"
 
 /* ---- usage ---- */
 
@@ -50,6 +51,9 @@ lnt_zone_usage(struct lnt_zone *z, struct lnt_zone_usage *u)
     u->rooms_max = p->rooms.max;
     u->members = p->members.used;
     u->members_max = p->members.max;
+    u->peers = p->peers.used;
+    u->visits = p->visits.used;
+    u->visits_max = p->visits.max;
     u->history_bytes = (uint64_t)p->blocks.max * LNT_BLOCK_DATA;
     u->history_used = (uint64_t)p->blocks.used * LNT_BLOCK_DATA;
     u->history_promised = (uint64_t)z->map->reserved * LNT_BLOCK_DATA;
@@ -185,6 +189,10 @@ is_used(const struct lnt_zone *z, const struct lnt_zone_pool *p, uint32_t i)
         return z->rooms[i].state != LNT_NODE_FREE;
     if (p == &parts->members)
         return lnt_member_state(&z->members[i]) != LNT_NODE_FREE;
+    if (p == &parts->peers)
+        return z->peers[i].state != LNT_NODE_FREE;
+    if (p == &parts->visits)
+        return z->visits[i].incarnation != 0;
     return z->blocks[i].room != 0;
 }
 
@@ -196,10 +204,8 @@ check_pools(const struct check *c)
         const struct lnt_zone_pool *pool;
         const char *what;
     } pools[] = {
-        {&p->users, "users"},
-        {&p->rooms, "rooms"},
-        {&p->members, "members"},
-        {&p->blocks, "blocks"},
+        {&p->users, "users"}, {&p->rooms, "rooms"},   {&p->members, "members"},
+        {&p->peers, "peers"}, {&p->visits, "visits"}, {&p->blocks, "blocks"},
     };
     bool good = true;
 
@@ -276,20 +282,8 @@ check_room_members(const struct check *c, uint32_t i)
 static bool
 check_slots(const struct check *c, enum lnt_slots_kind kind, uint32_t used)
 {
-    struct lnt_zone *z = c->z;
-    const struct lnt_zone_slots *s =
-        kind == LNT_SLOTS_NICKS ? &z->map->parts.nicks : &z->map->parts.names;
-    uint32_t n = 0;
+    uint32_t n = lnt_slots_count(c->z, kind, used);
 
-    for (uint32_t slot = 0; slot < s->active; slot++) {
-        uint32_t i = *lnt_zone_slot(z, s, slot);
-
-        while (i && n <= used) {
-            n++;
-            i = kind == LNT_SLOTS_NICKS ? z->users[i].hash_next
-                                        : z->rooms[i].hash_next;
-        }
-    }
     if (n != used)
         return bad(c, "%u in a hash table, not %u", n, used);
     return true;
@@ -311,6 +305,43 @@ check_users(const struct check *c)
     if (used != linked)
         return bad(c, "%u members, but users have %u", used, linked);
     return check_slots(c, LNT_SLOTS_NICKS, p->users.used);
+}
+
+/* ---- peers and visits ---- */
+
+static bool
+check_peers(const struct check *c)
+{
+    struct lnt_zone *z = c->z;
+    const struct lnt_zone_parts *p = &z->map->parts;
+    uint32_t *visits = lnt_calloc(p->peers.fresh, sizeof(*visits));
+    bool good = true;
+
+    for (uint32_t i = 1; i < p->visits.fresh && good; i++) {
+        uint32_t peer = z->visits[i].peer;
+
+        if (!z->visits[i].incarnation)
+            continue;
+        good = peer > 0 && peer < p->peers.fresh;
+        if (good)
+            visits[peer]++;
+        else
+            (void)bad(c, "visit %u is of peer %u", i, peer);
+    }
+    for (uint32_t i = 1; i < p->peers.fresh && good; i++) {
+        const struct lnt_zone_peer *peer = &z->peers[i];
+        struct lnt_network net = {peer->prefix, peer->family};
+
+        if (peer->state == LNT_NODE_FREE)
+            good = !visits[i] || bad(c, "peer %u is free and visits", i);
+        else if (peer->visits != visits[i] || visits[i] == 0)
+            good = bad(c, "peer %u visits %u times, the count says %u", i,
+                       visits[i], peer->visits);
+        else if (lnt_slots_peer(z, &net) != i)
+            good = bad(c, "peer %u cannot be found", i);
+    }
+    free(visits);
+    return good && check_slots(c, LNT_SLOTS_PEERS, p->peers.used);
 }
 
 /* ---- rooms and history ---- */
@@ -447,8 +478,8 @@ lnt_zone_check(struct lnt_zone *z, struct lnt_strbuf *why)
     lnt_zone_lock(z);
     good = z->map->journal.op == LNT_JOURNAL_NONE ||
            bad(&c, "the journal is not empty");
-    good = good && check_pools(&c) && check_users(&c) && check_rooms(&c) &&
-           check_log(&c);
+    good = good && check_pools(&c) && check_users(&c) && check_peers(&c) &&
+           check_rooms(&c) && check_log(&c);
     lnt_zone_unlock(z);
     return good;
 }

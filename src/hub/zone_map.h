@@ -1,8 +1,8 @@
 /*
  * What lies in the zone's mapping, for the files of the zone alone.
  *
- *   head | cells | users' slots | rooms' slots | users | rooms | members
- *        | ring | blocks
+ *   head | cells | users' slots | rooms' slots | peers' slots | users | rooms
+ *        | members | peers | visits | ring | blocks
  *
  * Nodes are linked by 32-bit indices; index 0 is never used and means none, so
  * that fresh (zero) memory is a valid empty table and is not touched before it
@@ -87,6 +87,23 @@ struct lnt_zone_room {
     char name[LNT_ROOM_NAME_MAX];
 };
 
+/* An address from which connections come. */
+struct lnt_zone_peer {
+    uint64_t prefix;
+    uint32_t hash_next; /* in its slot; of free ones: next free */
+    uint32_t visits;
+    uint8_t family;
+    uint8_t state;
+};
+
+/* A connection that counts for its peer. */
+struct lnt_zone_visit {
+    uint32_t peer;
+    uint32_t incarnation; /* of the cell that has it, 0 free; set last */
+    uint32_t serial;      /* goes up with each use of the node */
+    uint32_t next;        /* of free ones: next free */
+};
+
 enum { LNT_BLOCK_DATA = 992 };
 struct lnt_zone_block {
     uint64_t order;     /* data[0] is at order * LNT_BLOCK_DATA of the stream */
@@ -157,8 +174,8 @@ struct lnt_zone_journal {
 };
 
 struct lnt_zone_parts {
-    struct lnt_zone_pool users, rooms, members, blocks;
-    struct lnt_zone_slots nicks, names;
+    struct lnt_zone_pool users, rooms, members, peers, visits, blocks;
+    struct lnt_zone_slots nicks, names, addresses;
     uint64_t cells, ring, ring_size;
 };
 
@@ -204,6 +221,8 @@ struct lnt_zone {
     struct lnt_zone_user *users;
     struct lnt_zone_room *rooms;
     struct lnt_zone_member *members;
+    struct lnt_zone_peer *peers;
+    struct lnt_zone_visit *visits;
     struct lnt_zone_block *blocks;
     uint32_t room_bits; /* of a room's number that are its index */
     int fd;

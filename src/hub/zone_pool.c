@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/hash.h"
+#include "os/socket.h"
 
 enum { NODES_PER_SLOT = 2 };
 
@@ -68,14 +69,45 @@ slots_of(struct lnt_zone *z, enum lnt_slots_kind kind)
 {
     struct lnt_zone_parts *p = &z->map->parts;
 
-    return kind == LNT_SLOTS_NICKS ? &p->nicks : &p->names;
+    switch (kind) {
+    case LNT_SLOTS_NICKS:
+        return &p->nicks;
+    case LNT_SLOTS_NAMES:
+        return &p->names;
+    case LNT_SLOTS_PEERS:
+        break;
+    }
+    return &p->addresses;
+}
+
+static uint32_t
+nodes_of(const struct lnt_zone *z, enum lnt_slots_kind kind)
+{
+    const struct lnt_zone_parts *p = &z->map->parts;
+
+    switch (kind) {
+    case LNT_SLOTS_NICKS:
+        return p->users.used;
+    case LNT_SLOTS_NAMES:
+        return p->rooms.used;
+    case LNT_SLOTS_PEERS:
+        break;
+    }
+    return p->peers.used;
 }
 
 static uint32_t *
 next_of(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i)
 {
-    return kind == LNT_SLOTS_NICKS ? &z->users[i].hash_next
-                                   : &z->rooms[i].hash_next;
+    switch (kind) {
+    case LNT_SLOTS_NICKS:
+        return &z->users[i].hash_next;
+    case LNT_SLOTS_NAMES:
+        return &z->rooms[i].hash_next;
+    case LNT_SLOTS_PEERS:
+        break;
+    }
+    return &z->peers[i].hash_next;
 }
 
 static uint64_t
@@ -91,15 +123,26 @@ hash_name(const struct lnt_zone *z, uint32_t app, const char *name, size_t n)
 }
 
 static uint64_t
+hash_peer(const struct lnt_zone *z, uint64_t prefix, uint32_t family)
+{
+    return lnt_hash(z->map->hash_key + family, &prefix, sizeof(prefix));
+}
+
+static uint64_t
 hash_of(const struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i)
 {
     const struct lnt_zone_user *u = &z->users[i];
-    const struct lnt_zone_room *r;
+    const struct lnt_zone_room *r = &z->rooms[i];
 
-    if (kind == LNT_SLOTS_NICKS)
+    switch (kind) {
+    case LNT_SLOTS_NICKS:
         return hash_nick(z, u->nick, u->nick_len);
-    r = &z->rooms[i];
-    return hash_name(z, r->app, r->name, r->name_len);
+    case LNT_SLOTS_NAMES:
+        return hash_name(z, r->app, r->name, r->name_len);
+    case LNT_SLOTS_PEERS:
+        break;
+    }
+    return hash_peer(z, z->peers[i].prefix, z->peers[i].family);
 }
 
 /* The slot of a hash among n active ones. */
@@ -141,11 +184,9 @@ void
 lnt_slots_add(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i)
 {
     struct lnt_zone_slots *s = slots_of(z, kind);
-    const struct lnt_zone_parts *p = &z->map->parts;
-    uint32_t used = kind == LNT_SLOTS_NICKS ? p->users.used : p->rooms.used;
     uint32_t *slot;
 
-    if (used / NODES_PER_SLOT > s->active && s->active < s->max)
+    if (nodes_of(z, kind) / NODES_PER_SLOT > s->active && s->active < s->max)
         split(z, kind);
     slot = lnt_zone_slot(z, s, slot_of(s->active, hash_of(z, kind, i)));
     *next_of(z, kind, i) = *slot;
@@ -179,6 +220,21 @@ lnt_slots_reset(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t n)
 }
 
 uint32_t
+lnt_slots_count(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t max)
+{
+    const struct lnt_zone_slots *s = slots_of(z, kind);
+    uint32_t n = 0;
+
+    for (uint32_t slot = 0; slot < s->active; slot++) {
+        uint32_t i = *lnt_zone_slot(z, s, slot);
+
+        for (; i && n <= max; n++)
+            i = *next_of(z, kind, i);
+    }
+    return n;
+}
+
+uint32_t
 lnt_slots_nick(struct lnt_zone *z, struct lnt_str nick)
 {
     const struct lnt_zone_slots *s = &z->map->parts.nicks;
@@ -193,6 +249,19 @@ lnt_slots_nick(struct lnt_zone *z, struct lnt_str nick)
         i = u->hash_next;
     }
     return 0;
+}
+
+uint32_t
+lnt_slots_peer(struct lnt_zone *z, const struct lnt_network *net)
+{
+    const struct lnt_zone_slots *s = &z->map->parts.addresses;
+    uint64_t hash = hash_peer(z, net->prefix, net->family);
+    uint32_t i = *lnt_zone_slot(z, s, slot_of(s->active, hash));
+
+    while (i != 0 && (z->peers[i].prefix != net->prefix ||
+                      z->peers[i].family != net->family))
+        i = z->peers[i].hash_next;
+    return i;
 }
 
 uint32_t

@@ -22,13 +22,17 @@ void lnt_pool_give(struct lnt_zone *z, struct lnt_zone_pool *p, uint32_t i);
 void lnt_pool_reset(struct lnt_zone_pool *p);
 void lnt_pool_return(struct lnt_zone *z, struct lnt_zone_pool *p, uint32_t i);
 
-enum lnt_slots_kind { LNT_SLOTS_NICKS, LNT_SLOTS_NAMES };
+enum lnt_slots_kind { LNT_SLOTS_NICKS, LNT_SLOTS_NAMES, LNT_SLOTS_PEERS };
 
 void lnt_slots_add(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i);
 void lnt_slots_remove(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i);
 /* Empties the table for n nodes to come. */
 void lnt_slots_reset(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t n);
+/* How many are in the table, up to max + 1; for checks. */
+uint32_t lnt_slots_count(struct lnt_zone *z, enum lnt_slots_kind kind,
+                         uint32_t max);
 uint32_t lnt_slots_nick(struct lnt_zone *z, struct lnt_str nick);
+uint32_t lnt_slots_peer(struct lnt_zone *z, const struct lnt_network *net);
 uint32_t lnt_slots_name(struct lnt_zone *z, uint32_t app, struct lnt_str name);
 
 #endif

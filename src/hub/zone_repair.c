@@ -17,6 +17,7 @@
 #include "hub/zone_pool.h"
 #include "hub/zone_ring.h"
 #include "hub/zone_steps.h"
+#include "hub/zone_visits.h"
 
 /* ---- the log ---- */
 
@@ -314,6 +315,7 @@ lnt_zone_repair(struct lnt_zone *z)
     repair_rooms(z);
     repair_members(z);
     repair_blocks(z);
+    lnt_visits_repair(z);
     for (uint32_t room = 1; room < rooms; room++) {
         if (z->rooms[room].state == LNT_NODE_USED)
             lnt_room_settle(z, room);

@@ -7,6 +7,7 @@
 
 #include "core/log.h"
 #include "hub/zone_map.h"
+#include "hub/zone_peers.h"
 #include "hub/zone_pool.h"
 #include "hub/zone_steps.h"
 
@@ -252,6 +253,7 @@ lnt_zone_cell_release(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
 
     sweep_users(z, incarnation);
     sweep_holds(z, cell, incarnation);
+    lnt_peers_sweep(z, incarnation);
     lnt_zone_lock(z);
     if (c->incarnation == incarnation && lnt_cell_state(c) != LNT_CELL_FREE) {
         __atomic_and_fetch(&z->map->cells_used[cell / 64],

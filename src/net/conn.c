@@ -19,8 +19,8 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "net/endpoint.h"
-#include "net/ips.h"
 #include "net/limits.h"
+#include "net/peers.h"
 #include "net/stats.h"
 #include "net/table.h"
 #include "os/socket.h"
@@ -104,18 +104,15 @@ new_conn(struct lnt_net *n, int fd)
 
 struct lnt_conn *
 lnt_conn_open(struct lnt_net *n, int fd, const struct lnt_endpoint *e,
-              uint32_t ip)
+              uint32_t visit)
 {
     struct lnt_conn *c = new_conn(n, fd);
     if (!c) {
-        if (ip)
-            lnt_ips_drop(n->ips, ip);
+        if (visit)
+            n->peers->leave(n->peers->arg, visit);
         return NULL;
     }
-    if (ip) {
-        c->ip = ip;
-        c->flags |= LNT_F_COUNTED_IP;
-    }
+    c->visit = visit;
     lnt_count(n->stats, LNT_C_ACCEPTED);
     lnt_log_conn(lnt_table_id(c));
     lnt_verdict v = open_protocol(c, e);
@@ -175,8 +172,9 @@ end_conn(struct lnt_conn *c)
     lnt_output_release(c);
     free(c->in);
     c->in = NULL;
-    if (c->flags & LNT_F_COUNTED_IP)
-        lnt_ips_drop(n->ips, c->ip);
+    /* Whoever takes it over takes the count along. */
+    if (c->visit && !(c->flags & LNT_F_MOVED))
+        n->peers->leave(n->peers->arg, c->visit);
     lnt_table_remove(n, c);
     lnt_loop_free(n->loop, c);
 }

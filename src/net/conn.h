@@ -31,20 +31,19 @@ enum lnt_conn_state {
     LNT_CONN_DEAD,      /* closed; freed when the turn ends */
 };
 
-enum {                         /* lnt_conn.flags */
-       LNT_F_QUEUED = 1,       /* is in the flush list */
-       LNT_F_BLOCKED = 2,      /* the kernel took less than all: wait for OUT */
-       LNT_F_EOF = 4,          /* the peer has shut its side */
-       LNT_F_CLOSE_ASKED = 8,  /* is in the list of closes to come */
-       LNT_F_DOOMED = 16,      /* to be cut at the end of this turn */
-       LNT_F_END = 32,         /* no linger */
-       LNT_F_PINGED = 64,      /* a ping went out since something came in */
-       LNT_F_COUNTED_IP = 128, /* counts towards connections_per_ip */
-       LNT_F_RATED = 256,      /* rate_at is valid */
-       LNT_F_SHARED = 2048,    /* came from another process, which may have the
+enum {                        /* lnt_conn.flags */
+       LNT_F_QUEUED = 1,      /* is in the flush list */
+       LNT_F_BLOCKED = 2,     /* the kernel took less than all: wait for OUT */
+       LNT_F_EOF = 4,         /* the peer has shut its side */
+       LNT_F_CLOSE_ASKED = 8, /* is in the list of closes to come */
+       LNT_F_DOOMED = 16,     /* to be cut at the end of this turn */
+       LNT_F_END = 32,        /* no linger */
+       LNT_F_PINGED = 64,     /* a ping went out since something came in */
+       LNT_F_RATED = 256,     /* rate_at is valid */
+       LNT_F_SHARED = 2048,   /* came from another process, which may have the
                                descriptor for a while yet */
-       LNT_F_MOVED = 1024,     /* lives on in another process */
-       LNT_F_HELD = 512,       /* no input until the output queue is empty */
+       LNT_F_MOVED = 1024,    /* lives on in another process */
+       LNT_F_HELD = 512,      /* no input until the output queue is empty */
 };
 
 /* Output behind the first buffer: a ring of references. */
@@ -86,7 +85,8 @@ struct lnt_conn {
     uint32_t opened;        /* net time */
     uint32_t rate_at;       /* net time: earliest moment of the next message
                                  at the permitted rate */
-    uint32_t ip;            /* its number in the table of addresses */
+    uint32_t visit;         /* by which it is counted for its address, 0: it
+                                 is not */
 };
 
 struct lnt_close {
@@ -127,7 +127,8 @@ struct lnt_net {
     void *drained_arg;
 
     uint64_t *sent;      /* bytes, by index; NULL while nobody wants to know */
-    struct lnt_ips *ips; /* connections by peer address; made when needed */
+    const struct lnt_peers *peers; /* NULL: addresses are not counted */
+    uint64_t uncounted_at;         /* loop time of the next line about it */
 };
 
 static inline struct lnt_conn *
@@ -183,7 +184,7 @@ void lnt_output_release(struct lnt_conn *c);
 /* Takes over an accepted, non-blocking descriptor; NULL when it could not
    (closed then). */
 struct lnt_conn *lnt_conn_open(struct lnt_net *n, int fd,
-                               const struct lnt_endpoint *e, uint32_t ip);
+                               const struct lnt_endpoint *e, uint32_t visit);
 /* Ends it here without its peer noticing; gives the descriptor away. */
 int lnt_conn_detach(struct lnt_conn *c);
 /* One that was begun elsewhere: no callback has run.  Takes over fd; NULL when

@@ -29,8 +29,8 @@ static const struct lnt_directive directives[] = {
      .def = "0",
      .min = 0,
      .max = 1 << 20,
-     .help = "Connections from one address, a worker (v6: one /64); 0: no "
-             "limit."},
+     .help = "Connections from one address (v6: one /64) to the whole server, "
+             "by whichever listener; 0: no limit."},
     {.name = "handshake_timeout",
      .type = LNT_TYPE_DURATION,
      .offset = FIELD(handshake_timeout),

@@ -12,7 +12,7 @@ enum { LNT_SLOW_CLOSE, LNT_SLOW_DROP };
 
 struct lnt_limits {
     int64_t connections;        /* a worker */
-    int64_t connections_per_ip; /* 0: no limit */
+    int64_t connections_per_ip; /* the server's; 0: no limit */
     uint64_t handshake_timeout; /* ms */
     uint64_t idle_timeout;      /* ms, 0 none */
     uint64_t ping_interval;     /* ms, 0 none */

@@ -24,8 +24,8 @@
 #include "core/mem.h"
 #include "net/conn.h"
 #include "net/endpoint.h"
-#include "net/ips.h"
 #include "net/limits.h"
+#include "net/peers.h"
 #include "net/stats.h"
 #include "os/socket.h"
 
@@ -137,6 +137,14 @@ complain(struct lnt_listener *l, const char *what)
     lnt_log_error("%s: %s: %s", l->endpoint->name, what, strerror(errno));
 }
 
+static void
+refuse(struct lnt_listener *l, int fd, enum lnt_counter cause)
+{
+    lnt_count(l->net->stats, LNT_C_REFUSED);
+    lnt_count(l->net->stats, cause);
+    close(fd);
+}
+
 /* No descriptor is left: tell the peer by closing, with the reserve. */
 static bool
 turn_away(struct lnt_listener *l)
@@ -146,10 +154,8 @@ turn_away(struct lnt_listener *l)
     close(l->net->reserve_fd);
     l->net->reserve_fd = -1;
     int fd = lnt_socket_accept(l->watch.fd, NULL);
-    if (fd >= 0) {
-        close(fd);
-        lnt_count(l->net->stats, LNT_C_REFUSED);
-    }
+    if (fd >= 0)
+        refuse(l, fd, LNT_C_REFUSED_FILES);
     return keep_reserve(l->net) && fd >= 0;
 }
 
@@ -186,32 +192,52 @@ survive(struct lnt_listener *l, int error)
     }
 }
 
-/* The address's number in the table of addresses; false: it has too many. */
 static bool
-count_ip(struct lnt_listener *l, const struct lnt_addr *peer, uint32_t *ip)
+counts_peers(const struct lnt_listener *l)
 {
-    int64_t max = l->endpoint->limits->connections_per_ip;
-    *ip = 0;
-    if (max == 0 || lnt_addr_is_unix(peer))
+    return l->net->peers && l->net->peers->wanted;
+}
+
+/* By which the connection is counted for its address, 0: it is not.  false:
+   the address has too many. */
+static bool
+count_peer(struct lnt_listener *l, const struct lnt_addr *peer, uint32_t *visit)
+{
+    struct lnt_net *n = l->net;
+    struct lnt_network net;
+    uint64_t max = (uint64_t)l->endpoint->limits->connections_per_ip;
+    *visit = 0;
+    if (!counts_peers(l) || !lnt_addr_network(peer, &net))
         return true;
-    if (!l->net->ips)
-        l->net->ips = lnt_ips_new();
-    *ip = lnt_ips_add(l->net->ips, peer, max);
-    return *ip != 0;
+    *visit = n->peers->enter(n->peers->arg, &net, max);
+    if (*visit)
+        return true;
+    if (errno == EUSERS)
+        return false;
+    lnt_count(n->stats, LNT_C_UNCOUNTED);
+    if (lnt_loop_now(n->loop) >= n->uncounted_at) {
+        n->uncounted_at = lnt_loop_now(n->loop) + COMPLAIN_EVERY;
+        lnt_log_warn("connections_per_ip: the zone has no room to count more "
+                     "connections, so some are let in uncounted; a larger "
+                     "zone_size counts more");
+    }
+    return true;
 }
 
 static void
 take(struct lnt_listener *l, int fd, const struct lnt_addr *peer)
 {
     struct lnt_net *n = l->net;
-    uint32_t ip;
-    if (n->count >= l->endpoint->limits->connections ||
-        !count_ip(l, peer, &ip)) {
-        lnt_count(n->stats, LNT_C_REFUSED);
-        close(fd);
+    uint32_t visit;
+    if (n->count >= l->endpoint->limits->connections) {
+        refuse(l, fd, LNT_C_REFUSED_FULL);
         return;
     }
-    (void)lnt_conn_open(n, fd, l->endpoint, ip);
+    if (!count_peer(l, peer, &visit)) {
+        refuse(l, fd, LNT_C_REFUSED_PEER);
+        return;
+    }
+    (void)lnt_conn_open(n, fd, l->endpoint, visit);
 }
 
 static unsigned
@@ -229,7 +255,7 @@ share(const struct lnt_listener *l)
 static void
 accept_some(struct lnt_listener *l, unsigned n)
 {
-    bool want_peer = l->endpoint->limits->connections_per_ip != 0;
+    bool want_peer = counts_peers(l);
     struct lnt_addr peer;
     for (unsigned i = 0; i < n; i++) {
         int fd = lnt_socket_accept(l->watch.fd, want_peer ? &peer : NULL);

@@ -3,7 +3,8 @@
  * has not taken yet and what no callback has consumed travel along.
  *
  * A frozen connection: magic, version, endpoint's id, protocol's name,
- * application's name, state, age, then the protocol's bytes, the
+ * application's name, state, age, by which name it is counted for its address,
+ * then the protocol's bytes, the
  * application's, unread input, unsent output.
  */
 #include "net/move.h"
@@ -19,13 +20,16 @@
 #include "core/strbuf.h"
 #include "net/conn.h"
 #include "net/endpoint.h"
+#include "net/peers.h"
 #include "net/stats.h"
+#include "os/socket.h"
 
-enum { MAGIC = 0x6c6e746d, VERSION = 1 };
+enum { MAGIC = 0x6c6e746d, VERSION = 2 };
 
 struct frozen {
     struct lnt_str endpoint, protocol, app;
     uint32_t state, age;
+    uint64_t visit;
     struct lnt_str protocol_state, app_state, input, output;
 };
 
@@ -62,6 +66,7 @@ static int
 pack(struct lnt_conn *c, struct lnt_strbuf *out)
 {
     const struct lnt_endpoint *e = c->session.endpoint;
+    const struct lnt_peers *peers = c->net->peers;
     struct lnt_strbuf state = LNT_STRBUF_INIT;
     int rc =
         e->protocol->protocol->freeze(&c->session, &state) < 0 ? -EBUSY : 0;
@@ -72,6 +77,7 @@ pack(struct lnt_conn *c, struct lnt_strbuf *out)
     lnt_pack_str(out, lnt_str_c(e->app ? e->app->name : ""));
     lnt_pack_u32(out, c->state);
     lnt_pack_u32(out, lnt_net_time(c->net) - c->opened);
+    lnt_pack_u64(out, c->visit ? peers->name(peers->arg, c->visit) : 0);
     lnt_pack_str(out, lnt_strbuf_str(&state));
     lnt_strbuf_clear(&state);
     if (rc == 0 && c->state == LNT_CONN_READY && e->app && e->app->app->freeze)
@@ -117,6 +123,7 @@ unpack(struct lnt_str bytes, struct frozen *f, const char **why)
            lnt_unpack_str(&bytes, &f->app) &&
            lnt_unpack_u32(&bytes, &f->state) &&
            lnt_unpack_u32(&bytes, &f->age) &&
+           lnt_unpack_u64(&bytes, &f->visit) &&
            lnt_unpack_str(&bytes, &f->protocol_state) &&
            lnt_unpack_str(&bytes, &f->app_state) &&
            lnt_unpack_str(&bytes, &f->input) &&
@@ -130,6 +137,26 @@ fits(const struct lnt_endpoint *e, const struct frozen *f)
     return lnt_str_eq(f->protocol, lnt_str_c(e->protocol->name)) &&
            lnt_str_eq(f->app, lnt_str_c(e->app ? e->app->name : "")) &&
            e->protocol->protocol->thaw;
+}
+
+/* Counted for its address as it was, or from now on; it is here, so however
+   many there are. */
+static void
+count_peer(struct lnt_conn *c, uint64_t name)
+{
+    const struct lnt_peers *p = c->net->peers;
+    struct lnt_addr peer;
+    struct lnt_network net;
+    if (!p)
+        return;
+    if (name)
+        c->visit = p->take(p->arg, name);
+    if (c->visit || !p->wanted || lnt_session_peer(&c->session, &peer) < 0 ||
+        !lnt_addr_network(&peer, &net))
+        return;
+    c->visit = p->enter(p->arg, &net, 0);
+    if (!c->visit)
+        lnt_count(c->net->stats, LNT_C_UNCOUNTED);
 }
 
 static void
@@ -179,6 +206,7 @@ lnt_move_thaw(struct lnt_net *n, int fd, struct lnt_str bytes,
         return refuse(-1, ENFILE, "no room for a moved connection", why);
     const struct lnt_protocol *p = e->protocol->protocol;
     c->opened -= f.age;
+    count_peer(c, f.visit);
     if (p->thaw(&c->session, f.protocol_state) < 0) {
         lnt_conn_kill(c);
         return refuse(-1, EPROTO,

@@ -12,7 +12,6 @@
 #include "core/mem.h"
 #include "net/conn.h"
 #include "net/endpoint.h"
-#include "net/ips.h"
 #include "net/stats.h"
 #include "net/table.h"
 
@@ -29,6 +28,7 @@ lnt_net_new(const struct lnt_net_params *p)
     n->stats = p->stats;
     n->modules = p->modules;
     n->ctx = p->ctx;
+    n->peers = p->peers;
     n->start = lnt_loop_now(p->loop) - 1;
     n->reserve_fd = -1;
     n->rbuf_cap = RBUF_SIZE;
@@ -49,7 +49,6 @@ lnt_net_free(struct lnt_net *n)
     lnt_timer_stop(n->loop, &n->drain_timer);
     if (n->reserve_fd >= 0)
         close(n->reserve_fd);
-    lnt_ips_free(n->ips);
     free(n->table);
     free(n->free_list);
     free(n->sent);

@@ -16,6 +16,7 @@ struct lnt_loop;
 struct lnt_module;
 struct lnt_module_ctx;
 struct lnt_net;
+struct lnt_peers;
 struct lnt_stats;
 
 enum { LNT_ID_CELL_BITS = 8 };
@@ -25,7 +26,8 @@ struct lnt_net_params {
     unsigned cell;
     struct lnt_stats *stats; /* in the zone */
     const struct lnt_module *const *modules;
-    struct lnt_module_ctx *ctx; /* one a module, same order */
+    struct lnt_module_ctx *ctx;    /* one a module, same order */
+    const struct lnt_peers *peers; /* NULL: addresses are not counted */
 };
 
 struct lnt_net *lnt_net_new(const struct lnt_net_params *p);

@@ -11,6 +11,7 @@
 #include "net/conn.h"
 #include "net/endpoint.h"
 #include "net/limits.h"
+#include "net/peers.h"
 #include "net/stats.h"
 #include "net/table.h"
 #include "os/socket.h"
@@ -303,6 +304,34 @@ lnt_verdict
 lnt_session_become(struct lnt_session *s, const struct lnt_endpoint *to)
 {
     return lnt_conn_become(conn(s), to);
+}
+
+static enum lnt_admission
+turn_away(struct lnt_stats *stats, enum lnt_counter cause,
+          enum lnt_admission refusal)
+{
+    lnt_count(stats, LNT_C_REFUSED);
+    lnt_count(stats, cause);
+    return refusal;
+}
+
+enum lnt_admission
+lnt_session_admits(const struct lnt_session *s, const struct lnt_endpoint *to)
+{
+    const struct lnt_conn *c = conn(s);
+    const struct lnt_net *n = c->net;
+    const struct lnt_limits *l = to->limits;
+    int64_t before = s->endpoint->limits->connections_per_ip;
+    if (n->count > l->connections)
+        return turn_away(n->stats, LNT_C_REFUSED_FULL, LNT_TOO_MANY);
+    /* What the listener saw to need not be looked at again. */
+    if (!c->visit || l->connections_per_ip == 0 ||
+        (before && before <= l->connections_per_ip))
+        return LNT_ADMITTED;
+    if (n->peers->count(n->peers->arg, c->visit) >
+        (uint64_t)l->connections_per_ip)
+        return turn_away(n->stats, LNT_C_REFUSED_PEER, LNT_TOO_MANY_FROM_THERE);
+    return LNT_ADMITTED;
 }
 
 /* ---- delivery ---- */

@@ -163,6 +163,15 @@ void lnt_session_hold(struct lnt_session *s);
 lnt_verdict lnt_session_become(struct lnt_session *s,
                                const struct lnt_endpoint *to);
 
+/*
+ * Whether there are not too many for that: a route may have lower connections
+ * and connections_per_ip than its listener, and is to refuse what is over them.
+ * Counts a refusal.
+ */
+enum lnt_admission { LNT_ADMITTED, LNT_TOO_MANY, LNT_TOO_MANY_FROM_THERE };
+enum lnt_admission lnt_session_admits(const struct lnt_session *s,
+                                      const struct lnt_endpoint *to);
+
 /* freeze and thaw for a protocol that carries nothing but its unread input and
    unsent output, which the core carries. */
 struct lnt_strbuf;

@@ -7,6 +7,10 @@ const char *const lnt_counter_names[LNT_COUNTERS] = {
     [LNT_C_ACCEPTED] = "accepted_total",
     [LNT_C_CLOSED] = "closed_total",
     [LNT_C_REFUSED] = "refused_total",
+    [LNT_C_REFUSED_FULL] = "refused_connections_total",
+    [LNT_C_REFUSED_PEER] = "refused_per_ip_total",
+    [LNT_C_REFUSED_FILES] = "refused_no_descriptor_total",
+    [LNT_C_UNCOUNTED] = "uncounted_per_ip_total",
     [LNT_C_MESSAGES_IN] = "messages_in_total",
     [LNT_C_MESSAGES_OUT] = "messages_out_total",
     [LNT_C_BYTES_IN] = "bytes_in_total",
@@ -37,7 +41,13 @@ const char *const lnt_counter_names[LNT_COUNTERS] = {
 const char *const lnt_counter_help[LNT_COUNTERS] = {
     [LNT_C_ACCEPTED] = "Connections accepted.",
     [LNT_C_CLOSED] = "Connections ended.",
-    [LNT_C_REFUSED] = "Connections closed at once because of a limit.",
+    [LNT_C_REFUSED] = "Connections refused, for whatever cause.",
+    [LNT_C_REFUSED_FULL] = "Connections refused over connections.",
+    [LNT_C_REFUSED_PEER] = "Connections refused over connections_per_ip.",
+    [LNT_C_REFUSED_FILES] =
+        "Connections refused without a descriptor for them.",
+    [LNT_C_UNCOUNTED] =
+        "Connections not counted for connections_per_ip: the zone had no room.",
     [LNT_C_MESSAGES_IN] = "Messages received from clients.",
     [LNT_C_MESSAGES_OUT] = "Messages sent to clients.",
     [LNT_C_BYTES_IN] = "Bytes received from clients.",

@@ -8,11 +8,15 @@
 #include <stdint.h>
 
 enum lnt_counter {
-    LNT_C_ACCEPTED,     /* connections accepted, ever */
-    LNT_C_CLOSED,       /* connections ended, ever */
-    LNT_C_REFUSED,      /* closed at once: a limit on connections */
-    LNT_C_MESSAGES_IN,  /* messages from clients */
-    LNT_C_MESSAGES_OUT, /* messages to clients */
+    LNT_C_ACCEPTED,      /* connections accepted, ever */
+    LNT_C_CLOSED,        /* connections ended, ever */
+    LNT_C_REFUSED,       /* closed at once, for any of these: */
+    LNT_C_REFUSED_FULL,  /* connections */
+    LNT_C_REFUSED_PEER,  /* connections_per_ip */
+    LNT_C_REFUSED_FILES, /* no descriptor */
+    LNT_C_UNCOUNTED,     /* let in, but not counted for their address */
+    LNT_C_MESSAGES_IN,   /* messages from clients */
+    LNT_C_MESSAGES_OUT,  /* messages to clients */
     LNT_C_BYTES_IN,
     LNT_C_BYTES_OUT,
     LNT_C_REQUESTS,     /* HTTP requests */

@@ -154,6 +154,33 @@ lnt_addr_is_unix(const struct lnt_addr *a)
     return a->len && a->ss.ss_family == AF_UNIX;
 }
 
+bool
+lnt_addr_network(const struct lnt_addr *a, struct lnt_network *net)
+{
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    const uint8_t *ip = v6.sin6_addr.s6_addr;
+
+    *net = (struct lnt_network){0, 4};
+    switch (a->len ? a->ss.ss_family : AF_UNSPEC) {
+    case AF_INET:
+        memcpy(&v4, &a->ss, sizeof(v4));
+        net->prefix = ntohl(v4.sin_addr.s_addr);
+        return true;
+    case AF_INET6:
+        memcpy(&v6, &a->ss, sizeof(v6));
+        if (!IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
+            net->family = 6;
+        else
+            ip += 12;
+        for (int i = 0; i < (net->family == 6 ? 8 : 4); i++)
+            net->prefix = net->prefix << 8 | ip[i];
+        return true;
+    default:
+        return false;
+    }
+}
+
 static int
 parse_unix(struct lnt_addr *a, const char *path, const char **why)
 {

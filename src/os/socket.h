@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -31,6 +32,15 @@ const char *lnt_addr_format(const struct lnt_addr *a, char *out, size_t size);
 
 bool lnt_addr_equal(const struct lnt_addr *a, const struct lnt_addr *b);
 bool lnt_addr_is_unix(const struct lnt_addr *a);
+
+/* What counts as one client: a v4 address, also one mapped into v6, or the /64
+   that a v6 address is in, the least that a customer is given. */
+struct lnt_network {
+    uint64_t prefix;
+    uint32_t family; /* 4 or 6 */
+};
+/* false: a unix socket's, which is nobody's in particular. */
+bool lnt_addr_network(const struct lnt_addr *a, struct lnt_network *net);
 
 /*
  * A non-blocking, close-on-exec listening stream socket.  Where "every

@@ -355,6 +355,7 @@ lnt_queries_zone(struct lnt_master *m, struct lnt_strbuf *out)
     add_share(out, "users", u.users, u.users_max);
     add_share(out, "rooms", u.rooms, u.rooms_max);
     add_share(out, "members", u.members, u.members_max);
+    add_share(out, "by address", u.visits, u.visits_max);
     lnt_strbuf_addf(
         out,
         "the log has %" PRIu64 " records of the last %" PRIu64 " s; %" PRIu64

@@ -30,6 +30,7 @@
 #include "proc/config.h"
 #include "proc/mover.h"
 #include "proc/orders.h"
+#include "proc/peers.h"
 #include "proc/privileges.h"
 
 struct worker {
@@ -40,6 +41,7 @@ struct worker {
     struct lnt_asks asks;
     struct lnt_watch signals, doorbell;
     struct lnt_cell *cell;
+    struct lnt_peer_counter peers;
     struct lnt_net *net;
     struct lnt_hub *hub;
     struct lnt_module_ctx *ctx; /* one a module */
@@ -382,12 +384,14 @@ set_up(struct worker *w, struct lnt_strbuf *why)
         return -1;
     w->cell = lnt_zone_cell(p->zone, p->cell);
     w->ctx = lnt_calloc(p->config->nmodules + 1, sizeof(*w->ctx));
+    lnt_peer_counter_init(&w->peers, p->zone, p->cell, p->config);
     w->net = lnt_net_new(&(struct lnt_net_params){
         .loop = w->loop,
         .cell = p->cell,
         .stats = &w->cell->stats,
         .modules = p->config->modules,
         .ctx = w->ctx,
+        .peers = &w->peers.peers,
     });
     w->hub = lnt_hub_new(&(struct lnt_hub_params){
         .zone = p->zone,

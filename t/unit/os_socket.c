@@ -107,6 +107,46 @@ equality(void)
     is_str(lnt_addr_format(&empty, text, sizeof(text)), "-", "none");
 }
 
+static void
+networks(void)
+{
+    static const struct {
+        const char *text;
+        uint64_t prefix;
+        uint32_t family;
+    } t[] = {
+        {"1.2.3.4:5", 0x01020304, 4},
+        {"1.2.3.4:6", 0x01020304, 4},
+        {"255.0.0.1:6", 0xff000001, 4},
+        {"[::ffff:1.2.3.4]:5", 0x01020304, 4},
+        {"[2001:db8:1:2:3:4:5:6]:7", 0x20010db800010002, 6},
+        {"[2001:db8:1:2::1]:7", 0x20010db800010002, 6},
+        {"[::1]:7", 0, 6},
+    };
+    struct lnt_network net;
+    struct lnt_addr a;
+    const char *why;
+
+    for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+        lnt_addr_parse(&a, t[i].text, &why);
+        ok(lnt_addr_network(&a, &net) && net.prefix == t[i].prefix &&
+               net.family == t[i].family,
+           "%s counts as what it is in", t[i].text);
+    }
+    /* As the kernel gives it for a socket that takes both. */
+    struct sockaddr_in6 mapped = {.sin6_family = AF_INET6};
+    inet_pton(AF_INET6, "::ffff:1.2.3.4", &mapped.sin6_addr);
+    memcpy(&a.ss, &mapped, sizeof(mapped));
+    a.len = sizeof(mapped);
+    ok(lnt_addr_network(&a, &net) && net.prefix == 0x01020304 &&
+           net.family == 4,
+       "a mapped address is a v4 address");
+    lnt_addr_parse(&a, "unix:/a", &why);
+    ok(!lnt_addr_network(&a, &net), "a unix socket is nobody's");
+    a.len = 0;
+    ok(!lnt_addr_network(&a, &net), "nor is nothing");
+}
+
 /* The address a socket really has, with its port. */
 static struct lnt_addr
 bound(int fd)
@@ -428,6 +468,7 @@ main(void)
 {
     parsing();
     equality();
+    networks();
     listeners();
     unsent();
     unix_listeners();

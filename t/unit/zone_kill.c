@@ -1,6 +1,7 @@
 /* LINK: hub/zone.c hub/zone_blocks.c hub/zone_check.c hub/zone_history.c
- *       hub/zone_lock.c hub/zone_log.c hub/zone_pool.c hub/zone_repair.c
- *       hub/zone_ring.c hub/zone_rooms.c hub/zone_steps.c hub/zone_users.c
+ *       hub/zone_lock.c hub/zone_log.c hub/zone_peers.c hub/zone_pool.c
+ *       hub/zone_repair.c hub/zone_ring.c hub/zone_rooms.c hub/zone_steps.c
+ *       hub/zone_users.c hub/zone_visits.c
  *       core/hash.c core/log.c core/log_line.c core/mem.c core/strbuf.c
  *       core/units.c core/utf8.c core/str.c os/clock.c os/file.c os/memory.c */
 /*
@@ -14,6 +15,7 @@
 #include <signal.h>
 
 #include "core/log.h"
+#include "os/socket.h"
 
 enum { CELL = 5 };
 
@@ -26,7 +28,7 @@ static void
 fill(void)
 {
     struct lnt_room_info info;
-    uint32_t user, hold;
+    uint32_t user, hold, visit;
     char text[64];
     int cell;
 
@@ -49,6 +51,10 @@ fill(void)
         snprintf(text, sizeof(text), "message %u of the archive", i);
         publish(zone, info.room, LNT_EVENT_HISTORY, text, NULL);
     }
+    /* One from here, and two that are the victim's. */
+    lnt_zone_peer_enter(zone, &(struct lnt_network){1, 4}, 0, 0, &visit);
+    lnt_zone_peer_enter(zone, &(struct lnt_network){1, 4}, CELL, 0, &visit);
+    lnt_zone_peer_enter(zone, &(struct lnt_network){1, 6}, CELL, 0, &visit);
     /* An empty one, that may be thrown out. */
     lnt_zone_hold(zone, 1, LNT_STR("idle"), 0, &hold, &info);
     lnt_zone_keep(zone, info.room, &(struct lnt_keep){20, 0, 4000});
@@ -68,7 +74,7 @@ room_of(struct lnt_zone *z, const char *name)
 
 /* ---- operations; the user that works is user-6, node 7 ---- */
 
-enum { WORKER = 7 };
+enum { WORKER = 7, VISIT = 2 };
 
 static void
 op_user_add(struct lnt_zone *z)
@@ -206,6 +212,31 @@ op_user_move(struct lnt_zone *z)
     lnt_zone_user_move(z, WORKER, 7, 0, 4711);
 }
 
+static const struct lnt_network here = {1, 4};
+
+static void
+op_peer_enter(struct lnt_zone *z)
+{
+    uint32_t visit;
+
+    lnt_zone_peer_enter(z, &here, CELL, 10, &visit);
+    for (uint64_t i = 0; i < 6; i++) /* so many that slots are split */
+        lnt_zone_peer_enter(z, &(struct lnt_network){i, 6}, CELL, 0, &visit);
+}
+
+static void
+op_peer_leave(struct lnt_zone *z)
+{
+    lnt_zone_peer_leave(z, VISIT, CELL);
+    lnt_zone_peer_leave(z, VISIT + 1, CELL);
+}
+
+static void
+op_peer_move(struct lnt_zone *z)
+{
+    lnt_zone_peer_move(z, lnt_zone_peer_name(z, VISIT), 0);
+}
+
 static void
 op_sweep(struct lnt_zone *z)
 {
@@ -243,6 +274,9 @@ static const struct op {
     {"cell_release", op_release, false},
     {"cell_take", op_cell_take, false},
     {"user_move", op_user_move, false},
+    {"peer_enter", op_peer_enter, false},
+    {"peer_leave", op_peer_leave, false},
+    {"peer_move", op_peer_move, false},
     {"sweep", op_sweep, false},
 };
 
@@ -400,6 +434,10 @@ check_released(struct lnt_zone *z, const struct trial *t)
     lnt_zone_usage(z, &u);
     /* The one that moved to another worker may stay. */
     moved = t->op->fn == op_user_move && u.users == 6;
+    if (u.visits != 1 && !(t->op->fn == op_peer_move && u.visits == 2)) {
+        diag("%s: %llu visits are left", t->name, (unsigned long long)u.visits);
+        return false;
+    }
     if ((u.users == 5 || moved) && room_of(z, "cellar") == LNT_ROOM_NONE)
         return true;
     diag("%s: %llu users are left", t->name, (unsigned long long)u.users);

@@ -1,0 +1,111 @@
+/*
+ * Visits and peers as nodes, under the lock.
+ *
+ * A connection that counts is a visit: a node that names the worker it lives in
+ * by incarnation, and the peer (an address) it counts for.  What visits say is
+ * true; a peer and its count follow from them.
+ */
+#include "hub/zone_visits.h"
+
+#include <errno.h>
+
+#include "core/log.h"
+#include "hub/zone_map.h"
+#include "hub/zone_pool.h"
+#include "os/socket.h"
+
+static void
+drop_peer(struct lnt_zone *z, uint32_t i)
+{
+    lnt_slots_remove(z, LNT_SLOTS_PEERS, i);
+    z->peers[i].state = LNT_NODE_FREE;
+    LNT_ZONE_STEP(z);
+    lnt_pool_give(z, &z->map->parts.peers, i);
+}
+
+/* There is one for each visit. */
+static uint32_t
+new_peer(struct lnt_zone *z, const struct lnt_network *net)
+{
+    uint32_t i = lnt_pool_take(z, &z->map->parts.peers);
+    struct lnt_zone_peer *p = &z->peers[i];
+
+    lnt_assert(i != 0);
+    p->prefix = net->prefix;
+    p->family = (uint8_t)net->family;
+    p->visits = 0;
+    LNT_ZONE_STEP(z);
+    p->state = LNT_NODE_USED;
+    LNT_ZONE_STEP(z);
+    lnt_slots_add(z, LNT_SLOTS_PEERS, i);
+    return i;
+}
+
+int
+lnt_visit_add(struct lnt_zone *z, const struct lnt_network *net, unsigned cell,
+              uint64_t max, uint32_t *visit)
+{
+    uint32_t peer = lnt_slots_peer(z, net);
+    struct lnt_zone_visit *v;
+
+    if (max && peer && z->peers[peer].visits >= max)
+        return EUSERS;
+    *visit = lnt_pool_take(z, &z->map->parts.visits);
+    if (*visit == 0)
+        return ENOSPC;
+    if (!peer)
+        peer = new_peer(z, net);
+    v = &z->visits[*visit];
+    v->peer = peer;
+    v->serial++;
+    LNT_ZONE_STEP(z);
+    v->incarnation = z->cells[cell].incarnation;
+    LNT_ZONE_STEP(z);
+    z->peers[peer].visits++;
+    return 0;
+}
+
+void
+lnt_visit_end(struct lnt_zone *z, uint32_t visit)
+{
+    struct lnt_zone_visit *v = &z->visits[visit];
+    uint32_t peer = v->peer;
+
+    v->incarnation = 0;
+    LNT_ZONE_STEP(z);
+    lnt_pool_give(z, &z->map->parts.visits, visit);
+    LNT_ZONE_STEP(z);
+    if (--z->peers[peer].visits == 0)
+        drop_peer(z, peer);
+}
+
+void
+lnt_visits_repair(struct lnt_zone *z)
+{
+    struct lnt_zone_pool *peers = &z->map->parts.peers;
+    struct lnt_zone_pool *visits = &z->map->parts.visits;
+
+    lnt_pool_reset(visits);
+    lnt_pool_reset(peers);
+    lnt_slots_reset(z, LNT_SLOTS_PEERS, peers->fresh);
+    for (uint32_t i = 1; i < peers->fresh; i++)
+        z->peers[i].visits = 0;
+    for (uint32_t i = visits->fresh - 1; i > 0; i--) {
+        if (z->visits[i].incarnation) {
+            visits->used++;
+            z->peers[z->visits[i].peer].visits++;
+        } else {
+            lnt_pool_return(z, visits, i);
+        }
+    }
+    for (uint32_t i = peers->fresh - 1; i > 0; i--) {
+        if (z->peers[i].visits) {
+            peers->used++;
+            lnt_slots_add(z, LNT_SLOTS_PEERS, i);
+        } else {
+            z->peers[i].state = LNT_NODE_FREE;
+            LNT_ZONE_STEP(z);
+            lnt_pool_return(z, peers, i);
+        }
+    }
+}
