@@ -159,8 +159,10 @@ count_request(struct lnt_http_exchange *x)
     uint32_t max = x->worker->conf->requests_max;
     c->flags &= (uint8_t)~LNT_HTTP_F_BLANK;
     c->requests++;
-    if (max && c->requests >= max)
+    if (max && c->requests >= max) {
         c->flags |= LNT_HTTP_F_CLOSE;
+        lnt_count(lnt_session_stats(x->r.session), LNT_C_REQUESTS_MAX);
+    }
 }
 
 static lnt_verdict
@@ -422,10 +424,11 @@ on_timeout(struct lnt_session *s, enum lnt_timeout which)
         lnt_session_cut(s);
         return LNT_GO_ON;
     }
+    bool body = c->busy.pending && c->busy.pending->head;
     if (which == LNT_TIMEOUT_OWN)
-        lnt_count(lnt_session_stats(s), LNT_C_TIMEOUTS_HANDSHAKE);
+        lnt_count(lnt_session_stats(s),
+                  body ? LNT_C_TIMEOUTS_BODY : LNT_C_TIMEOUTS_HANDSHAKE);
     if (c->busy.pending) {
-        bool body = c->busy.pending->head != NULL;
         struct lnt_http_exchange *x = begin_exchange(s);
         forget_pending(x);
         (void)lnt_http_error(&x->r, 408, NULL,

@@ -56,6 +56,10 @@ lnt_http_answered(struct lnt_http_exchange *x, int status)
     lnt_count(stats, LNT_C_REQUESTS);
     if (status >= 400 && status < 500)
         lnt_count(stats, LNT_C_BAD_REQUESTS);
+    if (status == 414 || status == 431)
+        lnt_count(stats, LNT_C_HEAD_TOO_BIG);
+    else if (status == 413)
+        lnt_count(stats, LNT_C_BODY_TOO_BIG);
 }
 
 lnt_verdict

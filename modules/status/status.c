@@ -80,7 +80,13 @@ add_status(struct lnt_module_ctx *m, struct lnt_strbuf *out)
             lnt_strbuf_addc(out, ',');
         add_worker(out, c);
     }
-    lnt_strbuf_adds(out, "]}\n");
+    lnt_strbuf_adds(out, "],\"counters\":");
+    uint64_t sums[LNT_COUNTERS];
+    lnt_zone_counters(z, sums);
+    for (unsigned i = 0; i < LNT_COUNTERS; i++)
+        lnt_strbuf_addf(out, "%c\"%s\":%" PRIu64, i ? ',' : '{',
+                        lnt_counter_names[i], sums[i]);
+    lnt_strbuf_adds(out, "}}\n");
 }
 
 /* Whether the server takes new connections: during a reload the worker that

@@ -251,6 +251,8 @@ fail_zipped(struct lnt_ws_turn *t, enum lnt_ws_why why)
     int code =
         why == LNT_WS_WHY_TOO_BIG ? LNT_CLOSE_TOO_BIG : LNT_CLOSE_BAD_DATA;
 
+    if (why == LNT_WS_WHY_TOO_BIG)
+        lnt_count(lnt_session_stats(t->session), LNT_C_TOO_BIG_OUT);
     return fail(t, code, why);
 }
 

@@ -14,6 +14,7 @@
 #include "core/buf.h"
 #include "core/log.h"
 #include "modules/websocket/deflate.h"
+#include "net/stats.h"
 
 enum { SMALL = 1024 };
 
@@ -191,6 +192,28 @@ lnt_ws_variant(const struct lnt_session *s)
     return ws->deflate ? ws->deflate->variant : LNT_WS_VARIANT_PLAIN;
 }
 
+static enum lnt_counter
+close_counter(const uint8_t *p, size_t n)
+{
+    static const uint8_t counters[] = {
+        [0] = LNT_C_CLOSE_1000,  [1] = LNT_C_CLOSE_1001,
+        [2] = LNT_C_CLOSE_1002,  [7] = LNT_C_CLOSE_1007,
+        [8] = LNT_C_CLOSE_1008,  [9] = LNT_C_CLOSE_1009,
+        [11] = LNT_C_CLOSE_1011, [12] = LNT_C_CLOSE_1012,
+        [13] = LNT_C_CLOSE_1013,
+    };
+    unsigned code = n >= 2 ? (unsigned)p[0] << 8 | p[1] : 0;
+
+    if (code >= 4500 && code < 5000)
+        return LNT_C_CLOSE_4500;
+    if (code >= 4000 && code < 4500)
+        return LNT_C_CLOSE_4000;
+    if (code < 1000 || code - 1000 >= sizeof(counters) ||
+        !counters[code - 1000])
+        return LNT_C_CLOSE_OTHER;
+    return counters[code - 1000];
+}
+
 void
 lnt_ws_control(struct lnt_session *s, enum lnt_ws_opcode opcode, const void *p,
                size_t n)
@@ -198,6 +221,8 @@ lnt_ws_control(struct lnt_session *s, enum lnt_ws_opcode opcode, const void *p,
     uint8_t frame[2 + LNT_WS_CONTROL_MAX];
 
     lnt_assert(n <= LNT_WS_CONTROL_MAX);
+    if (opcode == LNT_WS_CLOSE)
+        lnt_count(lnt_session_stats(s), close_counter(p, n));
     lnt_ws_head_write(frame, LNT_WS_FIN | (unsigned)opcode, n);
     if (n > 0)
         memcpy(frame + 2, p, n);

@@ -85,6 +85,8 @@ struct lnt_cell *lnt_zone_cell(struct lnt_zone *z, unsigned cell);
 /* What the owners of released cells had counted, all together: with this, sums
    over the server never go back. */
 const struct lnt_stats *lnt_zone_past(const struct lnt_zone *z);
+/* The sums over the whole server, of workers that are gone, too. */
+void lnt_zone_counters(struct lnt_zone *z, uint64_t sums[LNT_COUNTERS]);
 static inline uint32_t
 lnt_cell_state(const struct lnt_cell *c)
 {

@@ -266,3 +266,20 @@ lnt_zone_cell_release(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
     /* It may have died between publishing and ringing. */
     z->unrung = true;
 }
+
+void
+lnt_zone_counters(struct lnt_zone *z, uint64_t sums[LNT_COUNTERS])
+{
+    lnt_zone_lock(z);
+    for (unsigned i = 0; i < LNT_COUNTERS; i++)
+        sums[i] = z->map->past.counters[i];
+    for (unsigned cell = 0; cell < LNT_CELLS; cell++) {
+        const struct lnt_stats *s = &z->cells[cell].stats;
+
+        if (lnt_cell_state(&z->cells[cell]) == LNT_CELL_FREE)
+            continue;
+        for (unsigned i = 0; i < LNT_COUNTERS; i++)
+            sums[i] += __atomic_load_n(&s->counters[i], __ATOMIC_RELAXED);
+    }
+    lnt_zone_unlock(z);
+}

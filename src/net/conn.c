@@ -26,6 +26,8 @@
 #include "os/socket.h"
 
 enum {
+    BEHIND_MIN =
+        64 * 1024,       /* bytes that a ping_timeout may not be enough for */
     GOODBYE_TIME = 5000, /* for the peer's answer */
     FINISH_TIME = 10000, /* for the rest of the output */
     LINGER_TIME = 2000,  /* for the peer's end of file */
@@ -408,8 +410,9 @@ on_readable(struct lnt_conn *c)
     lnt_count_add(n->stats, LNT_C_BYTES_IN, (uint64_t)got);
     c->active = lnt_net_time(n);
     if (c->flags & LNT_F_PINGED) {
-        /* The timer waits for the idle timeout; the next ping is before. */
-        c->flags &= (uint16_t)~LNT_F_PINGED;
+        /* The timer waits for what comes of silence; the next ping is
+           before. */
+        c->flags &= (uint16_t) ~(LNT_F_PINGED | LNT_F_BEHIND);
         lnt_conn_schedule(c);
     }
     if (c->state >= LNT_CONN_FINISHING) {
@@ -522,12 +525,42 @@ on_event(struct lnt_watch *w, uint32_t events)
 
 /* ---- deadlines ---- */
 
-/* Spreads what many connections do at the same time over an eighth of it. */
+/*
+ * After how long a silence this one is pinged: between half of ping_interval
+ * and the whole, its own, so that those that came or spoke at the same time are
+ * not due at the same time.
+ */
 static uint32_t
-spread(const struct lnt_conn *c, uint64_t ms)
+ping_after(const struct lnt_conn *c)
 {
-    uint32_t part = (uint32_t)(ms / 8);
-    return part ? (uint32_t)ms - c->serial * 2654435761u % part : (uint32_t)ms;
+    uint32_t ms = (uint32_t)c->session.endpoint->limits->ping_interval;
+    uint32_t half = ms / 2;
+    uint32_t mixed = c->serial * 2654435761u;
+    return ms - (uint32_t)((uint64_t)mixed * half >> 32);
+}
+
+static bool
+has_pings(const struct lnt_conn *c)
+{
+    return c->session.endpoint->limits->ping_interval && protocol_of(c)->ping;
+}
+
+/* When the peer's silence has its next consequence; false: it has none. */
+static bool
+silence_due(const struct lnt_conn *c, uint32_t *at)
+{
+    const struct lnt_limits *l = c->session.endpoint->limits;
+    bool any = l->idle_timeout != 0;
+    *at = c->active + (uint32_t)l->idle_timeout;
+    if (!has_pings(c) || (c->flags & LNT_F_BEHIND) ||
+        ((c->flags & LNT_F_PINGED) && !l->ping_timeout))
+        return any;
+    uint32_t t = c->active + ping_after(c);
+    if (c->flags & LNT_F_PINGED)
+        t += (uint32_t)l->ping_timeout;
+    if (!any || is_due(*at, t))
+        *at = t;
+    return true;
 }
 
 /* What is due first, in net time; false when nothing ever is. */
@@ -547,15 +580,9 @@ next_due(const struct lnt_conn *c, uint32_t *at)
     }
     if (c->state != LNT_CONN_READY)
         return any;
-    if (l->idle_timeout) {
-        uint32_t t = c->active + (uint32_t)l->idle_timeout;
-        *at = !any || is_due(*at, t) ? t : *at;
-        any = true;
-    }
-    if (l->ping_interval && protocol_of(c)->ping &&
-        !(c->flags & LNT_F_PINGED)) {
-        uint32_t t = c->active + spread(c, l->ping_interval);
-        *at = !any || is_due(*at, t) ? t : *at;
+    uint32_t silence;
+    if (silence_due(c, &silence)) {
+        *at = !any || is_due(*at, silence) ? silence : *at;
         any = true;
     }
     return any;
@@ -586,18 +613,56 @@ time_out(struct lnt_conn *c, enum lnt_timeout which, enum lnt_counter counter)
     lnt_conn_goodbye(c, LNT_CLOSE_AWAY, "timeout");
 }
 
+/* Nobody seems to be there: goodbye is said, but not waited for. */
+static void
+reap(struct lnt_conn *c)
+{
+    const struct lnt_protocol *p = protocol_of(c);
+    lnt_count(c->net->stats, LNT_C_TIMEOUTS_PING);
+    lnt_log_info("no answer to a ping");
+    end_app(c);
+    c->state = LNT_CONN_GOODBYE;
+    if (p->goodbye)
+        (void)p->goodbye(&c->session, LNT_CLOSE_AWAY, "no answer to a ping");
+    (void)lnt_output_flush(c);
+    lnt_conn_kill(c);
+}
+
+static void
+ping(struct lnt_conn *c, uint32_t now)
+{
+    /* ping_timeout begins now, also if we are late. */
+    c->active = now - ping_after(c);
+    c->flags |= LNT_F_PINGED;
+    protocol_of(c)->ping(&c->session);
+}
+
 static void
 check_ready(struct lnt_conn *c, uint32_t now)
 {
     const struct lnt_limits *l = c->session.endpoint->limits;
-    const struct lnt_protocol *p = protocol_of(c);
-    if (l->idle_timeout && is_due(now, c->active + (uint32_t)l->idle_timeout)) {
-        time_out(c, LNT_TIMEOUT_IDLE, LNT_C_TIMEOUTS_IDLE);
-    } else if (l->ping_interval && p->ping && !(c->flags & LNT_F_PINGED) &&
-               is_due(now, c->active + spread(c, l->ping_interval))) {
-        c->flags |= LNT_F_PINGED;
-        p->ping(&c->session);
+    uint32_t at;
+    if (!silence_due(c, &at) || !is_due(now, at))
+        return;
+    if (has_pings(c) && !(c->flags & LNT_F_PINGED) &&
+        is_due(now, c->active + ping_after(c)) &&
+        (!l->idle_timeout || !is_due(c->active + ping_after(c),
+                                     c->active + (uint32_t)l->idle_timeout))) {
+        ping(c, now);
+        return;
     }
+    /* We may have been kept from reading what it said in time. */
+    lnt_conn_poll(c);
+    if (c->state != LNT_CONN_READY || !silence_due(c, &at) || !is_due(now, at))
+        return;
+    if (l->idle_timeout && is_due(now, c->active + (uint32_t)l->idle_timeout))
+        time_out(c, LNT_TIMEOUT_IDLE, LNT_C_TIMEOUTS_IDLE);
+    else if (c->out_bytes + lnt_socket_unacked(c->watch.fd) > BEHIND_MIN)
+        /* A slow reader may not have got to the ping: it has idle_timeout, and
+           one that is gone the kernel's time for what is not acknowledged. */
+        c->flags |= LNT_F_BEHIND;
+    else
+        reap(c);
 }
 
 static void

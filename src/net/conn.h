@@ -39,6 +39,7 @@ enum {                        /* lnt_conn.flags */
        LNT_F_DOOMED = 16,     /* to be cut at the end of this turn */
        LNT_F_END = 32,        /* no linger */
        LNT_F_PINGED = 64,     /* a ping went out since something came in */
+       LNT_F_BEHIND = 128,    /* the ping is behind much output */
        LNT_F_RATED = 256,     /* rate_at is valid */
        LNT_F_SHARED = 2048,   /* came from another process, which may have the
                                descriptor for a while yet */
@@ -126,7 +127,7 @@ struct lnt_net {
     void (*drained)(void *);
     void *drained_arg;
 
-    uint64_t *sent;      /* bytes, by index; NULL while nobody wants to know */
+    uint64_t *sent; /* bytes, by index; NULL while nobody wants to know */
     const struct lnt_peers *peers; /* NULL: addresses are not counted */
     uint64_t uncounted_at;         /* loop time of the next line about it */
 };

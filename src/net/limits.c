@@ -51,7 +51,16 @@ static const struct lnt_directive directives[] = {
      .def = "25s",
      .min = 0,
      .max = 7 * 86400000,
-     .help = "A peer that was silent for so long is sent a ping; 0: never."},
+     .help = "A peer that was silent for half of it to the whole (spread, so "
+             "that not all are due at once) is sent a ping; 0: never."},
+    {.name = "ping_timeout",
+     .type = LNT_TYPE_DURATION,
+     .offset = FIELD(ping_timeout),
+     .def = "20s",
+     .min = 0,
+     .max = 7 * 86400000,
+     .help = "A peer from which nothing came for so long after a ping is "
+             "closed; 0: idle_timeout alone counts."},
     {.name = "message_size",
      .type = LNT_TYPE_SIZE,
      .offset = FIELD(message_size),

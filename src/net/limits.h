@@ -16,6 +16,7 @@ struct lnt_limits {
     uint64_t handshake_timeout; /* ms */
     uint64_t idle_timeout;      /* ms, 0 none */
     uint64_t ping_interval;     /* ms, 0 none */
+    uint64_t ping_timeout;      /* ms, 0 none */
     uint64_t message_size;      /* bytes */
     uint64_t message_rate;      /* a second, times 1000; 0 none */
     uint64_t send_queue;        /* bytes */

@@ -123,16 +123,37 @@ lnt_session_app(const struct lnt_session *s)
     return s->endpoint->app ? &conn(s)->net->ctx[s->endpoint->app_index] : NULL;
 }
 
-/* Under the policy "drop" a reader that is too slow loses messages. */
-static bool
-must_drop(struct lnt_conn *c, size_t n)
+/* Over send_queue, as it seems: n bytes are sent, dropped, or the end. */
+__attribute__((noinline)) static bool
+may_send_still(struct lnt_conn *c, size_t n)
 {
     const struct lnt_limits *l = c->session.endpoint->limits;
-    if (l->send_queue_policy != LNT_SLOW_DROP || c->out_bytes == 0 ||
-        c->out_bytes + n <= l->send_queue)
+    if (c->flags & LNT_F_DOOMED)
         return false;
-    lnt_count(c->net->stats, LNT_C_SLOW_DROPPED);
-    return true;
+    /* Echoes of this read, which the kernel was not asked to take yet. */
+    if (c->net->current == c)
+        lnt_output_echo(c->net);
+    if (c->out_bytes == 0 || c->out_bytes + n <= l->send_queue)
+        return true;
+    if (l->send_queue_policy == LNT_SLOW_DROP) {
+        lnt_count(c->net->stats, LNT_C_SLOW_DROPPED);
+        return false;
+    }
+    lnt_count(c->net->stats, LNT_C_SLOW_CLOSED);
+    c->flags |= LNT_F_DOOMED;
+    lnt_output_touch(c);
+    return false;
+}
+
+/* One message is let into an empty queue, however large it is. */
+static inline bool
+may_send(struct lnt_conn *c, size_t n)
+{
+    enum { HEAD = 16 }; /* what a protocol adds to a message */
+    size_t queued = lnt_session_queued(&c->session);
+    return queued == 0 ||
+           queued + n + HEAD <= c->session.endpoint->limits->send_queue ||
+           may_send_still(c, n + HEAD);
 }
 
 void
@@ -140,7 +161,7 @@ lnt_session_send(struct lnt_session *s, enum lnt_message_type type,
                  const void *p, size_t n)
 {
     struct lnt_conn *c = conn(s);
-    if (c->state > LNT_CONN_READY || must_drop(c, n))
+    if (c->state > LNT_CONN_READY || !may_send(c, n))
         return;
     lnt_count(c->net->stats, LNT_C_MESSAGES_OUT);
     s->endpoint->protocol->protocol->send(s, type, p, n);

@@ -24,7 +24,13 @@ enum lnt_counter {
     LNT_C_PROTOCOL_ERRORS,
     LNT_C_TIMEOUTS_HANDSHAKE,
     LNT_C_TIMEOUTS_IDLE,
-    LNT_C_TOO_BIG, /* messages over message_size */
+    LNT_C_TIMEOUTS_PING, /* pings that were not answered */
+    LNT_C_TIMEOUTS_BODY, /* bodies of requests */
+    LNT_C_HEAD_TOO_BIG,  /* requests answered with 414 or 431 */
+    LNT_C_BODY_TOO_BIG,  /* 413 */
+    LNT_C_REQUESTS_MAX,  /* connections ended at keepalive_requests */
+    LNT_C_TOO_BIG,       /* messages over message_size */
+    LNT_C_TOO_BIG_OUT,   /* of those: only when they were decompressed */
     LNT_C_RATE_LIMITED,
     LNT_C_SLOW_CLOSED,   /* connections closed over send_queue */
     LNT_C_SLOW_DROPPED,  /* messages dropped over send_queue */
@@ -40,6 +46,19 @@ enum lnt_counter {
     LNT_C_MOVED_OUT,       /* connections given to other workers */
     LNT_C_MOVED_IN,        /* and taken from them */
     LNT_C_ACCESS_LOST,     /* lines of the access log */
+    /* Close frames sent, by code. */
+    LNT_C_CLOSE_1000,
+    LNT_C_CLOSE_1001,
+    LNT_C_CLOSE_1002,
+    LNT_C_CLOSE_1007,
+    LNT_C_CLOSE_1008,
+    LNT_C_CLOSE_1009,
+    LNT_C_CLOSE_1011,
+    LNT_C_CLOSE_1012,
+    LNT_C_CLOSE_1013,
+    LNT_C_CLOSE_4000,  /* 4000 to 4499 */
+    LNT_C_CLOSE_4500,  /* 4500 to 4999 */
+    LNT_C_CLOSE_OTHER, /* any other, and none */
     LNT_COUNTERS
 };
 

@@ -6,6 +6,7 @@
 #include "os/socket.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -106,9 +107,19 @@ lnt_socket_nodelay(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-void
-lnt_socket_user_timeout(int fd, unsigned ms)
+size_t
+lnt_socket_unacked(int fd)
 {
+    int n = 0;
+
+    return ioctl(fd, SIOCOUTQ, &n) < 0 || n < 0 ? 0 : (size_t)n;
+}
+
+void
+lnt_socket_user_timeout(int fd, uint64_t given)
+{
+    unsigned ms = given < INT_MAX ? (unsigned)given : INT_MAX;
+
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
 }
 

@@ -61,8 +61,11 @@ int lnt_socket_connect_unix(const char *path);
 int lnt_socket_pair(int fds[2]);
 
 void lnt_socket_nodelay(int fd);
-/* TCP_USER_TIMEOUT: unacknowledged data ends the connection after ms. */
-void lnt_socket_user_timeout(int fd, unsigned ms);
+/* TCP_USER_TIMEOUT: unacknowledged data ends the connection after ms, 0: when
+   the system says. */
+void lnt_socket_user_timeout(int fd, uint64_t ms);
+/* Bytes written that the peer has not acknowledged. */
+size_t lnt_socket_unacked(int fd);
 /* Whether bytes wait here for room at a TCP peer, and would be lost if it sent
    anything to a socket that was closed. */
 bool lnt_socket_has_unsent(int fd);

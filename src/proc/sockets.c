@@ -12,6 +12,8 @@
 #include "core/conf.h"
 #include "core/mem.h"
 #include "core/strbuf.h"
+#include "net/endpoint.h"
+#include "net/limits.h"
 #include "proc/config.h"
 
 static struct lnt_socket *
@@ -30,6 +32,24 @@ lnt_sockets_add(struct lnt_sockets *s, const struct lnt_addr *addr, int fd)
     s->v[s->n++] = (struct lnt_socket){.addr = *addr, .fd = fd};
 }
 
+/*
+ * What is set here, accepted connections inherit.  Peers that have vanished are
+ * found by pings or silence; but what was sent to them and is not acknowledged
+ * need not be kept longer than that.
+ */
+static void
+inherit(int fd, const struct lnt_addr *addr, const struct lnt_listen *l)
+{
+    const struct lnt_limits *limits = l->endpoint->limits;
+    uint64_t silence = limits->idle_timeout;
+    if (lnt_addr_is_unix(addr))
+        return;
+    if (!silence && limits->ping_interval && limits->ping_timeout)
+        silence = limits->ping_interval + limits->ping_timeout;
+    lnt_socket_nodelay(fd);
+    lnt_socket_user_timeout(fd, silence);
+}
+
 static int
 open_one(const struct lnt_listen *l, const struct lnt_addr *addr,
          const struct lnt_sockets *old, struct lnt_strbuf *errors)
@@ -38,6 +58,7 @@ open_one(const struct lnt_listen *l, const struct lnt_addr *addr,
     if (same) {
         /* The backlog may have changed. */
         (void)listen(same->fd, (int)l->conf->backlog);
+        inherit(same->fd, addr, l);
         return same->fd;
     }
     int fd = lnt_socket_listen(addr, (int)l->conf->backlog, (mode_t)l->mode);
@@ -49,9 +70,7 @@ open_one(const struct lnt_listen *l, const struct lnt_addr *addr,
                         strerror(errno));
         return -1;
     }
-    /* What is set here, accepted connections inherit. */
-    if (!lnt_addr_is_unix(addr))
-        lnt_socket_nodelay(fd);
+    inherit(fd, addr, l);
     return fd;
 }
 

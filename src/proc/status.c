@@ -113,6 +113,17 @@ uptime(const struct lnt_master *m)
     return (lnt_clock_ms() - m->info->started_ms) / 1000;
 }
 
+static void
+counters_json(const struct lnt_master *m, struct lnt_strbuf *out)
+{
+    uint64_t sums[LNT_COUNTERS];
+    lnt_zone_counters(m->zone, sums);
+    for (unsigned i = 0; i < LNT_COUNTERS; i++)
+        lnt_strbuf_addf(out, "%c\"%s\":%" PRIu64, i ? ',' : '{',
+                        lnt_counter_names[i], sums[i]);
+    lnt_strbuf_addc(out, '}');
+}
+
 void
 lnt_status_json(const struct lnt_master *m, struct lnt_strbuf *out)
 {
@@ -140,7 +151,9 @@ lnt_status_json(const struct lnt_master *m, struct lnt_strbuf *out)
             r->state, r->uptime, r->restarts, r->connections, r->in, r->out,
             r->queue, r->rss);
     }
-    lnt_strbuf_adds(out, "],\"store\":");
+    lnt_strbuf_adds(out, "],\"counters\":");
+    counters_json(m, out);
+    lnt_strbuf_adds(out, ",\"store\":");
     lnt_keepers_json(m, out);
     lnt_strbuf_adds(out, ",\"last_reload\":");
     last_reload_json(m, out);

@@ -231,7 +231,7 @@ static void
 test_kinds(void)
 {
     struct lnt_zone *z = new_zone(LNT_ZONE_MIN_SIZE);
-    const struct lnt_keep keep = {1000, 0, 200000};
+    const struct lnt_keep keep = {1000, 0, 160000};
     const char *path = new_path();
     struct lnt_mirror *m = start(z, path);
     char page[4096];
@@ -506,7 +506,7 @@ test_full(void)
 #ifdef LNT_DEBUG_BUILD
     struct lnt_zone *z = new_zone(LNT_ZONE_MIN_SIZE);
     const char *path = new_path();
-    const struct lnt_keep many = {1000, 0, 200000};
+    const struct lnt_keep many = {1000, 0, 160000};
     struct lnt_mirror *m;
     uint32_t room = open_room(z, 1, "r", &many);
 
