@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
@@ -194,6 +195,8 @@ one_listener(const char *text, const char *client, const char *peer_starts)
     ok(has_flags(fd), "%s: non-blocking and close-on-exec", text);
     is_int(lnt_socket_accept(fd, NULL), -1, "nobody yet");
     is_int(errno, EAGAIN, "EAGAIN");
+    lnt_socket_nodelay(fd);
+    lnt_socket_user_timeout(fd, 1234);
     at = bound(fd);
     lnt_addr_format(&at, name, sizeof(name));
     snprintf(target, sizeof(target), "%s%s", client, strrchr(name, ':'));
@@ -208,12 +211,18 @@ one_listener(const char *text, const char *client, const char *peer_starts)
         lnt_addr_format(&peer, name, sizeof(name));
         ok(strncmp(name, peer_starts, strlen(peer_starts)) == 0, "peer is %s",
            name);
-        lnt_socket_nodelay(s);
-        lnt_socket_user_timeout(s, 1234);
         int v = 0;
         socklen_t n = sizeof(v);
+        getsockopt(s, IPPROTO_TCP, TCP_NODELAY, &v, &n);
+        ok(v, "it does not delay, as the listener");
         getsockopt(s, IPPROTO_TCP, TCP_USER_TIMEOUT, &v, &n);
-        is_int(v, 1234, "the user timeout is set");
+        is_int(v, 1234, "and has its user timeout");
+        lnt_socket_user_timeout(s, 0);
+        getsockopt(s, IPPROTO_TCP, TCP_USER_TIMEOUT, &v, &n);
+        is_int(v, 0, "... until it is taken away");
+        lnt_socket_user_timeout(s, UINT64_MAX);
+        getsockopt(s, IPPROTO_TCP, TCP_USER_TIMEOUT, &v, &n);
+        is_int(v, INT_MAX, "... or more than fits is set");
         close(s);
     }
     close(c);
