@@ -49,16 +49,16 @@ lnt_socket_listen(const struct lnt_addr *a, int backlog, mode_t mode)
 int
 lnt_socket_accept(int fd, struct lnt_addr *peer)
 {
-    struct lnt_addr none;
     int conn;
 
-    if (!peer)
-        peer = &none;
     do {
-        peer->len = sizeof(peer->ss);
-        conn = accept4(fd, (struct sockaddr *)&peer->ss, &peer->len,
-                       SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (peer)
+            peer->len = sizeof(peer->ss);
+        conn = accept4(fd, peer ? (struct sockaddr *)&peer->ss : NULL,
+                       peer ? &peer->len : NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     } while (conn < 0 && errno == EINTR);
+    if (!peer)
+        return conn;
     if (conn < 0)
         peer->len = 0;
     else
