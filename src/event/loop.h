@@ -16,9 +16,9 @@
 struct lnt_loop;
 
 /*
- * A watched descriptor, embedded in its owner.  Level-triggered.  The owner
- * must keep the memory until the turn has ended in which it was removed: free
- * it with lnt_loop_free.
+ * A watched descriptor, embedded in its owner.  Level-triggered, unless it is
+ * added with EPOLLET.  The owner must keep the memory until the turn has ended
+ * in which it was removed: free it with lnt_loop_free.
  */
 struct lnt_watch {
     int fd;          /* -1 when not watched */
