@@ -6,6 +6,8 @@
 use strict;
 use warnings;
 
+BEGIN { $ENV{TEST_TIMEOUT} ||= $ENV{LINNET_CRASH_ALL} ? 1800 : 600 }
+
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use File::Temp ();
@@ -34,6 +36,10 @@ my $config = <<"INI";
 workers          = 1
 user             = $user
 shutdown_timeout = 5s
+
+[limits]
+ping_interval = 0
+idle_timeout  = 0
 
 [listen raw]
 address = 127.0.0.1:%%PORT_raw%%
