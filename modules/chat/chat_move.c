@@ -110,8 +110,7 @@ chat_thaw(struct lnt_session *s, struct lnt_str rest)
     /* Which one is bare, the subs themselves know. */
     if (current < chat->rooms)
         chat->current = current & CHAT_PLACE;
-    lnt_hub_replay(hub_of(s), s, chat->subs, old_id, &p);
-    return 0;
+    return lnt_hub_replay(hub_of(s), s, chat->subs, old_id, &p);
 }
 
 void

@@ -535,13 +535,19 @@ lnt_hub_adopt(struct lnt_hub *h, struct lnt_session *s, struct lnt_str *rest)
     return subscribe(h, s, format, member, &info);
 }
 
-void
+int
 lnt_hub_replay(struct lnt_hub *h, struct lnt_session *s, struct lnt_sub *subs,
                uint64_t old_session, const struct lnt_hub_point *from)
 {
+    if (from->seq < h->cursor.seq &&
+        !lnt_zone_is_place(h->zone, from->position, from->seq)) {
+        errno = EPROTO;
+        return -1;
+    }
     lnt_fanout_alias(h->fanout, old_session, lnt_session_id(s),
                      from->seq > h->cursor.seq ? from->seq : h->cursor.seq);
     h->settled = lnt_zone_head(h->zone);
     if (from->seq < h->cursor.seq)
         lnt_replay(h->zone, s, subs, old_session, from, h->cursor.seq);
+    return 0;
 }

@@ -148,10 +148,10 @@ struct lnt_sub *lnt_hub_adopt(struct lnt_hub *h, struct lnt_session *s,
  * When all subs are there: gives s what was published behind from and has been
  * read here already; all that follows comes the usual way.  So s gets each
  * event of its rooms exactly once and in order.  What is still sent to the old
- * id finds s, too.
+ * id finds s, too.  0, or -1 with EPROTO: from is no place in the log.
  */
-void lnt_hub_replay(struct lnt_hub *h, struct lnt_session *s,
-                    struct lnt_sub *subs, uint64_t old_session,
-                    const struct lnt_hub_point *from);
+int lnt_hub_replay(struct lnt_hub *h, struct lnt_session *s,
+                   struct lnt_sub *subs, uint64_t old_session,
+                   const struct lnt_hub_point *from);
 
 #endif

@@ -152,6 +152,11 @@ void lnt_zone_cursor_init(struct lnt_zone *z, struct lnt_cursor *c);
 bool lnt_zone_cursor_after(struct lnt_zone *z, struct lnt_cursor *c,
                            uint64_t seq);
 
+/* Whether a record with the next seq begins there, or did before the ring was
+   overwritten, or will: for places that another process tells. */
+bool lnt_zone_is_place(const struct lnt_zone *z, uint64_t position,
+                       uint64_t seq);
+
 enum lnt_read { LNT_READ_NONE, LNT_READ_ONE, LNT_READ_LAPPED };
 /*
  * The next record; e->data points into the cursor's scratch until the next

@@ -226,6 +226,35 @@ lnt_zone_pending(const struct lnt_zone *z, const struct lnt_cursor *c)
     return __atomic_load_n(&z->map->head, __ATOMIC_ACQUIRE) != c->position;
 }
 
+bool
+lnt_zone_is_place(const struct lnt_zone *z, uint64_t position, uint64_t seq)
+{
+    uint64_t head = __atomic_load_n(&z->map->head, __ATOMIC_ACQUIRE);
+    struct lnt_zone_record r;
+
+    /* At the end of the ring there is a pad before the record. */
+    for (int i = 0; i < 2 && position < head; i++) {
+        uint64_t left = z->ring_mask + 1 - (position & z->ring_mask);
+
+        if (position % WORD != 0)
+            return false;
+        load_words((char *)&r, word_at(z, position), WORD);
+        if (!still_there(z, position))
+            return true;
+        if (r.kind == 0) {
+            if (r.len != left)
+                return false;
+            position += left;
+            continue;
+        }
+        if (left < HEAD)
+            return false;
+        load_words((char *)&r, word_at(z, position), HEAD);
+        return !still_there(z, position) || r.seq == seq + 1;
+    }
+    return position == head;
+}
+
 static enum lnt_read
 lapped(const struct lnt_zone *z, struct lnt_cursor *c)
 {

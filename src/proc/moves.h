@@ -21,8 +21,9 @@ void lnt_moves_link_new(struct lnt_master *m, struct lnt_child *to);
 void lnt_moves_given(struct lnt_child *c);
 
 /* Whether connections are still moving to the workers of the current
-   generation, from workers of ours or of an older master: then the next change
-   waits, so that there are never more than two generations. */
+   generation, from workers of ours or of an older master, or such workers are
+   still ending: then the next change waits, so that there are never more than
+   two generations. */
 bool lnt_moves_going(const struct lnt_master *m);
 /*
  * Evens out: when a worker of the current generation has more than 1.25 times

@@ -477,7 +477,7 @@ lnt_hub_adopt(struct lnt_hub *h, struct lnt_session *s, struct lnt_str *rest)
     abort();
 }
 
-void
+int
 lnt_hub_replay(struct lnt_hub *h, struct lnt_session *s, struct lnt_sub *subs,
                uint64_t old_session, const struct lnt_hub_point *from)
 {

@@ -275,7 +275,8 @@ move(struct one *o, unsigned to)
     }
     if (rest.n != 0)
         fail("something is left");
-    lnt_hub_replay(nets[to].hub, o->s, subs, old_id, &point);
+    if (lnt_hub_replay(nets[to].hub, o->s, subs, old_id, &point) < 0)
+        fail("replay");
     lnt_strbuf_release(&bytes);
     /* The one that it came from had given what it had read. */
     arrive(o, read_to[to]);
