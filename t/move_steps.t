@@ -130,10 +130,10 @@ sub crowd
 
 sub start
 {
-    my %o = @_;
+    my %env = @_;
     my $order = File::Temp::tempdir(CLEANUP => 1) . '/order';
     my $t = Test::Linnet->new(config => $config, copy_binary => 1,
-        env => { LINNET_TEST_MOVE => $order })->start;
+        env => { %env, LINNET_TEST_MOVE => $order })->start;
     $t->allow_alert(qr/signal 9/);
     my $w = crowd($t);
     $w->{order} = $order;
@@ -244,48 +244,73 @@ sub finish
 
 # ---- a worker ----
 
-# How many are lost when a worker ends at the n-th of a step: a range, as they
-# travel and are answered in batches.  A taker's are the giver's until those of
-# the same batch are answered.
+# How many are lost when a worker ends at the n-th of a step, at least and at
+# most.  They travel and are answered in batches, and a taker's are the giver's
+# until those of the same batch are answered; one by one it is known exactly,
+# but for the giver, who may have been further when an answer came.
 sub lost_with
 {
-    my ($step, $n) = @_;
+    my ($single, $step, $n) = @_;
+    return [0, ALL - $n] if $step =~ /^(?:answered|given)$/;
+    return [ALL - $n + 1, ALL] if $step eq 'freeze'; # some try again
+    my $exactly = $step eq 'frozen' ? ALL - $n + 1
+        : $step eq 'sent'           ? ALL - $n
+        : $step eq 'taken'          ? $n
+        :                             $n - 1; # arrived, thawed
+    return [$exactly, $exactly] if $single;
     return
-          $step =~ /^(?:freeze|frozen)$/ ? [ALL - $n + 1, ALL]
-        : $step =~ /^(?:sent|answered|given)$/ ? [0, ALL - $n]
-        : $step =~ /^(?:arrived|thawed)$/ ? [0, $n - 1]
-        :                      [$n, ALL]; # taken
+          $step eq 'frozen' ? [$exactly, ALL]
+        : $step eq 'taken'  ? [$exactly, ALL]
+        :                     [0, $exactly];
+}
+
+# Users of the dead on their way to somebody else are told to come again: how
+# many may be.
+sub told_with
+{
+    my ($single, $step, $n) = @_;
+    return 0 if $step eq 'taken' || $single && $step eq 'arrived';
+    return 1 if $single && $step eq 'thawed';
+    my $most = $step eq 'arrived' ? $n - 1 : $step eq 'thawed' ? $n : CHAT;
+    return $most < CHAT ? $most : CHAT;
 }
 
 my @giver = qw(freeze frozen sent answered given);
 my @taker = qw(arrived thawed taken);
 
-for my $change ('reload', $all ? 'upgrade' : ()) {
-    subtest "$change: a worker is killed" => sub {
-        my $w = start();
+sub kill_worker
+{
+    my ($w, $change, $single, $step, $n) = @_;
+    my ($became, $e) = strike($w, "kill $step $n self", $change);
+    my $lost = delete $became->{lost} // 0;
+    my $lives = delete $became->{lives} // 0;
+    my $told = delete $became->{1012} // 0;
+    my ($least, $most) = @{ lost_with($single, $step, $n) };
+    ok($lost >= $least && $lost <= $most,
+        "... $lost lost, as many as it had ($least to $most)");
+    is($lives + $told + $lost, ALL, "... $lives live");
+    my $may = told_with($single, $step, $n);
+    cmp_ok($told, '<=', $may, "... $told told to come again");
+    is_deeply($became, {}, '... nothing else') or diag explain $became;
+    check_chat($e, "$step $n");
+    check_fds($w, "$step $n");
+    return;
+}
+
+for my $case ('reload, one by one', 'reload, in batches',
+    $all ? ('upgrade, one by one', 'upgrade, in batches') : ()) {
+    my ($change, $how) = split /, /, $case;
+    my $single = $how eq 'one by one';
+    subtest "$case: a worker is killed" => sub {
+        my $w = start($single ? (LINNET_TEST_MOVE_PAUSE => 1) : ());
         # What a worker that has had one before it has open.
         is(($w->{t}->ctl($change))[0], 0, 'once without');
         $_->{was} = 'lives' for @{ $w->{c} };
         $w->{fds} = check_return($w, 'before');
-        for my $step (@giver, @taker) {
+        for my $step ($all || $single ? (@giver, @taker)
+            : qw(sent arrived taken)) {
             for my $n ($all ? (1, 20, ALL) : $step eq 'taken' ? ALL : 20) {
-                my ($became, $e) = strike($w, "kill $step $n self", $change);
-                my $lost = delete $became->{lost} // 0;
-                my $lives = delete $became->{lives} // 0;
-                my $told = delete $became->{1012} // 0;
-                my ($least, $most) = @{ lost_with($step, $n) };
-                ok($lost >= $least && $lost <= $most,
-                    "... $lost lost, as many as it had ($least to $most)");
-                is($lives + $told + $lost, ALL, "... $lives live");
-                # Users of the dead, on their way to somebody else.
-                my $may = $step eq 'taken' ? 0
-                    : $step eq 'arrived' && $n - 1 < CHAT ? $n - 1
-                    : $step eq 'thawed' && $n < CHAT ? $n : CHAT;
-                cmp_ok($told, '<=', $may, "... $told told to come again");
-                is_deeply($became, {}, '... nothing else')
-                    or diag explain $became;
-                check_chat($e, "$step $n");
-                check_fds($w, "$step $n");
+                kill_worker($w, $change, $single, $step, $n);
             }
         }
         finish($w);
