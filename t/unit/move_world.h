@@ -53,7 +53,9 @@ static const char world_text[] = "[server]\n"
                                  "protocol = websocket\n"
                                  "compression = 16k\n"
                                  "compression_min = 1\n"
-                                 "app = echo\n";
+                                 "app = echo\n"
+                                 "[room slow]\n"
+                                 "slow_mode = 1h\n";
 
 /* ---- workers ---- */
 
