@@ -154,8 +154,8 @@ bool
 lnt_moves_going(const struct lnt_master *m)
 {
     for (const struct lnt_child *c = m->children; c; c = c->next)
-        if (c->giving || (c->state == LNT_CHILD_DRAINING &&
-                          c->generation != m->now.number))
+        if (c->giving ||
+            (c->state == LNT_CHILD_DRAINING && c->generation != m->now.number))
             return true;
     return m->older != NULL;
 }
