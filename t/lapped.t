@@ -75,11 +75,11 @@ sub own_memory
 # What one heard that listens on a worker that stood still, and one elsewhere.
 sub stand_still
 {
-    my ($size) = @_;
+    my ($size, $bytes) = @_;
     $t = Test::Linnet->new(config => $config =~ s/%%SIZE%%/$size/r)->start;
     my ($ear, $stopped) = elsewhere([], 'listen');
     my ($other) = elsewhere([$stopped], 'listen');
-    my ($speaker) = elsewhere([$stopped], 'speak', 16, 5);
+    my ($speaker) = elsewhere([$stopped], 'speak', 16, 5, $bytes);
     my $memory = own_memory($stopped);
 
     $speaker->say('go');
@@ -124,7 +124,7 @@ sub lapped
 }
 
 subtest 'a log that is long enough' => sub {
-    my ($one, $all) = stand_still('256m');
+    my ($one, $all) = stand_still('256m', 1);
     is_deeply($one->{gaps}, [], 'it tells of no gap');
     ok("@{ $one->{seqs} }" eq "@{ $all->{seqs} }", 'and has caught up');
     is(lapped(), 0, 'nobody was lapped');
@@ -132,7 +132,7 @@ subtest 'a log that is long enough' => sub {
 };
 
 subtest 'a log that is too short' => sub {
-    my ($one, $all) = stand_still('1m');
+    my ($one, $all) = stand_still('1m', 1500);
     cmp_ok(scalar @{ $one->{gaps} }, '>=', 1, 'it tells of the gap');
     cmp_ok(scalar @{ $one->{seqs} }, '<', scalar @{ $all->{seqs} },
         'which is one');

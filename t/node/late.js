@@ -2,11 +2,12 @@
 // what they are told of the past and what they hear afterwards must fit
 // together without a message twice or left out.
 //
-//   node late.js URL ROOM speak WINDOW SECONDS
+//   node late.js URL ROOM speak WINDOW SECONDS [BYTES]
 //
 // One that speaks as fast as it is acknowledged, WINDOW messages at a time, for
-// SECONDS from a line "go" on.  Says {"event":"joined"}; at the end
-// {"event":"spoken"} with how many were acknowledged.
+// SECONDS from a line "go" on, each with so many BYTES more.  Says
+// {"event":"joined"}; at the end {"event":"spoken"} with how many were
+// acknowledged.
 //
 //   node late.js URL ROOM listen
 //
@@ -97,12 +98,14 @@ class Client {
 
 // ---- one that speaks ----
 
-function speak(window, seconds) {
+function speak(window, seconds, bytes = 0) {
     let said = 0;
     let acknowledged = 0;
     let over = false;
+    const more = ' '.padEnd(bytes, 'x');
+    const text = () => `${process.pid}.${said++}${more}`;
     const one = () => client.ask(
-        { type: 'message', room, text: `${process.pid}.${said++}` }, (m) => {
+        { type: 'message', room, text: text() }, (m) => {
             if (m.type !== 'ack') {
                 throw new Error(JSON.stringify(m));
             }
