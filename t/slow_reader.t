@@ -126,7 +126,9 @@ subtest 'drop' => sub {
     }
     is("@fast", join(' ', 1 .. $said), 'one who reads gets all');
     cmp_ok($most, '<=', $QUEUE, "the queue had $most bytes at most");
-    cmp_ok(memory() - $memory, '<', 16 << 20, '... and memory did not grow');
+    # A sanitizer keeps what is freed for a while.
+    cmp_ok(memory() - $memory, '<', 16 << 20, '... and memory did not grow')
+        unless $ENV{LINNET_SANITIZE};
     my $dropped = counter('slow_messages_dropped_total');
     cmp_ok($dropped, '>', 0, "$dropped of $said messages were dropped");
 
