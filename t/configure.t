@@ -106,7 +106,7 @@ subtest 'defaults' => sub {
     my $modules = slurp("$dir/modules.c");
     my @order = $modules =~ /^    &lnt_module_(\w+),/mg;
     is_deeply(\@order,
-        [qw(raw line http websocket static status echo chat)],
+        [qw(raw line http websocket sse static status echo chat chat_api)],
         'the modules and their order');
     like($text, qr/make -C \Q$dir\E/, 'says how to go on');
 };
@@ -132,7 +132,7 @@ subtest 'paths' => sub {
 subtest 'modules' => sub {
     my ($status, $text, $dir) = configure('--without-chat', '--with-echo');
     is($status, 0, '--without-chat exits with 0') or diag $text;
-    unlike(slurp("$dir/modules.c"), qr/chat/, 'and leaves it out');
+    unlike(slurp("$dir/modules.c"), qr/lnt_module_chat\b/, 'and leaves it out');
     ($status, $text) = configure('--without-http');
     isnt($status, 0, 'http cannot be left out alone');
     like($text, qr/module \w+ needs module http/, 'because of another module');

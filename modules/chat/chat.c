@@ -87,7 +87,7 @@ chat_describe(const struct lnt_session *s, struct lnt_strbuf *out)
 
     lnt_strbuf_add_str(out, chat_nick(s));
     if (chat->subs) {
-        lnt_strbuf_adds(out, " in ");
+        lnt_strbuf_adds(out, chat->entered ? " in " : "listens to ");
         add_rooms(chat->subs, out);
     }
 }
@@ -202,6 +202,8 @@ static const struct lnt_app chat_app = {
     .message = chat_message,
     .event = chat_event,
     .direct = chat_event_direct,
+    .may_listen = chat_may_listen,
+    .listen = chat_listen,
     .gap = chat_gap,
     .describe = chat_describe,
     .freeze = chat_freeze,

@@ -7,6 +7,8 @@
  *   chat_json.c     requests of programs, one JSON object each
  *   chat_human.c    lines of people, plain text and /commands
  *   chat_actions.c  what both ask for: join, say, leave, rename ...
+ *   chat_joined.c   what programs are told of a room that they enter
+ *   chat_listen.c   those who only listen
  *   chat_past.c     what was said before, for those who come later
  *   chat_values.c   what operators set while the server runs
  *   chat_render.c   events of the log, as JSON or as lines
@@ -194,6 +196,12 @@ enum chat_code chat_direct(struct lnt_session *s, struct lnt_str to,
                            struct lnt_str text, uint64_t *seq);
 enum chat_code chat_rename(struct lnt_session *s, struct lnt_str nick);
 
+/* Whether a room may have that name. */
+enum chat_code chat_check_room(const struct lnt_module_ctx *m,
+                               struct lnt_str room);
+/* A room keeps the history it is promised; what it cannot be promised it keeps
+   as well as it can. */
+void chat_keep_history(struct lnt_session *s, const struct lnt_sub *sub);
 /* The sub of that room; *sub stays NULL when refused. */
 enum chat_code chat_find(struct lnt_session *s, struct lnt_str room,
                          struct lnt_sub **sub);
@@ -229,6 +237,31 @@ void chat_past_add(struct lnt_session *s, struct chat_past *p,
    else nothing is appended. */
 bool chat_past_since(struct lnt_session *s, struct chat_past *p, uint64_t since,
                      struct lnt_strbuf *out);
+
+/* ---- what programs are told of a room ---- */
+
+/* What is asked for of the past. */
+struct chat_wish {
+    uint64_t epoch, since; /* 0 for one who was not here before */
+    uint64_t limit;        /* messages */
+};
+
+/* Begins a "joined" in chat_of(s)->out; without its end, so that more can be
+   added.  Whether all that was missed since is in it. */
+bool chat_begin_joined(struct lnt_session *s, const struct chat_wish *wish,
+                       const struct lnt_sub *sub,
+                       const struct lnt_room_info *info);
+/* Adds "members":[...], and "count" when always or when they are too many to
+   list: then the list is empty.  guess: how many there may be. */
+void chat_add_members(struct lnt_session *s, uint32_t room, unsigned guess,
+                      bool always);
+
+/* ---- those who only listen ---- */
+
+/* lnt_app.may_listen and lnt_app.listen. */
+bool chat_may_listen(struct lnt_module_ctx *m, const struct lnt_interest *l,
+                     struct lnt_strbuf *why);
+lnt_verdict chat_listen(struct lnt_session *s, const struct lnt_interest *l);
 
 /* ---- values ---- */
 

@@ -59,8 +59,8 @@ refuse_full(struct chat *c, const char *what)
                        what);
 }
 
-static enum chat_code
-check_room_name(const struct lnt_module_ctx *m, struct lnt_str room)
+enum chat_code
+chat_check_room(const struct lnt_module_ctx *m, struct lnt_str room)
 {
     const struct chat_conf *conf = m->conf;
 
@@ -250,7 +250,7 @@ chat_find(struct lnt_session *s, struct lnt_str room, struct lnt_sub **sub)
     *sub = sub_named(chat_session(s), room);
     if (*sub)
         return CHAT_OK;
-    code = check_room_name(lnt_session_app(s), room);
+    code = chat_check_room(lnt_session_app(s), room);
     if (code != CHAT_OK)
         return code;
     return chat_refuse(chat_of(s), CHAT_NOT_JOINED, "join %.*s first",
@@ -274,7 +274,7 @@ check_join(struct lnt_session *s, struct lnt_str room)
 {
     const struct chat_session *chat = chat_session(s);
     int64_t most = chat_conf_of(s)->rooms_per_session;
-    enum chat_code code = check_room_name(lnt_session_app(s), room);
+    enum chat_code code = chat_check_room(lnt_session_app(s), room);
 
     if (code != CHAT_OK)
         return code;
@@ -289,9 +289,8 @@ check_join(struct lnt_session *s, struct lnt_str room)
     return CHAT_OK;
 }
 
-/* What a room cannot be promised it keeps as well as it can. */
-static void
-keep_history(struct lnt_session *s, const struct lnt_sub *sub)
+void
+chat_keep_history(struct lnt_session *s, const struct lnt_sub *sub)
 {
     struct chat *c = chat_of(s);
     uint64_t now = lnt_session_now(s);
@@ -332,7 +331,7 @@ chat_join(struct lnt_session *s, struct lnt_str room, struct lnt_str nick,
         }
         return code;
     }
-    keep_history(s, *sub);
+    chat_keep_history(s, *sub);
     lnt_sub_link(*sub, &chat->subs);
     chat->rooms++;
     chat->current = 0;
@@ -411,7 +410,7 @@ chat_publish(struct lnt_module_ctx *m, struct lnt_str room, struct lnt_str from,
 {
     const struct chat_conf *conf = m->conf;
     struct chat *c = m->data;
-    enum chat_code code = check_room_name(m, room);
+    enum chat_code code = chat_check_room(m, room);
 
     if (code == CHAT_OK)
         code = check_nick(m, from);

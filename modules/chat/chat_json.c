@@ -103,27 +103,6 @@ refuse(struct request *r, enum chat_code code)
     finish_with_id(r);
 }
 
-/* "members":[...], and "count" when always or when they are too many to list:
-   then the list is empty. */
-static void
-add_members(struct request *r, uint32_t room, unsigned guess, bool always)
-{
-    struct lnt_strbuf *out = &r->chat->out;
-    const struct lnt_strbuf *names = &r->chat->names;
-    unsigned count = chat_members(r->session, room, guess);
-    const char *p = names->p, *end = names->p + names->n;
-
-    lnt_strbuf_adds(out, ",\"members\":[");
-    for (const char *first = p; p < end; p += strlen(p) + 1) {
-        if (p != first)
-            lnt_strbuf_addc(out, ',');
-        lnt_strbuf_add_json(out, lnt_str_c(p));
-    }
-    lnt_strbuf_addc(out, ']');
-    if (always || (count > 0 && names->n == 0))
-        chat_add_number(out, "count", count);
-}
-
 /* ---- fields ---- */
 
 /* A field of text; absent (*out has p NULL) only when not required.  false:
@@ -187,15 +166,9 @@ take_count(struct request *r, const char *key, uint64_t *out)
 
 /* ---- requests ---- */
 
-/* What a join asks for of the past. */
-struct wish {
-    uint64_t epoch, since; /* 0 for one who was not here before */
-    uint64_t limit;        /* messages */
-};
-
 /* "since", where a client that was here before left off. */
 static bool
-take_since(struct request *r, struct wish *wish)
+take_since(struct request *r, struct chat_wish *wish)
 {
     const json_t *since = json_object_get(r->body, "since");
     const json_t *epoch = json_object_get(since, "epoch");
@@ -214,62 +187,10 @@ take_since(struct request *r, struct wish *wish)
     return false;
 }
 
-/* "recovered" and "history": what was missed, or the last messages. */
-static void
-add_past(struct request *r, const struct lnt_sub *sub, uint64_t before,
-         const struct wish *wish)
-{
-    struct lnt_strbuf *out = &r->chat->out;
-    struct lnt_zone *zone = lnt_hub_zone(lnt_session_app(r->session)->hub);
-    struct chat_past past = {
-        .sub = sub,
-        .format = CHAT_FORMAT_JSON,
-        .before = before,
-        .limit = (unsigned)wish->limit,
-    };
-    size_t start = out->n;
-
-    lnt_strbuf_adds(out, ",\"recovered\":true,\"history\":[");
-    if (wish->epoch != lnt_zone_epoch(zone) ||
-        !chat_past_since(r->session, &past, wish->since, out)) {
-        out->n = start;
-        lnt_strbuf_adds(out, ",\"recovered\":false,\"history\":[");
-        chat_past_add(r->session, &past, out);
-    }
-    lnt_strbuf_addc(out, ']');
-}
-
-static void
-answer_joined(struct request *r, const struct lnt_sub *sub,
-              const struct lnt_room_info *info, const struct wish *wish)
-{
-    struct lnt_session *s = r->session;
-    const struct lnt_module_ctx *m = lnt_session_app(s);
-    uint64_t slow = chat_slow_mode(m, info->name);
-    struct lnt_str motd = chat_motd(s);
-    struct lnt_strbuf *out = answer(r, "joined");
-
-    chat_add_text(out, "room", lnt_str_c(info->name));
-    chat_add_text(out, "nick", chat_nick(s));
-    chat_add_number(out, "epoch", lnt_zone_epoch(lnt_hub_zone(m->hub)));
-    chat_add_number(out, "seq", info->seq);
-    chat_add_text(out, "topic", lnt_str_c(chat_topic(m->conf, info->name)));
-    if (slow > 0) {
-        lnt_strbuf_adds(out, ",\"slow_mode\":");
-        chat_add_seconds(out, slow);
-    }
-    if (motd.p)
-        chat_add_text(out, "motd", motd);
-    add_members(r, info->room, info->members, false);
-    add_past(r, sub, info->next, wish);
-    finish_with_id(r);
-}
-
 static void
 request_join(struct request *r)
 {
-    uint64_t most = (uint64_t)chat_conf_of(r->session)->history;
-    struct wish wish = {.limit = most};
+    struct chat_wish wish = {.limit = UINT64_MAX};
     struct lnt_str room, nick;
     struct lnt_room_info info;
     struct lnt_sub *sub;
@@ -279,13 +200,13 @@ request_join(struct request *r)
         !take_text(r, "nick", false, &nick) || !take_since(r, &wish) ||
         !take_count(r, "limit", &wish.limit))
         return;
-    if (wish.limit > most)
-        wish.limit = most;
     code = chat_join(r->session, room, nick, &sub, &info);
-    if (code == CHAT_OK)
-        answer_joined(r, sub, &info, &wish);
-    else
+    if (code != CHAT_OK) {
         refuse(r, code);
+        return;
+    }
+    (void)chat_begin_joined(r->session, &wish, sub, &info);
+    finish_with_id(r);
 }
 
 static void
@@ -374,7 +295,7 @@ request_who(struct request *r)
     if (!sub)
         return;
     chat_add_text(answer(r, "who"), "room", lnt_str_c(lnt_sub_room_name(sub)));
-    add_members(r, lnt_sub_room(sub), UINT_MAX, true);
+    chat_add_members(r->session, lnt_sub_room(sub), UINT_MAX, true);
     finish_with_id(r);
 }
 

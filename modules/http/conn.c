@@ -227,6 +227,7 @@ wait_for_body(struct lnt_http_exchange *x, const struct lnt_http_entry *e,
     p->head = lnt_malloc(n);
     memcpy(p->head, head, n);
     p->head_n = n;
+    p->route = &e->route;
     lnt_http_body_init(&p->body, &x->framing, e->route.handler->body_max);
     x->conn->busy.pending = p;
     set_deadline(x->r.session, x->worker->conf->body_timeout);
@@ -268,6 +269,7 @@ take_body(struct lnt_http_exchange *x, struct lnt_input *in, lnt_verdict *v)
         return STEP_WAIT;
     c->busy.pending = NULL; /* an answer may need the place */
     lnt_session_deadline(x->r.session, 0);
+    x->r.route = p->route;
     if (got == LNT_HTTP_BAD)
         refuse_fault(x, &fault);
     else

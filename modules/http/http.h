@@ -15,6 +15,7 @@
 
 struct lnt_endpoint;
 struct lnt_module_setup;
+struct lnt_regexes;
 struct lnt_section;
 struct lnt_strbuf;
 
@@ -64,7 +65,8 @@ struct lnt_http_route {
     const struct lnt_http_handler *handler;
     const struct lnt_endpoint *endpoint; /* for upgrades; else NULL */
     const struct lnt_section *section;
-    bool gzip; /* as the section says */
+    bool gzip;                         /* as the section says */
+    const struct lnt_regexes *origins; /* as configured; NULL: none */
     const void *conf;
 };
 
@@ -73,6 +75,7 @@ struct lnt_http_handler {
                                refused with 413 */
     const char *allow; /* methods, "GET, HEAD"; others are answered 405 */
     bool upgrades;     /* is named by protocol =, not by handler = */
+    bool json;         /* for programs: errors are JSON, whatever they accept */
     /* While the configuration is built: checks the route's own keys; *conf is
        given back in route->conf.  0, or -1 with problems in the report. */
     int (*prepare)(struct lnt_module_setup *setup,
@@ -148,6 +151,23 @@ lnt_verdict lnt_http_upgrade(struct lnt_http_request *r, struct lnt_str head);
 void lnt_http_upgrade_ended(struct lnt_session *s);
 void lnt_http_upgrade_freeze(struct lnt_session *s, struct lnt_strbuf *out);
 int lnt_http_upgrade_thaw(struct lnt_session *s, struct lnt_str state);
+
+/*
+ * 200 with a body that ends with the connection, which from here on is one of
+ * route->endpoint: what that writes is the body.  headers as above.
+ */
+lnt_verdict lnt_http_stream(struct lnt_http_request *r,
+                            const char *content_type, const char *headers);
+
+/*
+ * Whether a page from origin may use a route: when a pattern matches the origin
+ * in lower case, or, without patterns (or NULL), when it comes from the host
+ * (and port) that the request is for.
+ */
+bool lnt_http_origin_allowed(const struct lnt_regexes *patterns,
+                             struct lnt_str origin, struct lnt_str host);
+/* Whether the request has no Origin, or one that may use its route. */
+bool lnt_http_origin_fits(const struct lnt_http_request *r);
 
 const char *lnt_http_reason(int status);
 

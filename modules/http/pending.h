@@ -17,6 +17,7 @@ struct lnt_http_pending {
     char *head;                    /* a copy, when the body is awaited */
     size_t head_n;
     struct lnt_http_body body;
+    const struct lnt_http_route *route; /* with head */
 };
 
 struct lnt_http_pending *lnt_http_pending_new(void);

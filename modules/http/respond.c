@@ -236,6 +236,8 @@ lnt_http_respond_static(struct lnt_http_request *r, int status,
 static bool
 wants_json(const struct lnt_http_request *r)
 {
+    if (r->route && r->route->handler->json)
+        return true;
     struct lnt_str accept = lnt_http_header_get(r, "accept");
     static const char json[] = "application/json";
     const size_t n = sizeof(json) - 1;
@@ -281,8 +283,9 @@ lnt_http_error(struct lnt_http_request *r, int status, const char *headers,
 
 /* ---- another protocol ---- */
 
-lnt_verdict
-lnt_http_upgrade(struct lnt_http_request *r, struct lnt_str head)
+/* b (a reference is taken over) has the head. */
+static lnt_verdict
+become(struct lnt_http_request *r, int status, struct lnt_buf *b)
 {
     struct lnt_http_exchange *x = lnt_http_exchange(r);
     lnt_assert(r->route && r->route->endpoint);
@@ -290,20 +293,41 @@ lnt_http_upgrade(struct lnt_http_request *r, struct lnt_str head)
     case LNT_ADMITTED:
         break;
     case LNT_TOO_MANY:
+        lnt_buf_unref(b);
         return lnt_http_error(r, 503, "Retry-After: 10\r\n",
                               "There are too many connections at the moment.");
     case LNT_TOO_MANY_FROM_THERE:
+        lnt_buf_unref(b);
         return lnt_http_error(r, 429, NULL,
                               "There are too many connections from your "
                               "address.");
     }
-    lnt_http_answered(x, 101);
+    lnt_http_answered(x, status);
     x->upgraded = true;
     if (x->worker->upgraded)
         lnt_http_upgraded_add(
             x->worker->upgraded, lnt_session_id(r->session),
-            lnt_http_access_begin(x->worker->access, x, 101,
-                                  lnt_http_access_base(r->session), head.n));
-    lnt_session_write(r->session, head.p, head.n);
+            lnt_http_access_begin(x->worker->access, x, status,
+                                  lnt_http_access_base(r->session), b->len));
+    lnt_session_write_buf(r->session, b);
+    lnt_buf_unref(b);
     return lnt_session_become(r->session, r->route->endpoint);
+}
+
+lnt_verdict
+lnt_http_upgrade(struct lnt_http_request *r, struct lnt_str head)
+{
+    struct lnt_buf *b = lnt_buf_new(head.n);
+    put(b, head.p, head.n);
+    return become(r, 101, b);
+}
+
+lnt_verdict
+lnt_http_stream(struct lnt_http_request *r, const char *content_type,
+                const char *headers)
+{
+    r->keep_alive = false;
+    return become(r, 200,
+                  build_head(lnt_http_exchange(r), 200, content_type, headers,
+                             NO_LENGTH, 0));
 }

@@ -20,7 +20,7 @@ struct route_conf {
     struct lnt_strings listen;
     const char *path;
     struct lnt_regex *match;
-    struct lnt_regexes host;
+    struct lnt_regexes host, origin;
     const char *protocol, *app, *handler;
 };
 
@@ -50,16 +50,22 @@ static const struct lnt_directive route_directives[] = {
     {.name = "handler",
      .type = LNT_TYPE_STRING,
      .offset = FIELD(handler),
-     .help = "The module that answers: static, status."},
+     .help = "The module that answers: static, status, chat_api."},
     {.name = "protocol",
      .type = LNT_TYPE_STRING,
      .offset = FIELD(protocol),
      .help = "Instead of handler: the protocol that the connection changes "
-             "to: websocket."},
+             "to: websocket, sse."},
     {.name = "app",
      .type = LNT_TYPE_STRING,
      .offset = FIELD(app),
      .help = "The application over that protocol: chat, echo."},
+    {.name = "origin",
+     .type = LNT_TYPE_REGEXES,
+     .offset = FIELD(origin),
+     .help = "Pages that may use it (websocket, sse, chat_api): a pattern for "
+             "their Origin, which is compared in lower case; may repeat; "
+             "none: only pages of the same host."},
     {.name = NULL},
 };
 
@@ -425,6 +431,7 @@ add_route(struct maker *m, struct lnt_section *s)
                                            .handler = mod->handler,
                                            .section = s,
                                            .gzip = section_flag(s, "gzip"),
+                                           .origins = &c->origin,
                                            .conf = conf};
         e->path_len = c->path ? strlen(c->path) : 0;
         e->folder = e->path_len > 0 && c->path[e->path_len - 1] == '/';

@@ -25,7 +25,6 @@ enum {
 
 /* What [route] says about WebSockets. */
 struct lnt_ws_route {
-    struct lnt_regexes origin;
     struct lnt_strings subprotocol; /* tokens, the preferred one first */
     uint64_t compression;           /* or the memory of a session */
     uint64_t compression_min;       /* bytes of a message that is compressed */
@@ -34,14 +33,6 @@ struct lnt_ws_route {
 /* The handler's handle(); route->conf is a struct lnt_ws_route. */
 lnt_verdict lnt_ws_handshake(struct lnt_module_ctx *m,
                              struct lnt_http_request *r);
-
-/*
- * Whether a page from origin may connect: when a pattern matches the origin in
- * lower case, or, without patterns, when it comes from the host (and port)
- * that the request is for.
- */
-bool lnt_ws_origin_allowed(const struct lnt_regexes *patterns,
-                           struct lnt_str origin, struct lnt_str host);
 
 /* A token of RFC 9110, section 5.6.2. */
 bool lnt_ws_is_token(struct lnt_str s);

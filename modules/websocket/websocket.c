@@ -25,14 +25,6 @@ static const struct lnt_enum_value compressions[] = {
 
 static const struct lnt_directive directives[] = {
     {
-        .name = "origin",
-        .type = LNT_TYPE_REGEXES,
-        .offset = offsetof(struct lnt_ws_route, origin),
-        .help = "Pages that may connect: a pattern for their Origin, which is "
-                "compared in lower case; may repeat; none: only pages of the "
-                "same host.",
-    },
-    {
         .name = "subprotocol",
         .type = LNT_TYPE_LIST,
         .offset = offsetof(struct lnt_ws_route, subprotocol),

@@ -67,6 +67,7 @@ struct lnt_directive {
                             are ("stderr"; with ":" at the end all that
                             begin so: "builtin:"); ends with a NULL name */
     bool required;
+    bool secret;      /* -T does not show it */
     const char *help; /* one line */
 };
 

@@ -1,6 +1,7 @@
 /*
  * -T: a configuration as text, with effective values and where each of them
- * came from.  It reads back as the same configuration.
+ * came from.  It reads back as the same configuration, but for secrets, which
+ * are not shown.
  */
 #include <string.h>
 
@@ -53,7 +54,10 @@ print_directive(const struct lnt_block *b, size_t i, struct lnt_strbuf *out)
         struct lnt_strbuf value = LNT_STRBUF_INIT;
 
         lnt_value_format(d, b->data, k, &value);
-        print_line(d->name, lnt_strbuf_str(&value), &b->origins[i], out);
+        if (d->secret)
+            print_line("; secret", lnt_str_c(d->name), &b->origins[i], out);
+        else
+            print_line(d->name, lnt_strbuf_str(&value), &b->origins[i], out);
         lnt_strbuf_release(&value);
     }
 }

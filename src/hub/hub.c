@@ -261,6 +261,13 @@ lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name,
 }
 
 void
+lnt_hub_skip(struct lnt_hub *h, struct lnt_sub *sub, uint64_t start)
+{
+    if (start > lnt_hub_next(h, sub))
+        lnt_subs_delay(h->subs, sub, start);
+}
+
+void
 lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub, unsigned quiet)
 {
     struct lnt_hub_room *r = sub->group->room;

@@ -64,6 +64,9 @@ void lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub, unsigned quiet);
 struct lnt_sub *lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s,
                                struct lnt_str name, unsigned format,
                                struct lnt_room_info *info);
+/* Nothing with a seq below start is delivered to it any more: it was told in
+   another way. */
+void lnt_hub_skip(struct lnt_hub *h, struct lnt_sub *sub, uint64_t start);
 /*
  * What the room keeps of what is published with LNT_EVENT_HISTORY, as
  * lnt_zone_keep.  Costs nothing when it was said before: to be said at every

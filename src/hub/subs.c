@@ -334,29 +334,44 @@ lnt_subs_add(struct lnt_subs *t, struct lnt_hub_room *room,
     return sub;
 }
 
+/* Out of its group or of those that wait; while busy the group is to be looked
+   at when that is over. */
+static void
+take_out(struct lnt_subs *t, const struct lnt_sub *sub)
+{
+    struct lnt_group *g = sub->group;
+
+    if (sub->at & WAITS)
+        t->waiting[sub->at & ~WAITS].sub = NULL;
+    else if (t->busy)
+        g->entries[sub->at] = (struct lnt_entry){NULL, NULL};
+    else
+        remove_entry(g, sub->at);
+    if (t->busy && !g->dirty) {
+        g->dirty = true;
+        g->dirty_next = t->dirty;
+        t->dirty = g;
+    }
+}
+
+void
+lnt_subs_delay(struct lnt_subs *t, struct lnt_sub *sub, uint64_t start)
+{
+    take_out(t, sub);
+    wait_for(t, sub, start);
+}
+
 void
 lnt_subs_remove(struct lnt_subs *t, struct lnt_sub *sub)
 {
     struct lnt_group *g = sub->group;
 
     g->subs--;
-    if (sub->at & WAITS) {
-        t->waiting[sub->at & ~WAITS].sub = NULL;
-    } else if (t->busy) {
-        g->entries[sub->at] = (struct lnt_entry){NULL, NULL};
-    } else {
-        remove_entry(g, sub->at);
-    }
+    take_out(t, sub);
     sub->next = t->free;
     t->free = sub;
-    if (!t->busy) {
-        if (g->subs == 0)
-            drop_group(t, g);
-    } else if (!g->dirty) {
-        g->dirty = true;
-        g->dirty_next = t->dirty;
-        t->dirty = g;
-    }
+    if (!t->busy && g->subs == 0)
+        drop_group(t, g);
 }
 
 void

@@ -74,6 +74,8 @@ struct lnt_hub_room *lnt_subs_room_take(struct lnt_subs *t,
 struct lnt_sub *lnt_subs_add(struct lnt_subs *t, struct lnt_hub_room *room,
                              struct lnt_session *s, unsigned format,
                              uint32_t member, uint64_t start, bool now);
+/* From now on it is subscribed to what has a seq of start or more only. */
+void lnt_subs_delay(struct lnt_subs *t, struct lnt_sub *sub, uint64_t start);
 /* Nothing more is delivered.  The room may be gone. */
 void lnt_subs_remove(struct lnt_subs *t, struct lnt_sub *sub);
 

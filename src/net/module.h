@@ -98,6 +98,19 @@ struct lnt_protocol {
     void (*close)(struct lnt_session *s);
 };
 
+/*
+ * What a client asks for of whom nothing else will come: its protocol only
+ * sends (sse).  The rooms are all different and UTF-8; at least one.
+ */
+enum { LNT_INTEREST_MAX = 32 };
+struct lnt_interest {
+    const struct lnt_str *rooms;
+    size_t nrooms; /* at most LNT_INTEREST_MAX */
+    bool resumes;  /* it was here before, and has everything up to here: */
+    uint64_t epoch, seq;
+    uint64_t limit; /* how much of the past others get, at most */
+};
+
 /* An application turns messages into actions.  Any may be NULL. */
 struct lnt_app {
     size_t state_size; /* zeroed, one a session */
@@ -113,6 +126,12 @@ struct lnt_app {
     /* The same for an event meant for one session. */
     bool (*direct)(struct lnt_session *s, const struct lnt_event *e,
                    struct lnt_strbuf *out);
+    /* Whether a session may listen to that; false with a text in why.  Without
+       the two functions such protocols do not take the application. */
+    bool (*may_listen)(struct lnt_module_ctx *m, const struct lnt_interest *l,
+                       struct lnt_strbuf *why);
+    /* Behind open: subscribes s, and tells it what was said before. */
+    lnt_verdict (*listen)(struct lnt_session *s, const struct lnt_interest *l);
     /* The log was overwritten before this worker could read it; s has lost
        events of the rooms it is in. */
     void (*gap)(struct lnt_session *s);

@@ -316,6 +316,12 @@ lnt_session_deadline(struct lnt_session *s, uint64_t at_ms)
 }
 
 void
+lnt_session_active(struct lnt_session *s)
+{
+    conn(s)->active = lnt_net_time(conn(s)->net);
+}
+
+void
 lnt_session_hold(struct lnt_session *s)
 {
     conn(s)->flags |= LNT_F_HELD;

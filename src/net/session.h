@@ -146,6 +146,9 @@ void lnt_session_end(struct lnt_session *s);
 /* A deadline of the protocol's own, absolute ms, 0 none; when it passes,
    protocol->timeout is called.  Cheap to move later. */
 void lnt_session_deadline(struct lnt_session *s, uint64_t at_ms);
+/* The peer is there although it says nothing, as one that only listens:
+   idle_timeout begins anew. */
+void lnt_session_active(struct lnt_session *s);
 /*
  * Holds the input back, for an answer that goes out in pieces or for requests
  * that come faster than their answers go: when the callback in progress has

@@ -54,6 +54,8 @@ const char *const lnt_counter_names[LNT_COUNTERS] = {
     [LNT_C_CLOSE_4000] = "close_sent_4000_total",
     [LNT_C_CLOSE_4500] = "close_sent_4500_total",
     [LNT_C_CLOSE_OTHER] = "close_sent_other_total",
+    [LNT_C_EVENT_STREAMS] = "event_streams_total",
+    [LNT_C_HTTP_PUBLISHED] = "http_published_total",
 };
 
 const char *const lnt_counter_help[LNT_COUNTERS] = {
@@ -113,4 +115,6 @@ const char *const lnt_counter_help[LNT_COUNTERS] = {
     [LNT_C_CLOSE_4500] =
         "Close frames sent with 4500 to 4999, do not come back.",
     [LNT_C_CLOSE_OTHER] = "Close frames sent with another code or none.",
+    [LNT_C_EVENT_STREAMS] = "Streams of server-sent events opened.",
+    [LNT_C_HTTP_PUBLISHED] = "Messages published over HTTP.",
 };

@@ -181,6 +181,26 @@ lnt_addr_network(const struct lnt_addr *a, struct lnt_network *net)
     }
 }
 
+bool
+lnt_addr_is_local(const struct lnt_addr *a)
+{
+    if (a->ss.ss_family == AF_INET) {
+        struct sockaddr_in x;
+
+        memcpy(&x, &a->ss, sizeof(x));
+        return ntohl(x.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    }
+    if (a->ss.ss_family == AF_INET6) {
+        struct sockaddr_in6 x;
+
+        memcpy(&x, &a->ss, sizeof(x));
+        return IN6_IS_ADDR_LOOPBACK(&x.sin6_addr) ||
+               (IN6_IS_ADDR_V4MAPPED(&x.sin6_addr) &&
+                x.sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
+    }
+    return lnt_addr_is_unix(a);
+}
+
 static int
 parse_unix(struct lnt_addr *a, const char *path, const char **why)
 {

@@ -32,6 +32,8 @@ const char *lnt_addr_format(const struct lnt_addr *a, char *out, size_t size);
 
 bool lnt_addr_equal(const struct lnt_addr *a, const struct lnt_addr *b);
 bool lnt_addr_is_unix(const struct lnt_addr *a);
+/* Whether it is one of this machine for itself: a unix socket or loopback. */
+bool lnt_addr_is_local(const struct lnt_addr *a);
 
 /* What counts as one client: a v4 address, also one mapped into v6, or the /64
    that a v6 address is in, the least that a customer is given. */

@@ -42,7 +42,7 @@ static const struct lnt_enum_value paths[] = {
 #define KEY(name, type, field, def, min, max, values)                          \
     {                                                                          \
         name, type, offsetof(struct all, field), def, min, max, values, false, \
-            ""                                                                 \
+            false, ""                                                          \
     }
 static const struct lnt_directive keys[] = {
     KEY("f", LNT_TYPE_FLAG, flag, "on", 0, 0, NULL),
@@ -60,7 +60,7 @@ static const struct lnt_directive keys[] = {
     KEY("o", LNT_TYPE_REGEXES, origins, NULL, 0, 0, NULL),
     KEY("a", LNT_TYPE_ADDRESS, admin, NULL, 0, 0, NULL),
     KEY("b", LNT_TYPE_ADDRESSES, addresses, "80", 0, 0, NULL),
-    {NULL, 0, 0, NULL, 0, 0, NULL, false, NULL},
+    {NULL, 0, 0, NULL, 0, 0, NULL, false, false, NULL},
 };
 static const struct lnt_directive_set set = {"fuzz", sizeof(struct all), keys};
 static const struct lnt_section_kind one = {"one", false, "", &set};

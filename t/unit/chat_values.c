@@ -1,6 +1,7 @@
 /* LINK: modules/chat/chat.c modules/chat/chat_actions.c
    modules/chat/chat_conf.c modules/chat/chat_human.c
-   modules/chat/chat_json.c modules/chat/chat_move.c
+   modules/chat/chat_joined.c modules/chat/chat_json.c
+   modules/chat/chat_listen.c modules/chat/chat_move.c
    modules/chat/chat_past.c
    modules/chat/chat_plan.c modules/chat/chat_render.c
    modules/chat/chat_text.c modules/chat/chat_values.c core/conf.c

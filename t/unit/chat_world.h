@@ -42,6 +42,8 @@ struct lnt_sub {
     unsigned format;
     struct lnt_sub *next; /* of the session */
     struct lnt_sub *next_in_room;
+    bool listens; /* is no member */
+    uint64_t start;
 };
 
 struct world_event {
@@ -276,6 +278,8 @@ lnt_zone_room_nicks(struct lnt_zone *z, uint32_t room, unsigned max,
 
     (void)z;
     for (struct lnt_sub *b = world.rooms[room].subs; b; b = b->next_in_room) {
+        if (b->listens)
+            continue;
         if (n++ < max) {
             lnt_strbuf_adds(out, world.users[b->user].nick);
             lnt_strbuf_addc(out, '\0');
@@ -534,7 +538,10 @@ lnt_hub_join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
     if (world_fails() || (room = world_room(name)) == WORLD_ROOMS)
         return NULL;
     sub = lnt_calloc(1, sizeof(*sub));
-    *sub = (struct lnt_sub){s, user, room, format, NULL, NULL};
+    sub->session = s;
+    sub->user = user;
+    sub->room = room;
+    sub->format = format;
     for (at = &world.rooms[room].subs; *at; at = &(*at)->next_in_room)
         ;
     *at = sub;
@@ -547,6 +554,40 @@ lnt_hub_join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
     info->next = world.head + 1;
     memcpy(info->name, world.rooms[room].name, sizeof(info->name));
     return sub;
+}
+
+struct lnt_sub *
+lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name,
+               unsigned format, struct lnt_room_info *info)
+{
+    struct lnt_sub *sub;
+    uint32_t room;
+
+    (void)h;
+    if (world_fails() || (room = world_room(name)) == WORLD_ROOMS)
+        return NULL;
+    sub = lnt_calloc(1, sizeof(*sub));
+    sub->session = s;
+    sub->room = room;
+    sub->format = format;
+    sub->listens = true;
+    sub->next_in_room = world.rooms[room].subs;
+    world.rooms[room].subs = sub;
+    /* Others have said something elsewhere meanwhile. */
+    world.head++;
+    info->room = room;
+    info->members = world.rooms[room].members;
+    info->seq = 0;
+    info->next = sub->start = world.head + 1;
+    memcpy(info->name, world.rooms[room].name, sizeof(info->name));
+    return sub;
+}
+
+void
+lnt_hub_skip(struct lnt_hub *h, struct lnt_sub *sub, uint64_t start)
+{
+    (void)h;
+    sub->start = start;
 }
 
 int
@@ -590,6 +631,10 @@ lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub, unsigned quiet)
     while (*at != sub)
         at = &(*at)->next_in_room;
     *at = sub->next_in_room;
+    if (sub->listens) {
+        free(sub);
+        return;
+    }
     world.rooms[sub->room].members--;
     world_presence(LNT_EVENT_LEAVE, sub->room, sub->session->id, quiet,
                    lnt_str_c(world.users[sub->user].nick));

@@ -46,39 +46,47 @@ static const struct lnt_enum_value builtins[] = {{"builtin:", 0}, {NULL, 0}};
 
 #define F(field) offsetof(struct server, field)
 static const struct lnt_directive server_keys[] = {
-    {"workers", LNT_TYPE_INT, F(workers), "auto", 1, 64, autos, false,
+    {"workers", LNT_TYPE_INT, F(workers), "auto", 1, 64, autos, false, false,
      "how many | or so"},
     {"zone_size", LNT_TYPE_SIZE, F(zone), "64m", 1 << 20, INT64_MAX, NULL,
-     false, "bytes shared"},
+     false, false, "bytes shared"},
     {"timeout", LNT_TYPE_DURATION, F(timeout), "30s", 1000, 3600000, NULL,
-     false, "how long"},
-    {"rate", LNT_TYPE_RATE, F(rate), "0", 0, 100000, NULL, false, "how often"},
-    {"daemon", LNT_TYPE_FLAG, F(daemon), "off", 0, 0, NULL, false, "detach"},
-    {"policy", LNT_TYPE_ENUM, F(policy), "close", 0, 0, policies, false,
+     false, false, "how long"},
+    {"rate", LNT_TYPE_RATE, F(rate), "0", 0, 100000, NULL, false, false,
+     "how often"},
+    {"daemon", LNT_TYPE_FLAG, F(daemon), "off", 0, 0, NULL, false, false,
+     "detach"},
+    {"policy", LNT_TYPE_ENUM, F(policy), "close", 0, 0, policies, false, false,
      "what then"},
-    {"name", LNT_TYPE_STRING, F(name), NULL, 0, 0, NULL, false, "a name"},
-    {"run_dir", LNT_TYPE_PATH, F(run_dir), "run", 0, 0, NULL, false, "where"},
-    {"log", LNT_TYPE_PATH, F(log), "logs/error.log", 0, 0, logs, false,
+    {"name", LNT_TYPE_STRING, F(name), NULL, 0, 0, NULL, false, false,
+     "a name"},
+    {"run_dir", LNT_TYPE_PATH, F(run_dir), "run", 0, 0, NULL, false, false,
+     "where"},
+    {"log", LNT_TYPE_PATH, F(log), "logs/error.log", 0, 0, logs, false, false,
      "where to"},
     {"root", LNT_TYPE_PATH, F(root), "builtin:chat", 0, 0, builtins, false,
-     "what"},
-    {"tag", LNT_TYPE_LIST, F(tags), "one", 0, 0, NULL, false, "tags"},
-    {"load", LNT_TYPE_PATHS, F(paths), NULL, 0, 0, NULL, false, "paths"},
-    {"match", LNT_TYPE_REGEX, F(match), "^/$", 0, 0, NULL, false, "pattern"},
-    {"origin", LNT_TYPE_REGEXES, F(origins), NULL, 0, 0, NULL, false,
+     false, "what"},
+    {"tag", LNT_TYPE_LIST, F(tags), "one", 0, 0, NULL, false, false, "tags"},
+    {"load", LNT_TYPE_PATHS, F(paths), NULL, 0, 0, NULL, false, false, "paths"},
+    {"match", LNT_TYPE_REGEX, F(match), "^/$", 0, 0, NULL, false, false,
+     "pattern"},
+    {"origin", LNT_TYPE_REGEXES, F(origins), NULL, 0, 0, NULL, false, false,
      "patterns"},
     {"admin", LNT_TYPE_ADDRESS, F(admin), "unix:run/admin.sock", 0, 0, NULL,
-     false, "an address"},
-    {"offset", LNT_TYPE_INT, F(offset), "-3", -10, 10, NULL, false, "signed"},
+     false, false, "an address"},
+    {"offset", LNT_TYPE_INT, F(offset), "-3", -10, 10, NULL, false, false,
+     "signed"},
     {"cache", LNT_TYPE_SIZE, F(cache), "shared", 4096, 262144, offs, false,
-     "a window"},
-    {"linger", LNT_TYPE_DURATION, F(linger), NULL, 1, 5, NULL, false,
+     false, "a window"},
+    {"linger", LNT_TYPE_DURATION, F(linger), NULL, 1, 5, NULL, false, false,
      "nothing by default"},
-    {"bare_size", LNT_TYPE_SIZE, F(bare_size), "0", 0, 0, NULL, false, ""},
-    {"bare_flag", LNT_TYPE_FLAG, F(bare_flag), NULL, 0, 0, NULL, false, NULL},
-    {"bare_enum", LNT_TYPE_ENUM, F(bare_enum), NULL, 0, 0, policies, false,
+    {"bare_size", LNT_TYPE_SIZE, F(bare_size), "0", 0, 0, NULL, false, false,
+     ""},
+    {"bare_flag", LNT_TYPE_FLAG, F(bare_flag), NULL, 0, 0, NULL, false, false,
      NULL},
-    {NULL, 0, 0, NULL, 0, 0, NULL, false, NULL},
+    {"bare_enum", LNT_TYPE_ENUM, F(bare_enum), NULL, 0, 0, policies, false,
+     false, NULL},
+    {NULL, 0, 0, NULL, 0, 0, NULL, false, false, NULL},
 };
 static const struct lnt_directive_set server_set = {
     "core", sizeof(struct server), server_keys};
@@ -92,10 +100,10 @@ struct place {
 };
 static const struct lnt_directive listen_keys[] = {
     {"address", LNT_TYPE_ADDRESSES, offsetof(struct place, addresses), NULL, 0,
-     0, NULL, true, "where to listen"},
+     0, NULL, true, false, "where to listen"},
     {"app", LNT_TYPE_STRING, offsetof(struct place, app), NULL, 0, 0, NULL,
-     false, "what runs there"},
-    {NULL, 0, 0, NULL, 0, 0, NULL, false, NULL},
+     false, false, "what runs there"},
+    {NULL, 0, 0, NULL, 0, 0, NULL, false, false, NULL},
 };
 static const struct lnt_directive_set listen_set = {
     "core", sizeof(struct place), listen_keys};
@@ -109,12 +117,12 @@ struct limits {
 };
 static const struct lnt_directive limit_keys[] = {
     {"message_size", LNT_TYPE_SIZE, offsetof(struct limits, message_size),
-     "64k", 1024, 64 << 20, NULL, false, "bytes of a message"},
+     "64k", 1024, 64 << 20, NULL, false, false, "bytes of a message"},
     {"connections", LNT_TYPE_INT, offsetof(struct limits, connections), "100",
-     0, 0, NULL, false, "how many"},
+     0, 0, NULL, false, false, "how many"},
     {"word", LNT_TYPE_LIST, offsetof(struct limits, words), NULL, 0, 0, NULL,
-     false, "words"},
-    {NULL, 0, 0, NULL, 0, 0, NULL, false, NULL},
+     false, false, "words"},
+    {NULL, 0, 0, NULL, 0, 0, NULL, false, false, NULL},
 };
 static const struct lnt_directive_set limits_set = {
     "core", sizeof(struct limits), limit_keys};
@@ -414,8 +422,8 @@ static void
 clashes(void)
 {
     static const struct lnt_directive mine[] = {
-        {"app", LNT_TYPE_FLAG, 0, "maybe", 0, 0, NULL, false, "?"},
-        {NULL, 0, 0, NULL, 0, 0, NULL, false, NULL},
+        {"app", LNT_TYPE_FLAG, 0, "maybe", 0, 0, NULL, false, false, "?"},
+        {NULL, 0, 0, NULL, 0, 0, NULL, false, false, NULL},
     };
     static const struct lnt_directive_set my_set = {"mine", 8, mine};
     static const struct lnt_section_extension e = {"listen", &my_set};

@@ -252,6 +252,46 @@ test_listen(void)
     stop("listen");
 }
 
+/* Behind a place in the log, whether it has been read already or not. */
+static void
+test_skip(void)
+{
+    start(LNT_ZONE_MIN_SIZE);
+    struct lnt_session *a = session(0, &nets[0].appending);
+    struct lnt_session *b = session(1, &nets[1].appending);
+    struct lnt_session *c = session(1, &nets[1].appending);
+    struct lnt_sub *sa = enter(a, "r", 0), *sb, *sc;
+    struct lnt_hub *h = nets[1].hub;
+    struct lnt_room_info info;
+
+    turns();
+    sb = lnt_hub_listen(h, b, LNT_STR("r"), 0, &info);
+    sc = lnt_hub_listen(h, c, LNT_STR("r"), 0, &info);
+    lnt_hub_skip(h, sb, info.next);
+    lnt_hub_skip(h, sc, info.next + 2);
+    is_int((int64_t)lnt_hub_next(h, sc), (int64_t)info.next + 2, "its next");
+    for (int i = 1; i <= 4; i++)
+        say(a, sa, 0, i == 1 ? "1" : i == 2 ? "2" : i == 3 ? "3" : "4");
+    turns();
+    is_str(got(b), "r:1 r:2 r:3 r:4 ", "nothing to skip");
+    is_str(got(c), "r:3 r:4 ", "two skipped");
+    say(a, sa, 0, "5");
+    lnt_hub_skip(h, sb, info.next + 6);
+    say(a, sa, 0, "6");
+    lnt_hub_skip(h, sc, info.next + 5);
+    lnt_hub_skip(h, sc, info.next + 6);
+    say(a, sa, 0, "7");
+    turns();
+    is_str(got(b), "r:7 ", "one that was there long");
+    is_str(got(c), "r:7 ", "one that waits waits longer");
+    leave(b, sb);
+    lnt_hub_skip(h, sc, info.next + 100);
+    leave(c, sc);
+    leave(a, sa);
+    turns();
+    stop("skip");
+}
+
 /* Publishing into a room without being in it. */
 static void
 test_post(void)
@@ -505,6 +545,7 @@ main(void)
     test_direct();
     test_gap();
     test_listen();
+    test_skip();
     test_post();
     test_list();
     test_sleep();

@@ -1,6 +1,7 @@
 /* LINK: modules/websocket/handshake.c modules/websocket/sha1.c
          modules/websocket/base64.c modules/websocket/offers.c
-         modules/websocket/deflate.c modules/http/request.c core/regex.c
+         modules/websocket/deflate.c modules/http/request.c
+         modules/http/origin.c core/regex.c
          core/arena.c core/buf.c core/mem.c core/strbuf.c core/str.c core/log.c
          core/log_line.c os/clock.c os/file.c -lpcre2-8 -lz */
 /*
@@ -43,13 +44,14 @@ lnt_http_upgrade(struct lnt_http_request *r, struct lnt_str head)
 #define UPGRADE "Upgrade: websocket\nConnection: Upgrade\n"
 
 static struct lnt_ws_route conf;
+static struct lnt_regexes origins;
 
 /* Asks with these headers, "Name: value" a line. */
 static int
 ask_as(enum lnt_http_method method, int version, const char *headers)
 {
     static char text[8192];
-    struct lnt_http_route route = {.conf = &conf};
+    struct lnt_http_route route = {.conf = &conf, .origins = &origins};
     struct lnt_http_request *r = calloc(1, sizeof(*r));
     if (!r)
         abort();
@@ -158,22 +160,22 @@ test_refusals(void)
 
 static struct lnt_arena *arena;
 
-/* conf.origin becomes these patterns. */
+/* origins become these patterns. */
 static void
 set_origins(const char *const *patterns, size_t n)
 {
     struct lnt_strbuf error = LNT_STRBUF_INIT;
-    conf.origin.v = lnt_arena_alloc(arena, n * sizeof(struct lnt_regex *));
-    conf.origin.n = n;
+    origins.v = lnt_arena_alloc(arena, n * sizeof(struct lnt_regex *));
+    origins.n = n;
     for (size_t i = 0; i < n; i++)
-        conf.origin.v[i] = lnt_regex_compile(arena, patterns[i], &error);
+        origins.v[i] = lnt_regex_compile(arena, patterns[i], &error);
 }
 
 static bool
 allowed(const char *origin, const char *host)
 {
-    return lnt_ws_origin_allowed(&conf.origin, lnt_str_c(origin),
-                                 lnt_str_c(host));
+    return lnt_http_origin_allowed(&origins, lnt_str_c(origin),
+                                   lnt_str_c(host));
 }
 
 static void
@@ -216,7 +218,7 @@ test_same_host(void)
         {"http://ex\xc3\xa4mple.com", "ex\xc3\xa4mple.com", false},
         {"", "", false},
     };
-    conf.origin.n = 0;
+    origins.n = 0;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         is_int(allowed(rows[i].origin, rows[i].host), rows[i].good,
                "origin %zu for %s", i, i == 30 ? "umlaut" : rows[i].host);
@@ -252,7 +254,7 @@ test_patterns(void)
     ok(!allowed(huge, "x"), "... nor for what no browser sends");
     free(huge);
     is_int(ask(UPGRADE KEY VERSION), 101, "without Origin: no browser");
-    conf.origin.n = 0;
+    origins.n = 0;
 }
 
 static bool

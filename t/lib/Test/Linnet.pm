@@ -21,6 +21,7 @@ use Socket qw(:DEFAULT);
 use Test::More ();
 use Time::HiRes qw(sleep time);
 
+use Test::Linnet::Events;
 use Test::Linnet::Stream;
 use Test::Linnet::WebSocket;
 
@@ -618,6 +619,14 @@ sub websocket
         stream => $self->connect($to), path => $path, %o);
 }
 
+# A stream of server-sent events; dies when it is refused.
+sub events
+{
+    my ($self, $to, $path, %headers) = @_;
+    return Test::Linnet::Events->connect(stream => $self->connect($to),
+        path => $path, headers => \%headers);
+}
+
 # One request on a connection of its own: {status, headers, body}.
 sub http_get
 {
@@ -839,7 +848,8 @@ this must be there at the end; C<allow_alert($re)>: may be.
 
 C<connect($port_name)>: a L<Test::Linnet::Stream>; also C<'unix:NAME'> and
 C<[$host, $port]>. C<websocket($port_name, $path, %options)>: a
-L<Test::Linnet::WebSocket>. C<http_get($port_name, $path, %headers)>:
+L<Test::Linnet::WebSocket>. C<events($port_name, $path, %headers)>: a
+L<Test::Linnet::Events>. C<http_get($port_name, $path, %headers)>:
 C<{status, reason, headers, body}>.
 
 =head2 Functions

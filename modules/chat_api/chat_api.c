@@ -1,0 +1,366 @@
+/*
+ * chat_api: the chat for programs that speak HTTP.
+ *
+ *     POST /api/v1/publish            {"result":{"epoch":E,"seq":N}}
+ *     {"room":"lobby","text":"hi","from":"ann"}
+ *
+ * The path of the route may be anything that ends there, /api/ as a rule.  What
+ * is asked for is the chat's to do, by its request "publish"; this file reads
+ * the JSON and says in terms of HTTP how it went.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/conf.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/strbuf.h"
+#include "hub/hub.h"
+#include "modules/chat_api/access.h"
+#include "modules/http/http.h"
+#include "net/module.h"
+#include "net/net.h"
+#include "net/stats.h"
+
+enum { BODY_MAX = 128 * 1024 };
+
+static const char no_store[] = "Cache-Control: no-store\r\n";
+
+/* What [route] says. */
+struct api_route {
+    struct lnt_strings token;
+    unsigned chat; /* its index in the list of modules */
+};
+
+/* A worker's scratch memory. */
+struct api {
+    struct lnt_strbuf request, reply, out;
+};
+
+/* An error on its way to the client. */
+struct refusal {
+    int status;
+    const char *headers;
+    struct lnt_str code, message;
+};
+
+static const struct lnt_directive directives[] = {
+    {
+        .name = "token",
+        .type = LNT_TYPE_LIST,
+        .offset = offsetof(struct api_route, token),
+        .secret = true,
+        .help = "chat_api: what \"Authorization: Bearer\" must have; may "
+                "repeat; ${file:/path} keeps it out of this file; none: only "
+                "requests from this machine.",
+    },
+    {.name = NULL},
+};
+
+static const struct lnt_directive_set route_set = {
+    .owner = "chat_api",
+    .size = sizeof(struct api_route),
+    .directives = directives,
+};
+
+static const struct lnt_section_extension extensions[] = {
+    {.kind = "route", .set = &route_set},
+    {.kind = NULL},
+};
+
+/* ---- the configuration ---- */
+
+static bool
+check_tokens(struct lnt_module_setup *setup, const struct lnt_section *section,
+             const struct api_route *route)
+{
+    struct lnt_origin at = lnt_section_origin(section, &route_set, "token");
+    bool given = lnt_section_block(section, &route_set)->given & 1;
+    bool good = !given || route->token.n > 0;
+
+    for (size_t i = 0; i < route->token.n; i++)
+        good = good && lnt_api_is_token(lnt_str_c(route->token.v[i]));
+    if (!good)
+        lnt_report_add(setup->report, at.file, at.line,
+                       "a token has letters, digits and -._~+/ and must not "
+                       "be empty; \"openssl rand -hex 32\" makes one");
+    return good;
+}
+
+static int
+prepare(struct lnt_module_setup *setup, const struct lnt_section *section,
+        const void **conf)
+{
+    struct api_route *route = lnt_section_data(section, &route_set);
+    const struct lnt_module *chat = lnt_module_find(setup->modules, "chat");
+
+    *conf = route;
+    if (!chat || !chat->on_request) {
+        lnt_report_add(setup->report, section->file, section->line,
+                       "[route %s]: handler = chat_api needs the module chat, "
+                       "which is not part of this program",
+                       section->name);
+        return -1;
+    }
+    while (setup->modules[route->chat] != chat)
+        route->chat++;
+    return check_tokens(setup, section, route) ? 0 : -1;
+}
+
+/* ---- answers ---- */
+
+static lnt_verdict
+refuse(struct lnt_http_request *r, struct api *api, const struct refusal *why)
+{
+    struct lnt_strbuf *out = &api->out;
+    struct lnt_strbuf headers = LNT_STRBUF_INIT;
+    lnt_verdict v;
+
+    lnt_strbuf_clear(out);
+    lnt_strbuf_adds(out, "{\"error\":{\"code\":");
+    lnt_strbuf_add_json(out, why->code);
+    lnt_strbuf_adds(out, ",\"message\":");
+    lnt_strbuf_add_json(out, why->message);
+    lnt_strbuf_adds(out, "}}\n");
+    lnt_strbuf_adds(&headers, no_store);
+    if (why->headers)
+        lnt_strbuf_adds(&headers, why->headers);
+    v = lnt_http_respond(r, why->status, "application/json", headers.p,
+                         lnt_strbuf_str(out));
+    lnt_strbuf_release(&headers);
+    return v;
+}
+
+static lnt_verdict
+refuse_bad(struct lnt_http_request *r, struct api *api, const char *code,
+           const char *message)
+{
+    return refuse(r, api,
+                  &(struct refusal){400, NULL, lnt_str_c(code),
+                                    lnt_str_c(message)});
+}
+
+/* What the chat refuses: "code: why not". */
+static lnt_verdict
+refuse_reply(struct lnt_http_request *r, struct api *api)
+{
+    static const struct {
+        const char *code;
+        int status;
+    } known[] = {
+        {"bad_request", 400}, {"bad_room", 400},    {"bad_nick", 400},
+        {"too_long", 413},    {"server_full", 503},
+    };
+    const char *text = api->reply.p ? api->reply.p : "";
+    const char *colon = strstr(text, ": ");
+    struct refusal why = {.status = 500,
+                          .code = LNT_STR("internal_server_error"),
+                          .message = lnt_str_c(text)};
+
+    if (colon) {
+        why.code = lnt_str(text, (size_t)(colon - text));
+        why.message = lnt_str_c(colon + 2);
+    }
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (lnt_str_eq(why.code, lnt_str_c(known[i].code)))
+            why.status = known[i].status;
+    }
+    return refuse(r, api, &why);
+}
+
+static lnt_verdict
+answer(struct lnt_module_ctx *m, struct lnt_http_request *r, struct api *api)
+{
+    struct lnt_strbuf *out = &api->out;
+
+    lnt_count(lnt_session_stats(r->session), LNT_C_HTTP_PUBLISHED);
+    lnt_strbuf_clear(out);
+    lnt_strbuf_adds(out, "{\"result\":{\"epoch\":");
+    lnt_strbuf_addu(out, lnt_zone_epoch(lnt_hub_zone(m->hub)));
+    /* The reply is "seq N". */
+    lnt_strbuf_adds(out, ",\"seq\":");
+    lnt_strbuf_adds(out, api->reply.p + strlen("seq "));
+    lnt_strbuf_adds(out, "}}\n");
+    return lnt_http_respond(r, 200, "application/json", no_store,
+                            lnt_strbuf_str(out));
+}
+
+/* ---- publish ---- */
+
+/* A member of text; NULL with *why when it is not there, or no text. */
+static const char *
+member(const json_t *body, const char *key, const char *otherwise,
+       const char **why)
+{
+    const json_t *value = json_object_get(body, key);
+
+    if (json_is_string(value))
+        return json_string_value(value);
+    if (value || !otherwise)
+        *why = value ? "room, text and from must be strings"
+                     : "room or text is missing; the body is "
+                       "{\"room\":...,\"text\":...,\"from\":...}";
+    return otherwise;
+}
+
+static lnt_verdict
+publish_body(struct lnt_module_ctx *m, struct lnt_http_request *r,
+             struct api *api, const json_t *body)
+{
+    const struct api_route *route = r->route->conf;
+    struct lnt_module_ctx *chat =
+        lnt_net_ctx(lnt_session_net(r->session), route->chat);
+    const char *why = NULL;
+    const char *room = member(body, "room", NULL, &why);
+    const char *text = member(body, "text", NULL, &why);
+    const char *from = member(body, "from", "server", &why);
+
+    if (why)
+        return refuse_bad(r, api, "bad_request", why);
+    lnt_strbuf_clear(&api->request);
+    lnt_strbuf_add(&api->request, room, strlen(room) + 1);
+    lnt_strbuf_add(&api->request, from, strlen(from) + 1);
+    lnt_strbuf_adds(&api->request, text);
+    lnt_strbuf_clear(&api->reply);
+    if (!chat->module->on_request(chat, LNT_STR("publish"),
+                                  lnt_strbuf_str(&api->request), &api->reply))
+        return refuse_reply(r, api);
+    return answer(m, r, api);
+}
+
+static bool
+is_json(const struct lnt_http_request *r)
+{
+    struct lnt_str type = lnt_http_header_get(r, "Content-Type");
+    const char *end = type.n ? memchr(type.p, ';', type.n) : NULL;
+
+    if (end)
+        type.n = (size_t)(end - type.p);
+    return lnt_http_header_count(r, "Content-Type") == 1 &&
+           lnt_str_ieq(lnt_str_trim(type), LNT_STR("application/json"));
+}
+
+static lnt_verdict
+publish(struct lnt_module_ctx *m, struct lnt_http_request *r)
+{
+    struct api *api = m->data;
+    json_error_t error;
+    json_t *body;
+    lnt_verdict v;
+
+    if (!is_json(r))
+        return refuse(r, api,
+                      &(struct refusal){
+                          415, "Accept: application/json\r\n",
+                          LNT_STR("unsupported_media_type"),
+                          LNT_STR("the body must be JSON, with Content-Type: "
+                                  "application/json")});
+    body = json_loadb(r->body.n ? r->body.p : "", r->body.n,
+                      JSON_REJECT_DUPLICATES, &error);
+    if (!json_is_object(body))
+        v = refuse_bad(r, api, "bad_json",
+                       "the body must be one JSON object, without NULs and "
+                       "with each key once");
+    else
+        v = publish_body(m, r, api, body);
+    json_decref(body);
+    return v;
+}
+
+/* ---- the handler ---- */
+
+static lnt_verdict
+refuse_access(struct lnt_http_request *r, struct api *api,
+              enum lnt_api_access access)
+{
+    struct refusal why = {.status = 401, .code = LNT_STR("unauthorized")};
+
+    switch (access) {
+    case LNT_API_GRANTED:
+    case LNT_API_NO_TOKEN:
+        why.headers = "WWW-Authenticate: Bearer realm=\"linnet\"\r\n";
+        why.message = LNT_STR("a token is needed: Authorization: Bearer ...");
+        break;
+    case LNT_API_BAD_TOKEN:
+        why.headers = "WWW-Authenticate: Bearer realm=\"linnet\", "
+                      "error=\"invalid_token\"\r\n";
+        why.message = LNT_STR("the token is not valid here");
+        break;
+    case LNT_API_ELSEWHERE:
+        why.status = 403;
+        why.code = LNT_STR("forbidden");
+        why.message = LNT_STR("without a token in the configuration only "
+                              "requests from the server's own machine are "
+                              "taken");
+        break;
+    }
+    return refuse(r, api, &why);
+}
+
+static bool
+ends_with(struct lnt_str s, struct lnt_str end)
+{
+    return s.n >= end.n && memcmp(s.p + s.n - end.n, end.p, end.n) == 0;
+}
+
+static lnt_verdict
+handle(struct lnt_module_ctx *m, struct lnt_http_request *r)
+{
+    const struct api_route *route = r->route->conf;
+    struct api *api = m->data;
+    enum lnt_api_access access = lnt_api_access(&route->token, r);
+
+    if (access != LNT_API_GRANTED)
+        return refuse_access(r, api, access);
+    if (!lnt_http_origin_fits(r))
+        return refuse(r, api,
+                      &(struct refusal){403, NULL, LNT_STR("forbidden"),
+                                        LNT_STR("pages from this origin may "
+                                                "not publish")});
+    if (ends_with(r->path, LNT_STR("/v1/publish")))
+        return publish(m, r);
+    return refuse(r, api,
+                  &(struct refusal){404, NULL, LNT_STR("not_found"),
+                                    LNT_STR("paths here end in /v1/publish")});
+}
+
+static int
+worker_start(struct lnt_module_ctx *m, struct lnt_strbuf *why)
+{
+    (void)why;
+    m->data = lnt_calloc(1, sizeof(struct api));
+    return 0;
+}
+
+static void
+worker_stop(struct lnt_module_ctx *m)
+{
+    struct api *api = m->data;
+
+    if (!api)
+        return;
+    lnt_strbuf_release(&api->request);
+    lnt_strbuf_release(&api->reply);
+    lnt_strbuf_release(&api->out);
+    free(api);
+    m->data = NULL;
+}
+
+static const struct lnt_http_handler handler = {
+    .body_max = BODY_MAX,
+    .allow = "POST",
+    .json = true,
+    .prepare = prepare,
+    .handle = handle,
+};
+
+const struct lnt_module lnt_module_chat_api = {
+    LNT_MODULE_HEAD,
+    .name = "chat_api",
+    .help = "HTTP handler: publishing into the rooms of the chat.",
+    .extensions = extensions,
+    .handler = &handler,
+    .worker_start = worker_start,
+    .worker_stop = worker_stop,
+};
