@@ -20,45 +20,31 @@
 #include "os/socket.h"
 #include "proc/arrival.h"
 #include "proc/channel.h"
+#include "proc/departure.h"
 #include "proc/move_step.h"
 
 enum {
-    BATCH = 128,           /* connections frozen in one loop turn, at most */
+    BATCH = 64,            /* connections frozen in one loop turn, at most */
     BATCH_TIME = 2,        /* ms, after which it ends anyway, ... */
     BATCH_BYTES = 1 << 17, /* ... or when it has come to so many */
-    BATCH_PAUSE = 1,       /* ms between two, in which others have the CPU */
+    BATCH_PAUSE = 2,       /* ms between two, in which others have the CPU */
     HURRY = 5000,          /* ms, after which there is no pause any more */
-    UNDER_WAY_MAX = 512,   /* given over one link and not yet taken */
+    UNDER_WAY_MAX = 256,   /* given over one link and not yet taken */
     BYTES_MAX = LNT_CHANNEL_QUEUE_MAX / 2, /* of one connection */
-    PASSES = 20,      /* over the table for those of which nobody knows ... */
-    PATIENCE = 10000, /* ms for those that say they can in a moment */
+    PASSES = 20,      /* over the table for those of which nobody knows
+                         when they can be moved */
     PASS_PAUSE = 50,  /* ms */
     LINK_WAIT = 3000, /* ms for another taker when all have died */
 };
 _Static_assert((int)BATCH <= (int)LNT_FDS_MAX, "a batch fits one message");
-
-/* One on its way: still ours to take up again. */
-struct moving {
-    struct moving *next;
-    uint32_t number;
-    int fd;
-    struct lnt_strbuf bytes;
-};
 
 struct link {
     struct link *next;
     struct lnt_mover *mover;
     struct lnt_channel channel;
     bool gives;
-    bool some;   /* not for giving all */
-    bool broken; /* could not be written to; its end of file will be read */
-    uint32_t last_number;
-    size_t under_way;
-    struct moving *moving, **last; /* oldest first */
-    struct moving **unsent;  /* from there on the taker has not all of it */
-    struct lnt_strbuf frame; /* that is being filled */
-    int fds[LNT_FDS_MAX];
-    size_t nfds;
+    bool some; /* not for giving all */
+    struct lnt_departure departure;
     struct lnt_arrival arrival;
 };
 
@@ -107,7 +93,7 @@ add_link(struct lnt_mover *mv, int fd, bool gives)
     l->mover = mv;
     l->gives = gives;
     lnt_arrival_init(&l->arrival, BYTES_MAX, take, mv);
-    l->last = l->unsent = &l->moving;
+    lnt_departure_init(&l->departure, &l->channel);
     if (lnt_channel_open(&l->channel, mv->p.loop, fd, 0, &handler) < 0) {
         lnt_log_error("link to another worker: %s", strerror(errno));
         free(l);
@@ -141,7 +127,7 @@ lnt_mover_link_some(struct lnt_mover *mv, int fd)
 static bool
 is_giving(const struct link *l)
 {
-    return l->gives && !l->broken && !(l->some && l->mover->all);
+    return l->gives && !l->departure.broken && !(l->some && l->mover->all);
 }
 
 bool
@@ -200,7 +186,7 @@ wake(struct lnt_mover *mv)
 /* Takes one up again here, where it was frozen.  unreadable: those who follow
    us do not understand it. */
 static void
-take_back(struct lnt_mover *mv, struct moving *g, bool unreadable)
+take_back(struct lnt_mover *mv, struct lnt_moving *g, bool unreadable)
 {
     const char *why;
     mv->under_way--; /* of all links; it is on none any more */
@@ -210,8 +196,7 @@ take_back(struct lnt_mover *mv, struct moving *g, bool unreadable)
         lnt_log_error("a connection is lost on its move: %s", why);
     else if (unreadable)
         lnt_session_close(s, LNT_CLOSE_RESTART, "cannot be taken over");
-    lnt_strbuf_release(&g->bytes);
-    free(g);
+    lnt_moving_free(g);
 }
 
 static void
@@ -226,74 +211,26 @@ drop_link(struct link *l)
         mv->turn = NULL;
     lnt_channel_close(&l->channel);
     lnt_arrival_release(&l->arrival);
-    lnt_strbuf_release(&l->frame);
-    while (l->moving) {
-        struct moving *g = l->moving;
-        l->moving = g->next;
+    struct lnt_moving *g;
+    while ((g = lnt_departure_any(&l->departure)))
         take_back(mv, g, false);
-    }
+    lnt_departure_release(&l->departure);
     lnt_loop_free(mv->p.loop, l);
 }
 
-/* Sends the frame.  What cannot be sent goes on here, and ends when this
-   worker does.  rest: from there on they are not all in it. */
+/* What cannot be sent goes on here, and ends when this worker does. */
 static void
-send_frame(struct link *l, struct moving **rest)
+take_back_failed(struct link *l)
 {
-    if (l->broken || l->frame.n == 0)
-        return;
-    int rc = lnt_channel_send(&l->channel, LNT_FRAME_MOVE, 0,
-                              lnt_strbuf_str(&l->frame),
-                              l->nfds ? l->fds : NULL, l->nfds);
-    size_t n = l->nfds;
-    lnt_strbuf_clear(&l->frame);
-    l->nfds = 0;
-    if (rc == 0) {
-        while (n-- > 0)
-            lnt_move_step(LNT_MOVE_SENT);
-        l->unsent = rest;
-        return;
-    }
-    lnt_log_info("link to another worker: %s", strerror(errno));
-    l->broken = true;
-    struct moving *g = *l->unsent;
-    *l->unsent = NULL;
-    l->last = l->unsent;
-    while (g) {
-        struct moving *next = g->next;
-        l->under_way--;
+    struct lnt_moving *g;
+    while ((g = lnt_departure_failed(&l->departure)))
         take_back(l->mover, g, false);
-        g = next;
-    }
-}
-
-/* Adds the youngest of those under way to the frame, or to as many as it
-   needs. */
-static void
-add_to_frame(struct link *l, struct moving **place)
-{
-    const struct moving *g = *place;
-    struct lnt_str rest = lnt_strbuf_str(&g->bytes);
-    if (l->frame.n + LNT_ENTRY_HEAD + rest.n > LNT_FRAME_PAYLOAD_MAX ||
-        l->nfds == LNT_FDS_MAX)
-        send_frame(l, place);
-    for (bool first = true; rest.n && !l->broken; first = false) {
-        struct lnt_str piece = rest;
-        if (piece.n > LNT_FRAME_PAYLOAD_MAX - LNT_ENTRY_HEAD)
-            piece.n = LNT_FRAME_PAYLOAD_MAX - LNT_ENTRY_HEAD;
-        rest = lnt_str(rest.p + piece.n, rest.n - piece.n);
-        lnt_entry_pack(&l->frame, g->number, g->bytes.n, piece);
-        if (first)
-            l->fds[l->nfds++] = g->fd;
-        if (rest.n)
-            send_frame(l, place);
-    }
 }
 
 static bool
 has_room(const struct link *l)
 {
-    return l->under_way + BATCH <= UNDER_WAY_MAX &&
+    return l->departure.n + BATCH <= UNDER_WAY_MAX &&
            l->channel.queued < LNT_CHANNEL_QUEUE_MAX - BYTES_MAX - BATCH_BYTES;
 }
 
@@ -321,14 +258,13 @@ next_link(struct lnt_mover *mv)
 static size_t
 give(struct lnt_mover *mv, struct link *l, struct lnt_session *s)
 {
-    struct moving *g = lnt_calloc(1, sizeof(*g));
+    struct lnt_moving *g = lnt_calloc(1, sizeof(*g));
     lnt_move_step(LNT_MOVE_FREEZE);
     g->fd = lnt_move_freeze(s, &g->bytes);
     if (g->fd < 0) {
         mv->later += errno == EAGAIN;
         mv->refused += errno != EAGAIN;
-        lnt_strbuf_release(&g->bytes);
-        free(g);
+        lnt_moving_free(g);
         return 0;
     }
     lnt_move_step(LNT_MOVE_FROZEN);
@@ -337,13 +273,8 @@ give(struct lnt_mover *mv, struct link *l, struct lnt_session *s)
         take_back(mv, g, false); /* it stays, and ends when this worker does */
         return 0;
     }
-    g->number = ++l->last_number;
-    struct moving **place = l->last;
     size_t n = g->bytes.n;
-    *place = g;
-    l->last = &g->next;
-    l->under_way++;
-    add_to_frame(l, place);
+    lnt_departure_add(&l->departure, g);
     return n;
 }
 
@@ -354,7 +285,8 @@ give_batch(struct lnt_mover *mv, struct link *l)
     int most = pause_between() ? 1 : BATCH;
     uint64_t begin = lnt_clock_ms();
     size_t bytes = 0;
-    for (int i = 0; i < most && bytes < BATCH_BYTES && !l->broken; i++) {
+    for (int i = 0; i < most && bytes < BATCH_BYTES && !l->departure.broken;
+         i++) {
         struct lnt_session *s =
             mv->wanted ? lnt_net_next(mv->p.net, &mv->at) : NULL;
         if (!s)
@@ -458,7 +390,8 @@ on_timer(struct lnt_timer *t)
         return;
     }
     bool more = give_batch(mv, l);
-    send_frame(l, l->last);
+    lnt_departure_send(&l->departure);
+    take_back_failed(l);
     if (more)
         wake(mv);
     else
@@ -473,7 +406,7 @@ begin_giving(struct lnt_mover *mv, size_t n)
     mv->at = 0;
     mv->refused = mv->later = 0;
     mv->hurry_at = lnt_loop_now(mv->p.loop) + HURRY;
-    mv->patience = lnt_loop_now(mv->p.loop) + PATIENCE;
+    mv->patience = lnt_loop_now(mv->p.loop) + mv->p.patience;
     wake(mv);
 }
 
@@ -482,7 +415,7 @@ begin_giving(struct lnt_mover *mv, size_t n)
 static void
 drop_spent(struct link *l)
 {
-    if (l->some && l->mover->all && l->under_way == 0)
+    if (l->some && l->mover->all && l->departure.n == 0)
         drop_link(l);
 }
 
@@ -519,24 +452,14 @@ static void
 settle(struct link *l, uint32_t number, uint32_t verdict)
 {
     struct lnt_mover *mv = l->mover;
-    struct moving **at = &l->moving;
     lnt_move_step(LNT_MOVE_ANSWERED);
-    while (*at && (*at)->number != number)
-        at = &(*at)->next;
-    struct moving *g = *at;
+    struct lnt_moving *g = lnt_departure_take(&l->departure, number);
     if (!g)
         return;
-    *at = g->next;
-    if (l->last == &g->next)
-        l->last = at;
-    if (l->unsent == &g->next)
-        l->unsent = at;
-    l->under_way--;
     if (verdict == LNT_MOVE_ACCEPTED) {
         mv->under_way--;
         close(g->fd);
-        lnt_strbuf_release(&g->bytes);
-        free(g);
+        lnt_moving_free(g);
     } else {
         take_back(mv, g, verdict == LNT_MOVE_UNREADABLE);
     }

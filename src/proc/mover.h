@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct lnt_endpoint;
 struct lnt_loop;
@@ -21,6 +22,9 @@ struct lnt_mover_params {
     struct lnt_loop *loop;
     struct lnt_net *net;
     const struct lnt_endpoint *endpoints; /* of this worker's configuration */
+    /* ms for those that can be moved when this worker has read on in the log:
+       on a machine that is overloaded it may be seconds behind. */
+    uint64_t patience;
     /* Everything that could be given has been given. */
     void (*done)(void *arg);
     void *arg;

@@ -150,6 +150,16 @@ lnt_moves_cancel(struct lnt_master *m)
             c->giving = false;
 }
 
+/* Whether connections come from an older generation just now. */
+static bool
+is_moving(const struct lnt_master *m)
+{
+    for (const struct lnt_child *c = m->children; c; c = c->next)
+        if (c->giving)
+            return true;
+    return m->older != NULL;
+}
+
 bool
 lnt_moves_going(const struct lnt_master *m)
 {
@@ -174,6 +184,8 @@ lnt_moves_level(struct lnt_master *m)
 {
     struct lnt_child *most = NULL, *least = NULL;
     uint64_t sum = 0, n = 0;
+    if (is_moving(m))
+        return; /* that evens out, too */
     for (size_t i = 0; i < m->now.nslots; i++) {
         struct lnt_child *c = m->now.slots[i].child;
         if (!c || c->state != LNT_CHILD_SERVING)

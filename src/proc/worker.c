@@ -119,6 +119,7 @@ take_link(struct worker *w, const struct lnt_frame *f)
             .loop = w->loop,
             .net = w->net,
             .endpoints = w->p->config->endpoints,
+            .patience = w->p->config->server->shutdown_timeout,
             .done = on_given,
             .arg = w,
         });
