@@ -325,10 +325,10 @@ subtest 'bytes that are not understood' => sub {
     $_->{was} = 'lives' for @{ $w->{c} };
     is(($t->ctl('reload'))[0], 0, 'once without');
     $w->{fds} = check_return($w, 'before');
-    # The head is 59 bytes for "route chat\nweb", "websocket" and "chat".
+    # The head is 67 bytes for "route chat\nweb", "websocket" and "chat".
     for my $case (['the magic number', 0], ['the version', 4],
         ['a length', 11], ['the last length', -1],
-        ['what the protocol wrote', 59], ['what the application wrote', 87]) {
+        ['what the protocol wrote', 67], ['what the application wrote', 95]) {
         my ($what, $at) = @$case;
         $t->log_mark;
         my ($became, $e) = strike($w, "spoil $at 20", 'reload');
