@@ -68,16 +68,14 @@ lnt_move_spoil(struct lnt_str bytes)
 {
     static long count;
     struct order o;
-    if (!read_order(&o))
-        return;
-    count++;
-    if (strcmp(o.what, "spoil") != 0 || count != o.n || !claim())
+    if (!read_order(&o) || strcmp(o.what, "spoil") != 0)
         return;
     long at = strtol(o.which, NULL, 10);
     size_t i = at < 0 ? bytes.n - (size_t)-at : (size_t)at;
+    if (i >= bytes.n || ++count != o.n || !claim())
+        return;
     char *p = (char *)(uintptr_t)bytes.p; /* they are not const, really */
-    if (i < bytes.n)
-        p[i] = (char)~p[i];
+    p[i] = (char)~p[i];
 }
 
 #else

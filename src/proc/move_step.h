@@ -6,7 +6,8 @@
  *
  *   kill STEP N self|parent    at that step for the N-th time in one process
  *   spoil AT N                 byte AT (from the end when below 0) of the N-th
- *                              connection that arrives in one process
+ *                              connection that has one and arrives in one
+ *                              process
  *
  * Whoever does it removes the file first, so that it happens once, and a test
  * knows.
