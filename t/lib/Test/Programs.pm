@@ -8,6 +8,7 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use Fcntl qw(LOCK_EX);
 use File::Basename qw(basename);
 use POSIX ();
 use Test::More ();
@@ -23,6 +24,9 @@ sub build_tests
     my $build = build_dir();
     -f "$build/build.mk"
         or Test::More::BAIL_OUT("$build is no build folder: run ./configure");
+    # Two tests at a time would write the same files.
+    open my $lock, '>', "$build/tests.lock" or die "$build/tests.lock: $!";
+    flock $lock, LOCK_EX or die "flock: $!";
     my $out = `make --no-print-directory -f $build/build.mk unit 2>&1`;
     # What was built before would run, and say nothing of what is here now.
     Test::More::is($?, 0, 'the test programs can be built')
