@@ -170,8 +170,9 @@ INI
     my @c = map { $few->connect('echo') } 1 .. 100;
     my $n = 0;
     ok(wait_for(sub {
-            $n = $few->status->{counters}{refused_no_descriptor_total};
-            return $n >= 30;
+            my $s = $few->status;
+            $n = $s->{counters}{refused_no_descriptor_total};
+            return $n >= 30 && $s->{connections} + $n == 100;
         }, 10, 'refusals'), 'connections without a descriptor are refused');
     my $now = $few->status;
     is($now->{counters}{refused_total}, $n, '... and all that are refused');

@@ -51,12 +51,6 @@ app_of(const struct lnt_conn *c)
     return m ? m->app : NULL;
 }
 
-static bool
-is_due(uint32_t now, uint32_t at)
-{
-    return (int32_t)(now - at) >= 0;
-}
-
 /* ---- begin and end ---- */
 
 /* What every session of an endpoint begins with. */
@@ -121,7 +115,7 @@ lnt_conn_open(struct lnt_net *n, int fd, const struct lnt_endpoint *e,
     if (v)
         lnt_conn_goodbye(c, v, NULL);
     else
-        lnt_conn_schedule(c);
+        lnt_deadline_set(c);
     lnt_log_conn(0);
     return c;
 }
@@ -214,7 +208,7 @@ bound_state(struct lnt_conn *c, uint32_t ms)
             ms = (uint32_t)(n->drain_until - loop_now);
     }
     c->deadline = now + ms ? now + ms : 1;
-    lnt_conn_schedule(c);
+    lnt_deadline_set(c);
 }
 
 void
@@ -267,7 +261,7 @@ lnt_conn_become(struct lnt_conn *c, const struct lnt_endpoint *e)
     end_protocol(c);
     lnt_verdict v = open_protocol(c, e);
     if (!v)
-        lnt_conn_schedule(c);
+        lnt_deadline_set(c);
     return v;
 }
 
@@ -413,7 +407,7 @@ on_readable(struct lnt_conn *c)
         /* The timer waits for what comes of silence; the next ping is
            before. */
         c->flags &= (uint16_t) ~(LNT_F_PINGED | LNT_F_BEHIND);
-        lnt_conn_schedule(c);
+        lnt_deadline_set(c);
     }
     if (c->state >= LNT_CONN_FINISHING) {
         if (got == 0)
@@ -525,84 +519,6 @@ on_event(struct lnt_watch *w, uint32_t events)
 
 /* ---- deadlines ---- */
 
-/*
- * After how long a silence this one is pinged: between half of ping_interval
- * and the whole, its own, so that those that came or spoke at the same time are
- * not due at the same time.
- */
-static uint32_t
-ping_after(const struct lnt_conn *c)
-{
-    uint32_t ms = (uint32_t)c->session.endpoint->limits->ping_interval;
-    uint32_t half = ms / 2;
-    uint32_t mixed = c->serial * 2654435761u;
-    return ms - (uint32_t)((uint64_t)mixed * half >> 32);
-}
-
-static bool
-has_pings(const struct lnt_conn *c)
-{
-    return c->session.endpoint->limits->ping_interval && protocol_of(c)->ping;
-}
-
-/* When the peer's silence has its next consequence; false: it has none. */
-static bool
-silence_due(const struct lnt_conn *c, uint32_t *at)
-{
-    const struct lnt_limits *l = c->session.endpoint->limits;
-    bool any = l->idle_timeout != 0;
-    *at = c->active + (uint32_t)l->idle_timeout;
-    if (!has_pings(c) || (c->flags & LNT_F_BEHIND) ||
-        ((c->flags & LNT_F_PINGED) && !l->ping_timeout))
-        return any;
-    uint32_t t = c->active + ping_after(c);
-    if (c->flags & LNT_F_PINGED)
-        t += (uint32_t)l->ping_timeout;
-    if (!any || is_due(*at, t))
-        *at = t;
-    return true;
-}
-
-/* What is due first, in net time; false when nothing ever is. */
-static bool
-next_due(const struct lnt_conn *c, uint32_t *at)
-{
-    const struct lnt_limits *l = c->session.endpoint->limits;
-    bool any = false;
-    if (c->deadline) {
-        *at = c->deadline;
-        any = true;
-    }
-    if (c->state == LNT_CONN_HANDSHAKE && l->handshake_timeout) {
-        uint32_t t = c->opened + (uint32_t)l->handshake_timeout;
-        *at = !any || is_due(*at, t) ? t : *at;
-        any = true;
-    }
-    if (c->state != LNT_CONN_READY)
-        return any;
-    uint32_t silence;
-    if (silence_due(c, &silence)) {
-        *at = !any || is_due(*at, silence) ? silence : *at;
-        any = true;
-    }
-    return any;
-}
-
-void
-lnt_conn_schedule(struct lnt_conn *c)
-{
-    struct lnt_loop *loop = c->net->loop;
-    uint32_t at;
-    if (!next_due(c, &at))
-        return;
-    int32_t delay = (int32_t)(at - lnt_net_time(c->net));
-    uint64_t due = lnt_loop_now(loop) + (delay > 0 ? (uint64_t)delay : 0);
-    /* One that fires early looks again; that is cheaper than moving it. */
-    if (lnt_timer_active(&c->timer) && lnt_timer_due(loop, &c->timer) <= due)
-        return;
-    lnt_timer_at(loop, &c->timer, due);
-}
-
 static void
 time_out(struct lnt_conn *c, enum lnt_timeout which, enum lnt_counter counter)
 {
@@ -632,7 +548,7 @@ static void
 ping(struct lnt_conn *c, uint32_t now)
 {
     /* ping_timeout begins now, also if we are late. */
-    c->active = now - ping_after(c);
+    c->active = now - lnt_deadline_ping(c);
     c->flags |= LNT_F_PINGED;
     protocol_of(c)->ping(&c->session);
 }
@@ -642,20 +558,23 @@ check_ready(struct lnt_conn *c, uint32_t now)
 {
     const struct lnt_limits *l = c->session.endpoint->limits;
     uint32_t at;
-    if (!silence_due(c, &at) || !is_due(now, at))
+    if (!lnt_deadline_silence(c, &at) || !lnt_net_due(now, at))
         return;
-    if (has_pings(c) && !(c->flags & LNT_F_PINGED) &&
-        is_due(now, c->active + ping_after(c)) &&
-        (!l->idle_timeout || !is_due(c->active + ping_after(c),
-                                     c->active + (uint32_t)l->idle_timeout))) {
+    if (lnt_deadline_pings(c) && !(c->flags & LNT_F_PINGED) &&
+        lnt_net_due(now, c->active + lnt_deadline_ping(c)) &&
+        (!l->idle_timeout ||
+         !lnt_net_due(c->active + lnt_deadline_ping(c),
+                      c->active + (uint32_t)l->idle_timeout))) {
         ping(c, now);
         return;
     }
     /* We may have been kept from reading what it said in time. */
     lnt_conn_poll(c);
-    if (c->state != LNT_CONN_READY || !silence_due(c, &at) || !is_due(now, at))
+    if (c->state != LNT_CONN_READY || !lnt_deadline_silence(c, &at) ||
+        !lnt_net_due(now, at))
         return;
-    if (l->idle_timeout && is_due(now, c->active + (uint32_t)l->idle_timeout))
+    if (l->idle_timeout &&
+        lnt_net_due(now, c->active + (uint32_t)l->idle_timeout))
         time_out(c, LNT_TIMEOUT_IDLE, LNT_C_TIMEOUTS_IDLE);
     else if (c->out_bytes + lnt_socket_unacked(c->watch.fd) > BEHIND_MIN)
         /* A slow reader may not have got to the ping: it has idle_timeout, and
@@ -687,15 +606,15 @@ on_timer(struct lnt_timer *t)
     switch ((enum lnt_conn_state)c->state) {
     case LNT_CONN_HANDSHAKE:
         if (l->handshake_timeout &&
-            is_due(now, c->opened + (uint32_t)l->handshake_timeout)) {
+            lnt_net_due(now, c->opened + (uint32_t)l->handshake_timeout)) {
             time_out(c, LNT_TIMEOUT_HANDSHAKE, LNT_C_TIMEOUTS_HANDSHAKE);
             break;
         }
-        if (c->deadline && is_due(now, c->deadline))
+        if (c->deadline && lnt_net_due(now, c->deadline))
             check_own(c);
         break;
     case LNT_CONN_READY:
-        if (c->deadline && is_due(now, c->deadline))
+        if (c->deadline && lnt_net_due(now, c->deadline))
             check_own(c);
         if (c->state == LNT_CONN_READY)
             check_ready(c, now);
@@ -703,13 +622,13 @@ on_timer(struct lnt_timer *t)
     case LNT_CONN_GOODBYE:
     case LNT_CONN_FINISHING:
     case LNT_CONN_LINGER:
-        if (is_due(now, c->deadline))
+        if (lnt_net_due(now, c->deadline))
             lnt_conn_kill(c);
         break;
     case LNT_CONN_DEAD:
         break;
     }
     if (c->state != LNT_CONN_DEAD)
-        lnt_conn_schedule(c);
+        lnt_deadline_set(c);
     lnt_log_conn(0);
 }

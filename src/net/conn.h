@@ -147,6 +147,12 @@ lnt_net_time(const struct lnt_net *n)
     return t ? t : 1;
 }
 
+static inline bool
+lnt_net_due(uint32_t now, uint32_t at)
+{
+    return (int32_t)(now - at) >= 0;
+}
+
 /* n bytes went to the kernel. */
 static inline void
 lnt_net_count_sent(struct lnt_conn *c, size_t n)
@@ -180,6 +186,21 @@ ssize_t lnt_output_file(struct lnt_conn *c, int fd, uint64_t offset,
                         uint64_t n);
 void lnt_output_release(struct lnt_conn *c);
 
+/* ---- deadline.c ---- */
+
+/*
+ * After how long a silence this one is pinged: between half of ping_interval
+ * and the whole, its own, so that those that came or spoke at the same time are
+ * not due at the same time.
+ */
+uint32_t lnt_deadline_ping(const struct lnt_conn *c);
+/* Whether it is pinged at all. */
+bool lnt_deadline_pings(const struct lnt_conn *c);
+/* When the peer's silence has its next consequence.  false: it has none. */
+bool lnt_deadline_silence(const struct lnt_conn *c, uint32_t *at);
+/* Sets the timer for whatever is due first; cheap when it is set already. */
+void lnt_deadline_set(struct lnt_conn *c);
+
 /* ---- conn.c ---- */
 
 /* Takes over an accepted, non-blocking descriptor; NULL when it could not
@@ -206,8 +227,6 @@ void lnt_conn_kill(struct lnt_conn *c);
 /* The new endpoint's protocol from here on. */
 lnt_verdict lnt_conn_become(struct lnt_conn *c, const struct lnt_endpoint *e);
 lnt_verdict lnt_conn_ready(struct lnt_conn *c);
-/* Sets the timer for whatever is due first; cheap when it is set already. */
-void lnt_conn_schedule(struct lnt_conn *c);
 /* What must happen at the end of a turn for one connection. */
 void lnt_conn_settle(struct lnt_conn *c);
 

@@ -223,7 +223,7 @@ lnt_move_thaw(struct lnt_net *n, int fd, struct lnt_str bytes,
     /* It came while we were going ourselves. */
     if (n->draining)
         lnt_conn_ask_close(c, LNT_CLOSE_AWAY, "server is going away");
-    lnt_conn_schedule(c);
+    lnt_deadline_set(c);
     lnt_count(n->stats, LNT_C_MOVED_IN);
     return &c->session;
 }

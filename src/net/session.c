@@ -235,7 +235,7 @@ lnt_session_ready(struct lnt_session *s)
     struct lnt_conn *c = conn(s);
     lnt_verdict v = lnt_conn_ready(c);
     if (!v)
-        lnt_conn_schedule(c);
+        lnt_deadline_set(c);
     return v;
 }
 
@@ -312,7 +312,7 @@ lnt_session_deadline(struct lnt_session *s, uint64_t at_ms)
     uint64_t start = c->net->start;
     c->deadline = at_ms > start ? (uint32_t)(at_ms - start) : 0;
     if (c->deadline)
-        lnt_conn_schedule(c);
+        lnt_deadline_set(c);
 }
 
 void
