@@ -30,6 +30,12 @@ path     = /chat
 protocol = websocket
 app      = chat
 
+[route events]
+listen   = web
+path     = /events
+protocol = sse
+app      = chat
+
 [route page]
 listen  = web
 path    = /
@@ -301,6 +307,22 @@ subtest 'a worker is killed' => sub {
 
 is_deeply(people('problems')->{list}, [],
     'no complaint in a console, no request elsewhere, no policy violated');
+subtest 'the room as an EventSource' => sub {
+    is_in('bob', 'lobby', 2);
+    people('eval', 'ann', '(() => { window.heard = []; '
+            . 'window.source = new EventSource("/events?room=lobby"); '
+            . 'source.addEventListener("message", '
+            . '(e) => heard.push(JSON.parse(e.data).text)); return true })()');
+    ok(true_in('ann', 'source.readyState === 1'), 'a browser takes it');
+    people('say', 'bob', 'in an event stream');
+    ok(true_in('ann', 'heard.filter((t) => t === "in an event stream")'
+            . '.length === 1'), 'and hears what is said, once');
+    is(($t->ctl('reload'))[0], 0, 'a reload');
+    people('say', 'bob', 'after the reload');
+    ok(true_in('ann', 'heard.at(-1) === "after the reload" && '
+            . 'source.readyState === 1'), 'moves it');
+};
+
 is($driver->finish(20), 0, 'the browser ends');
 $t->finish;
 done_testing;
