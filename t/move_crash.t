@@ -130,11 +130,18 @@ sub check_return
     is($e->{wrong}, 0, '... all come again under their nicks, nobody else')
         or diag explain $e;
     is_deeply($e->{errors}, [], '... no nick is taken') or diag explain $e;
-    my $h = $t->holders('web');
-    my @two = grep { @$_ != 1 } values %$h;
+    # One that is being moved for the balance is in two for a moment.
+    my ($h, @two);
+    wait_for(
+        sub {
+            $h = $t->holders('web');
+            @two = grep { @$_ != 1 } values %$h;
+            return keys %$h == CLIENTS && !@two;
+        }, 15, 'each connection to be in one process');
     is_deeply([scalar(keys %$h), scalar @two], [CLIENTS, 0],
         '... each connection is in one process') or diag explain \@two;
-    is($t->status->{connections}, CLIENTS, '... as many are counted');
+    ok(wait_for(sub { $t->status->{connections} == CLIENTS }, 15,
+            'all to be counted'), '... as many are counted');
     return;
 }
 
