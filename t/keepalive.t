@@ -147,6 +147,10 @@ subtest 'a client that never answers' => sub {
     $t->finish;
 };
 
+# The network that a test made goes, however the test ends.
+my ($end, $owner) = (undef, $$);
+END { $end->() if $end && $$ == $owner }
+
 subtest 'a peer that vanishes' => sub {
     plan skip_all => 'not root, who alone may make network namespaces' if $>;
     my $name = sprintf 'lt%d', $$ % 100_000;
@@ -161,19 +165,21 @@ subtest 'a peer that vanishes' => sub {
             . " && ip link set ${name}a up"
             . " && ip -n $name addr add $net.2/30 dev ${name}b"
             . " && ip -n $name link set ${name}b up") == 0;
-    my $end = sub {
+    $end = sub {
         system("ip link del ${name}a 2>/dev/null");
         system("ip netns del $name 2>/dev/null");
     };
     if (!$made) {
         $end->();
+        $end = undef;
         plan skip_all => 'no virtual interfaces here';
     }
     my $t = server(interval => '2s', timeout => '2s', idle => '6s',
         host => "$net.1");
     my $host = "$net.1";
 
-    # A client in the namespace: opens WebSockets, answers pings, says so.
+    # A client in the namespace: opens WebSockets and says so; answers pings,
+    # and says when each WebSocket has had three.
     pipe my $r, my $w or die $!;
     my $pid = fork // die $!;
     if (!$pid) {
@@ -191,7 +197,19 @@ my @r = map { Test::Linnet::Stream->connect(host => $host, port => $raw) }
 $_->write('hello') && $_->read_exact(5) for @r;
 $| = 1;
 print "open\n";
-while (1) { $_->message(0.05) for @w; $_->write('x'), $_->read_exact(1) for @r }
+my (%answered, $told);
+while (1) {
+    for my $w (@w) {
+        my $f = $w->frame(0.05) or next;
+        next if $f->{op} != 9;
+        $w->send_frame(10, $f->{payload});
+        $answered{$w}++;
+    }
+    $_->write('x'), $_->read_exact(1) for @r;
+    next if $told || grep({ $_ >= 3 } values %answered) < @w;
+    print "answered\n";
+    $told = 1;
+}
 PERL
         open STDOUT, '>&', $w or die $!;
         local $ENV{T_LIB} = "$FindBin::Bin/lib";
@@ -202,8 +220,9 @@ PERL
     my $said = <$r> // '';
     is($said, "open\n", 'clients in another network are served');
     is($t->status->{connections}, 8, '... eight of them');
-    sleep 3;
-    is($t->status->{connections}, 8, '... and answer pings');
+    $said = <$r> // '';
+    is($said, "answered\n", '... each WebSocket has answered three pings');
+    is($t->status->{connections}, 8, '... and all are there');
     my $begin = time;
     ok(system("ip -n $name link set ${name}b down") == 0, 'the link is cut');
     ok(wait_for(sub { $t->status->{connections} == 0 }, 15, 'none is left'),
@@ -223,6 +242,7 @@ PERL
     kill KILL => $pid;
     waitpid $pid, 0;
     $end->();
+    $end = undef;
     $t->finish;
 };
 

@@ -145,6 +145,27 @@ read_format(struct lnt_module_setup *setup, struct lnt_http_conf *conf)
     lnt_strbuf_release(&why);
 }
 
+/* A listener whose clients skip the request would be open to every page. */
+static void
+check_listeners(struct lnt_module_setup *setup)
+{
+    struct lnt_section *s = lnt_section_find(setup->sections, "listen");
+
+    for (; s; s = lnt_section_find(s->next, "listen")) {
+        const struct lnt_directive_set *set;
+        const char *name = lnt_section_text(s, "protocol", &set);
+        const struct lnt_module *m =
+            name ? lnt_module_find(setup->modules, name) : NULL;
+        if (!m || !m->handler || !m->handler->upgrades)
+            continue;
+        struct lnt_origin at = lnt_section_origin(s, set, "protocol");
+        lnt_report_add(setup->report, at.file, at.line,
+                       "%s begins as a request of HTTP: write protocol = http "
+                       "here, and protocol = %s in a [route] with listen = %s",
+                       m->handler->upgrades, name, s->name);
+    }
+}
+
 static int
 configure(struct lnt_module_setup *setup)
 {
@@ -158,6 +179,7 @@ configure(struct lnt_module_setup *setup)
     conf->body_timeout = c->body_timeout;
     conf->requests_max = (uint32_t)c->requests;
     read_format(setup, conf);
+    check_listeners(setup);
     conf->gzip_min = c->gzip_min;
     lnt_http_routes_make(setup, &conf->tables);
     setup->conf = conf;

@@ -71,11 +71,12 @@ struct lnt_http_route {
 };
 
 struct lnt_http_handler {
-    size_t body_max;   /* bytes of request body taken; 0: bodies are
+    size_t body_max;      /* bytes of request body taken; 0: bodies are
                                refused with 413 */
-    const char *allow; /* methods, "GET, HEAD"; others are answered 405 */
-    bool upgrades;     /* is named by protocol =, not by handler = */
-    bool json;         /* for programs: errors are JSON, whatever they accept */
+    const char *allow;    /* methods, "GET, HEAD"; others are answered 405 */
+    const char *upgrades; /* is named by protocol =, not by handler =; what it
+                             is to people ("a WebSocket"); NULL: it is not */
+    bool json; /* for programs: errors are JSON, whatever they accept */
     /* While the configuration is built: checks the route's own keys; *conf is
        given back in route->conf.  0, or -1 with problems in the report. */
     int (*prepare)(struct lnt_module_setup *setup,

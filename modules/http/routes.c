@@ -120,27 +120,12 @@ complain_near(struct maker *m, const struct lnt_section *s, const char *key,
 
 /* ---- listeners ---- */
 
-/* The value of a string key of whatever set has it. */
-static const char *
-section_text(const struct lnt_section *s, const char *key)
-{
-    for (const struct lnt_block *b = s->blocks; b; b = b->next)
-        for (const struct lnt_directive *d = b->set->directives; d->name; d++)
-            if (d->type == LNT_TYPE_STRING && strcmp(d->name, key) == 0)
-                return *(const char *const *)((const char *)b->data +
-                                              d->offset);
-    return NULL;
-}
-
-/* The same of a flag; on when no set has it. */
+/* A flag of whatever set has it; on when none has. */
 static bool
 section_flag(const struct lnt_section *s, const char *key)
 {
-    for (const struct lnt_block *b = s->blocks; b; b = b->next)
-        for (const struct lnt_directive *d = b->set->directives; d->name; d++)
-            if (d->type == LNT_TYPE_FLAG && strcmp(d->name, key) == 0)
-                return *(const bool *)((const char *)b->data + d->offset);
-    return true;
+    const bool *flag = lnt_section_value(s, key, LNT_TYPE_FLAG, NULL);
+    return !flag || *flag;
 }
 
 static void
@@ -166,7 +151,7 @@ find_draft(struct maker *m, const struct lnt_section *route, const char *name)
         complain_listener(m, route, name);
         return NULL;
     }
-    const char *protocol = section_text(s, "protocol");
+    const char *protocol = lnt_section_text(s, "protocol", NULL);
     if (!protocol || strcmp(protocol, "http") != 0) {
         complain(m, route, "listen",
                  "[listen %s] has no routes; it needs protocol = http", name);
@@ -280,7 +265,7 @@ check_doubles(struct maker *m, const struct draft *d,
 static bool
 is_handler(const struct lnt_module *mod, bool upgrades)
 {
-    return mod->handler && mod->handler->upgrades == upgrades;
+    return mod->handler && !mod->handler->upgrades == !upgrades;
 }
 
 /* The module that a route names; NULL after a report. */

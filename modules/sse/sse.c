@@ -76,28 +76,13 @@ worker_of(const struct lnt_session *s)
 
 /* ---- the configuration ---- */
 
-/* The value of a key of type string, of whatever set; NULL. */
-static const char *
-section_text(const struct lnt_section *s, const char *key,
-             const struct lnt_directive_set **set)
-{
-    for (const struct lnt_block *b = s->blocks; b; b = b->next)
-        for (const struct lnt_directive *d = b->set->directives; d->name; d++)
-            if (d->type == LNT_TYPE_STRING && strcmp(d->name, key) == 0) {
-                *set = b->set;
-                return *(const char *const *)((const char *)b->data +
-                                              d->offset);
-            }
-    return NULL;
-}
-
 /* One that cannot be listened to would leave its clients in the dark. */
 static int
 prepare(struct lnt_module_setup *setup, const struct lnt_section *section,
         const void **conf)
 {
     const struct lnt_directive_set *set = NULL;
-    const char *name = section_text(section, "app", &set);
+    const char *name = lnt_section_text(section, "app", &set);
     const struct lnt_module *app =
         name ? lnt_module_find(setup->modules, name) : NULL;
 
@@ -110,29 +95,6 @@ prepare(struct lnt_module_setup *setup, const struct lnt_section *section,
                    "over protocol = sse; chat has",
                    section->name, name);
     return -1;
-}
-
-static int
-configure(struct lnt_module_setup *setup)
-{
-    struct lnt_section *s = lnt_section_find(setup->sections, "listen");
-    int result = 0;
-
-    for (; s; s = lnt_section_find(s->next, "listen")) {
-        const struct lnt_directive_set *set = NULL;
-        const char *protocol = section_text(s, "protocol", &set);
-
-        if (!protocol || strcmp(protocol, "sse") != 0)
-            continue;
-        struct lnt_origin at = lnt_section_origin(s, set, "protocol");
-        lnt_report_add(setup->report, at.file, at.line,
-                       "a stream of events begins as a request of HTTP: write "
-                       "protocol = http here, and protocol = sse in a [route] "
-                       "with listen = %s",
-                       s->name);
-        result = -1;
-    }
-    return result;
 }
 
 /* ---- the request ---- */
@@ -467,7 +429,7 @@ status(struct lnt_module_ctx *m, struct lnt_strbuf *json)
 
 static const struct lnt_http_handler handler = {
     .allow = "GET, OPTIONS",
-    .upgrades = true,
+    .upgrades = "a stream of events",
     .prepare = prepare,
     .handle = handle,
 };
@@ -492,7 +454,6 @@ const struct lnt_module lnt_module_sse = {
     .extensions = extensions,
     .protocol = &protocol,
     .handler = &handler,
-    .configure = configure,
     .worker_start = worker_start,
     .worker_stop = worker_stop,
     .status = status,

@@ -65,7 +65,6 @@ static const struct lnt_section_extension extensions[] = {
     {.kind = NULL},
 };
 
-static int configure(struct lnt_module_setup *setup);
 static int prepare(struct lnt_module_setup *setup,
                    const struct lnt_section *section, const void **conf);
 static int worker_start(struct lnt_module_ctx *m, struct lnt_strbuf *why);
@@ -75,7 +74,7 @@ static void close_session(struct lnt_session *s);
 
 static const struct lnt_http_handler ws_handler = {
     .allow = "GET",
-    .upgrades = true,
+    .upgrades = "a WebSocket",
     .prepare = prepare,
     .handle = lnt_ws_handshake,
 };
@@ -103,48 +102,9 @@ const struct lnt_module lnt_module_websocket = {
     .extensions = extensions,
     .protocol = &ws_protocol,
     .handler = &ws_handler,
-    .configure = configure,
     .worker_start = worker_start,
     .worker_stop = worker_stop,
 };
-
-/* The value of a key of type string; NULL. */
-static const char *
-section_text(const struct lnt_section *s, const char *key,
-             const struct lnt_directive_set **set)
-{
-    for (const struct lnt_block *b = s->blocks; b; b = b->next)
-        for (const struct lnt_directive *d = b->set->directives; d->name; d++)
-            if (d->type == LNT_TYPE_STRING && strcmp(d->name, key) == 0) {
-                *set = b->set;
-                return *(const char *const *)((const char *)b->data +
-                                              d->offset);
-            }
-    return NULL;
-}
-
-/* A listener whose clients skip the handshake would be open to every page. */
-static int
-configure(struct lnt_module_setup *setup)
-{
-    int result = 0;
-    struct lnt_section *s = lnt_section_find(setup->sections, "listen");
-
-    for (; s; s = lnt_section_find(s->next, "listen")) {
-        const struct lnt_directive_set *set;
-        const char *protocol = section_text(s, "protocol", &set);
-        if (!protocol || strcmp(protocol, "websocket") != 0)
-            continue;
-        struct lnt_origin at = lnt_section_origin(s, set, "protocol");
-        lnt_report_add(setup->report, at.file, at.line,
-                       "a WebSocket begins as a request of HTTP: write "
-                       "protocol = http here, and protocol = websocket in a "
-                       "[route] with listen = %s",
-                       s->name);
-        result = -1;
-    }
-    return result;
-}
 
 static int
 prepare(struct lnt_module_setup *setup, const struct lnt_section *section,

@@ -131,6 +131,31 @@ lnt_section_data(const struct lnt_section *s,
     return b ? b->data : NULL;
 }
 
+const void *
+lnt_section_value(const struct lnt_section *s, const char *key,
+                  enum lnt_type type, const struct lnt_directive_set **of)
+{
+    for (const struct lnt_block *b = s->blocks; b; b = b->next) {
+        for (const struct lnt_directive *d = b->set->directives; d->name; d++) {
+            if (d->type != type || strcmp(d->name, key) != 0)
+                continue;
+            if (of)
+                *of = b->set;
+            return (const char *)b->data + d->offset;
+        }
+    }
+    return NULL;
+}
+
+const char *
+lnt_section_text(const struct lnt_section *s, const char *key,
+                 const struct lnt_directive_set **of)
+{
+    const char *const *text = lnt_section_value(s, key, LNT_TYPE_STRING, of);
+
+    return text ? *text : NULL;
+}
+
 struct lnt_origin
 lnt_section_origin(const struct lnt_section *s,
                    const struct lnt_directive_set *set, const char *key)

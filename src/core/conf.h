@@ -146,6 +146,14 @@ void *lnt_section_data(const struct lnt_section *s,
                        const struct lnt_directive_set *set);
 const struct lnt_block *lnt_section_block(const struct lnt_section *s,
                                           const struct lnt_directive_set *set);
+/* The field of a key of that type, of whatever set has it (*of, may be NULL,
+   says which); NULL when none has. */
+const void *lnt_section_value(const struct lnt_section *s, const char *key,
+                              enum lnt_type type,
+                              const struct lnt_directive_set **of);
+/* The same for a string: its text; NULL, too, when it is not given. */
+const char *lnt_section_text(const struct lnt_section *s, const char *key,
+                             const struct lnt_directive_set **of);
 /* The place of one directive, for messages; the section's if not given. */
 struct lnt_origin lnt_section_origin(const struct lnt_section *s,
                                      const struct lnt_directive_set *set,

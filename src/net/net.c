@@ -96,12 +96,6 @@ lnt_net_count(const struct lnt_net *n)
     return n->count;
 }
 
-bool
-lnt_net_draining(const struct lnt_net *n)
-{
-    return n->draining;
-}
-
 struct lnt_session *
 lnt_net_session(struct lnt_net *n, uint64_t id)
 {

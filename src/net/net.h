@@ -40,7 +40,6 @@ struct lnt_module_ctx *lnt_net_find(struct lnt_net *n, const char *module);
 /* lnt_session_sent is to work from now on, for connections to come. */
 void lnt_net_meter(struct lnt_net *n);
 unsigned lnt_net_count(const struct lnt_net *n);
-bool lnt_net_draining(const struct lnt_net *n);
 
 /* A session by its id; NULL when it is gone or of another worker. */
 struct lnt_session *lnt_net_session(struct lnt_net *n, uint64_t id);

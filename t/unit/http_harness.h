@@ -291,7 +291,7 @@ http_bye(struct lnt_module_ctx *m, struct lnt_http_request *r)
 static const struct lnt_http_handler http_handlers[] = {
     {.handle = http_box, .allow = "POST, GET, HEAD", .body_max = 1000},
     {.handle = http_large, .allow = "GET, HEAD"},
-    {.handle = http_up, .allow = "GET", .upgrades = true},
+    {.handle = http_up, .allow = "GET", .upgrades = "a thing"},
     {.handle = http_bye, .allow = "GET"},
 };
 

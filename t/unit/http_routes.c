@@ -51,7 +51,7 @@ handle(struct lnt_module_ctx *m, struct lnt_http_request *r)
 static const struct lnt_http_handler page_handler = {.prepare = prepare,
                                                      .handle = handle};
 static const struct lnt_http_handler ws_handler = {
-    .upgrades = true, .allow = "GET", .handle = handle};
+    .upgrades = "a thing", .allow = "GET", .handle = handle};
 static const struct lnt_http_handler api_handler = {.allow = "POST, OPTIONS",
                                                     .handle = handle};
 static const struct lnt_protocol bare = {.bare = true}, framed = {0};
