@@ -1,6 +1,6 @@
-# WebSocket as RFC 6455 has it: every refusal of the handshake, every way to
-# break the rules, the ends of a connection, memory that peers cannot spend;
-# and other people's clients.  The parser itself has its own cases in
+# WebSocket as RFC 6455 has it: every way to break the rules, the ends of a
+# connection, memory that peers cannot spend; and other people's clients.  The
+# handshake has its cases in t/websocket_handshake.t, the parser in
 # t/unit/ws_*.c.
 
 use strict;
@@ -42,21 +42,6 @@ app         = echo
 subprotocol = v2.test
 subprotocol = v1.test
 
-[route origin]
-listen   = web
-path     = /origin
-protocol = websocket
-app      = echo
-origin   = ^https?://localhost(:\d+)?$
-origin   = ^https://([a-z0-9-]+\.)*example\.org$
-
-[route null]
-listen   = web
-path     = /null
-protocol = websocket
-app      = echo
-origin   = ^null$
-
 [route big]
 listen       = web
 path         = /big
@@ -86,35 +71,6 @@ my $WS = 'Test::Linnet::WebSocket';
 my ($worker) = $t->worker_pids;
 
 sub frame { return $WS->frame_bytes(@_) }
-
-# A handshake as a text: what is given replaces the usual header, undef leaves
-# it out, a list repeats it.
-sub handshake
-{
-    my ($line, %change) = @_;
-    my %h = (
-        'Host'                  => 'localhost',
-        'Upgrade'               => 'websocket',
-        'Connection'            => 'Upgrade',
-        'Sec-WebSocket-Key'     => 'dGhlIHNhbXBsZSBub25jZQ==',
-        'Sec-WebSocket-Version' => 13,
-        %change,
-    );
-    my $text = "$line\r\n";
-    for my $name (sort keys %h) {
-        my @values = ref $h{$name} ? @{ $h{$name} } : $h{$name};
-        $text .= "$name: $_\r\n" for grep { defined } @values;
-    }
-    return "$text\r\n";
-}
-
-sub answer
-{
-    my ($bytes) = @_;
-    my $s = $t->connect('web');
-    $s->write($bytes);
-    return $s->http_response(timeout => 5) // { status => 0, headers => {} };
-}
 
 subtest 'configuration' => sub {
     my $bad = Test::Linnet->new(config => <<'INI');
@@ -148,117 +104,6 @@ INI
     like($all, qr/:19: .*4k to 256k, or off or shared/, 'a bad compression');
     like($all, qr/:20: .*PCRE2/, 'a bad origin');
     $bad->finish;
-};
-
-subtest 'handshake: refusals' => sub {
-    my $get = 'GET /echo HTTP/1.1';
-    my $v = 'Sec-WebSocket-Version';
-    my $k = 'Sec-WebSocket-Key';
-    my @rows = (
-        [101, 'as it should be'],
-        [101, 'Upgrade in other case', Upgrade => 'WebSocket'],
-        [101, 'Connection as a list', Connection => 'keep-alive, Upgrade'],
-        [400, 'no Upgrade', Upgrade => undef],
-        [400, 'Upgrade to something else', Upgrade => 'h2c'],
-        [400, 'no Connection', Connection => undef],
-        [400, 'Connection without upgrade', Connection => 'keep-alive'],
-        [400, 'no key', $k => undef],
-        [400, 'an empty key', $k => ''],
-        [400, 'a short key', $k => 'dGhlIHNhbXBsZSBub25j'],
-        [400, 'a key that is not base64', $k => 'dGhlIHNhbXBsZSBub25j!!=='],
-        [400, 'two keys', $k => [('dGhlIHNhbXBsZSBub25jZQ==') x 2]],
-        [400, 'no version', $v => undef],
-        [400, 'two versions', $v => [13, 13]],
-        [426, 'version 8', $v => 8],
-        [426, 'version 14', $v => 14],
-        [426, 'a list of versions', $v => '13, 8'],
-        [403, 'another origin', Origin => 'http://evil.example'],
-        [403, 'a longer origin', Origin => 'http://localhost.evil.example'],
-        [403, 'another port', Origin => 'http://localhost:3000'],
-        [403, 'origin null', Origin => 'null'],
-        [403, 'two origins', Origin => [('http://localhost') x 2]],
-        [101, 'our own origin', Origin => 'http://localhost'],
-        [101, '... in other case', Origin => 'HTTP://LOCALHOST'],
-        [400, 'no Host', Host => undef],
-    );
-    for my $row (@rows) {
-        my ($status, $name, %change) = @$row;
-        my $r = answer(handshake($get, %change));
-        is($r->{status}, $status, "$status: $name");
-        next unless $status == 426;
-        is($r->{headers}{'sec-websocket-version'}, 13, '... and says 13');
-    }
-    is(answer(handshake('GET /echo HTTP/1.0'))->{status}, 400,
-        '400: HTTP/1.0');
-    for my $method (qw(POST PUT DELETE PATCH)) {
-        my $r = answer(handshake("$method /echo HTTP/1.1",
-                'Content-Length' => 0));
-        is($r->{status}, 405, "405: $method");
-        like($r->{headers}{allow} // '', qr/\bGET\b/, '... and says GET');
-    }
-    is(answer(handshake('GET /nowhere HTTP/1.1'))->{status}, 404,
-        '404: no such path');
-    my $r = answer(handshake($get, Upgrade => undef, Connection => undef));
-    is($r->{status}, 400, '400: a browser that just looks');
-};
-
-subtest 'handshake: in pieces, with frames behind it' => sub {
-    my $text = handshake('GET /echo HTTP/1.1');
-    my $s = $t->connect('web');
-    $s->write($_) for split //, $text;
-    my $r = $s->http_response;
-    is($r->{status}, 101, 'byte by byte');
-    is($r->{headers}{'sec-websocket-accept'}, 's3pPLMBiTxaQ9kYGzzhZRbK+xOo=',
-        '... the key is answered as in RFC 6455');
-    is($r->{headers}{'sec-websocket-extensions'}, undef,
-        '... without extensions');
-
-    my $many = join '', map { frame(1, "early $_") } 1 .. 500;
-    my $w = $t->websocket('web', '/echo', early => $many);
-    is(scalar(grep { ($w->message // '') ne "early $_" } 1 .. 500), 0,
-        '500 frames in the packet of the handshake');
-    $w = $t->websocket('web', '/echo', early => substr $many, 0, 9);
-    $w->stream->write(substr $many, 9);
-    is(scalar(grep { ($w->message // '') ne "early $_" } 1 .. 500), 0,
-        '... cut inside the first frame');
-    $w = $t->websocket('web', '/echo', early => frame(8, pack 'n', 1000));
-    is($w->wait_close, 1000, 'a close in the packet of the handshake');
-};
-
-subtest 'origins and subprotocols' => sub {
-    my %origins = (
-        'http://localhost'             => 101,
-        'http://localhost:3000'        => 101,
-        'HTTPS://LocalHost'            => 101,
-        'https://example.org'          => 101,
-        'https://a.b.example.org'      => 101,
-        'http://example.org'           => 403,
-        'https://example.org.evil.com' => 403,
-        'https://evilexample.org'      => 403,
-        'http://localhost.evil.com'    => 403,
-        'null'                         => 403,
-    );
-    for my $origin (sort keys %origins) {
-        is(answer(handshake('GET /origin HTTP/1.1', Origin => $origin))
-                ->{status}, $origins{$origin}, "$origin: $origins{$origin}");
-    }
-    is(answer(handshake('GET /origin HTTP/1.1'))->{status}, 101,
-        'no origin, no browser: 101');
-    is(answer(handshake('GET /null HTTP/1.1', Origin => 'null'))->{status},
-        101, 'null where a pattern says so');
-
-    my $p = 'Sec-WebSocket-Protocol';
-    for my $row (['v1.test', 'v1.test'], ['v1.test, v2.test', 'v2.test'],
-        ['other,v1.test', 'v1.test'], ['other', undef], [undef, undef]) {
-        my ($offer, $want) = @$row;
-        my $r = answer(handshake('GET /sub HTTP/1.1', $p => $offer));
-        is($r->{status}, 101, 'subprotocols ' . ($offer // 'not offered'));
-        is($r->{headers}{ lc $p }, $want, '... ' . ($want // 'none'));
-    }
-    is(answer(handshake('GET /sub HTTP/1.1', $p => 'a b'))->{status}, 400,
-        'a list that is none: 400');
-    is(answer(handshake('GET /echo HTTP/1.1', $p => 'v1.test'))->{headers}
-            { lc $p }, undef, 'not configured: not answered');
 };
 
 # What a client may not send, and the code that says so.
