@@ -59,12 +59,10 @@ end_size(struct lnt_http_body *b, struct lnt_http_fault *fault)
 static enum lnt_http_parse
 read_size(struct lnt_http_body *b, char c, struct lnt_http_fault *fault)
 {
-    if (c >= '0' && c <= '9')
-        return read_size_digit(b, (unsigned)(c - '0'), fault);
-    if (c >= 'a' && c <= 'f')
-        return read_size_digit(b, (unsigned)(c - 'a' + 10), fault);
-    if (c >= 'A' && c <= 'F')
-        return read_size_digit(b, (unsigned)(c - 'A' + 10), fault);
+    int digit = lnt_hex_digit(c);
+
+    if (digit >= 0)
+        return read_size_digit(b, (unsigned)digit, fault);
     /* Not even blanks: padding is what two readers disagree about. */
     if (c != '\r' && c != ';')
         return bad_chunk(fault);

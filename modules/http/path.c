@@ -11,24 +11,12 @@
 #include "modules/http/head.h"
 #include "modules/http/http.h"
 
-static int
-hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* The character behind a '%' with left bytes after it; -1 with *why. */
 static int
 decode_char(const char *p, size_t left, const char **why)
 {
-    int high = left >= 2 ? hex_digit(p[0]) : -1;
-    int low = left >= 2 ? hex_digit(p[1]) : -1;
+    int high = left >= 2 ? lnt_hex_digit(p[0]) : -1;
+    int low = left >= 2 ? lnt_hex_digit(p[1]) : -1;
     if (high < 0 || low < 0) {
         *why = "% in the path without two hexadecimal digits";
         return -1;

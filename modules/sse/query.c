@@ -51,18 +51,6 @@ cut(struct lnt_str *rest, char c)
     return s;
 }
 
-static int
-hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* Appends what s stands for; false when a % stands for nothing. */
 static bool
 decode(struct lnt_strbuf *out, struct lnt_str s)
@@ -73,8 +61,8 @@ decode(struct lnt_strbuf *out, struct lnt_str s)
         if (c == '+') {
             c = ' ';
         } else if (c == '%') {
-            int high = i + 2 < s.n ? hex(s.p[i + 1]) : -1;
-            int low = i + 2 < s.n ? hex(s.p[i + 2]) : -1;
+            int high = i + 2 < s.n ? lnt_hex_digit(s.p[i + 1]) : -1;
+            int low = i + 2 < s.n ? lnt_hex_digit(s.p[i + 2]) : -1;
 
             if (high < 0 || low < 0)
                 return false;

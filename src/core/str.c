@@ -1,12 +1,24 @@
 /*
- * What string slices need beyond their header: trimming, and the nearest word
- * for "did you mean".
+ * What string slices need beyond their header: digits, trimming, and the
+ * nearest word for "did you mean".
  */
 #include "core/str.h"
 
 enum { WORD_MAX = 48 }; /* longer words get no suggestion */
 
 static unsigned distance(const char *a, size_t na, const char *b, size_t nb);
+
+int
+lnt_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
 
 struct lnt_str
 lnt_str_trim(struct lnt_str s)

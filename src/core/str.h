@@ -41,6 +41,9 @@ lnt_str_ieq(struct lnt_str a, struct lnt_str b) /* ASCII case folded */
     return a.n == b.n && (a.n == 0 || strncasecmp(a.p, b.p, a.n) == 0);
 }
 
+/* The value of a hexadecimal digit of either case; -1: it is none. */
+int lnt_hex_digit(char c);
+
 /* Without leading and trailing blanks and tabs. */
 struct lnt_str lnt_str_trim(struct lnt_str s);
 

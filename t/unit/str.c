@@ -6,6 +6,19 @@
 #include "t/unit/tap.h"
 
 static void
+hex(void)
+{
+    const char digits[] = "0123456789abcdef0123456789ABCDEF";
+    int wrong = 0;
+
+    for (int c = 0; c < 256; c++) {
+        const char *at = memchr(digits, c, sizeof(digits) - 1);
+        wrong += lnt_hex_digit((char)c) != (at ? (at - digits) % 16 : -1);
+    }
+    is_int(wrong, 0, "hexadecimal digits, and nothing else");
+}
+
+static void
 slices(void)
 {
     struct lnt_str s = lnt_str_trim(LNT_STR(" \t a b \t "));
@@ -153,6 +166,7 @@ json(void)
 int
 main(void)
 {
+    hex();
     slices();
     nearest();
     growing();
