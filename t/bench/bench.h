@@ -26,6 +26,7 @@
 
 struct bench;
 struct client;
+struct pace;
 
 enum { SLOWER = 20 };
 
@@ -93,7 +94,8 @@ struct bench {
     unsigned next_client, opening, open;
     uint8_t *input;
 
-    void *state; /* the work's */
+    void *state;       /* the work's */
+    struct pace *pace; /* of work that keeps one */
     struct server server;
     struct reference reference;
     struct latencies latencies;

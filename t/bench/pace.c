@@ -22,10 +22,11 @@ struct line {
 };
 
 void
-pace_begin(struct bench *b, struct pace *p, const uint8_t *units, size_t size)
+pace_begin(struct bench *b, uint8_t *units, size_t size)
 {
     unsigned cap = b->o.rate > 0 ? UNDER_WAY_MAX : b->o.depth;
-    *p = (struct pace){.units = units, .size = size};
+    b->pace = lnt_malloc(sizeof(*b->pace));
+    *b->pace = (struct pace){.units = units, .size = size};
     for (unsigned i = 0; i < b->nclients; i++) {
         struct line *l = lnt_calloc(1, sizeof(*l) + cap * sizeof(l->sent[0]));
         l->cap = cap;
@@ -40,12 +41,15 @@ pace_end(struct bench *b)
         free(b->clients[i].work);
         b->clients[i].work = NULL;
     }
+    free(b->pace->units);
+    free(b->pace);
+    b->pace = NULL;
 }
 
 static void
-send_units(struct bench *b, struct pace *p, struct client *c, unsigned n,
-           uint64_t at)
+send_units(struct bench *b, struct client *c, unsigned n, uint64_t at)
 {
+    struct pace *p = b->pace;
     struct line *l = c->work;
     for (unsigned i = 0; i < n; i++)
         l->sent[(l->head + l->n++) % l->cap] = at;
@@ -54,8 +58,9 @@ send_units(struct bench *b, struct pace *p, struct client *c, unsigned n,
 }
 
 void
-pace_start(struct bench *b, struct pace *p)
+pace_start(struct bench *b)
 {
+    struct pace *p = b->pace;
     if (b->o.rate > 0) {
         p->step = (uint64_t)(1e9 / b->o.rate);
         p->due = b->next = b->now + p->step;
@@ -63,25 +68,27 @@ pace_start(struct bench *b, struct pace *p)
     }
     for (unsigned i = 0; i < b->nclients; i++)
         if (b->clients[i].state == CLIENT_OPEN)
-            send_units(b, p, &b->clients[i], b->o.depth, clock_ns());
+            send_units(b, &b->clients[i], b->o.depth, clock_ns());
 }
 
 void
-pace_slow(struct bench *b, struct pace *p)
+pace_slow(struct bench *b)
 {
+    struct pace *p = b->pace;
     p->step *= SLOWER;
     if (b->o.rate > 0)
         p->due = b->next = b->now + p->step;
 }
 
 void
-pace_tick(struct bench *b, struct pace *p)
+pace_tick(struct bench *b)
 {
+    struct pace *p = b->pace;
     for (; p->due <= b->now; p->due += p->step) {
         struct client *c = &b->clients[p->turn++ % b->nclients];
         const struct line *l = c->work;
         if (c->state == CLIENT_OPEN && l->n < l->cap)
-            send_units(b, p, c, 1, p->due);
+            send_units(b, c, 1, p->due);
         else
             p->skipped++;
     }
@@ -89,7 +96,7 @@ pace_tick(struct bench *b, struct pace *p)
 }
 
 bool
-pace_answered(struct bench *b, struct pace *p, struct client *c)
+pace_answered(struct bench *b, struct client *c)
 {
     struct line *l = c->work;
     if (l->n == 0)
@@ -98,7 +105,7 @@ pace_answered(struct bench *b, struct pace *p, struct client *c)
     l->head = (l->head + 1) % l->cap;
     l->n--;
     l->owed++;
-    p->under_way--;
+    b->pace->under_way--;
     if (b->phase == PHASE_MEASURE)
         latencies_add(&b->latencies, clock_ns() - sent);
     count_unit(b);
@@ -106,10 +113,16 @@ pace_answered(struct bench *b, struct pace *p, struct client *c)
 }
 
 void
-pace_go_on(struct bench *b, struct pace *p, struct client *c)
+pace_go_on(struct bench *b, struct client *c)
 {
     struct line *l = c->work;
     if (b->loading && b->o.rate <= 0 && l->owed > 0)
-        send_units(b, p, c, l->owed, clock_ns());
+        send_units(b, c, l->owed, clock_ns());
     l->owed = 0;
+}
+
+bool
+pace_drained(struct bench *b)
+{
+    return b->pace->under_way == 0;
 }

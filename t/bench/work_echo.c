@@ -10,92 +10,47 @@
 #include "t/bench/frame.h"
 #include "t/bench/pace.h"
 
-struct echo {
-    struct pace pace;
-    uint8_t *payload, *frames;
-};
+/* The work's state is the payload. */
 
 static void
 begin(struct bench *b)
 {
-    struct echo *e = lnt_calloc(1, sizeof(*e));
     size_t n = b->o.size, size = 0;
     unsigned opcode = b->o.binary ? FRAME_BINARY : FRAME_TEXT;
-    b->state = e;
-    e->payload = lnt_malloc(n);
+    uint8_t *payload = lnt_malloc(n);
+    b->state = payload;
     for (size_t i = 0; i < n; i++)
-        e->payload[i] = (uint8_t)('a' + frame_random() % 26);
+        payload[i] = (uint8_t)('a' + frame_random() % 26);
     /* Each with its own mask, so that no server gets used to one. */
-    e->frames = lnt_malloc(b->o.depth * (n + FRAME_HEAD_MAX));
+    uint8_t *frames = lnt_malloc(b->o.depth * (n + FRAME_HEAD_MAX));
     for (unsigned i = 0; i < b->o.depth; i++)
-        size = frame_write(e->frames + i * size, opcode, e->payload, n);
-    pace_begin(b, &e->pace, e->frames, size);
-}
-
-static void
-start(struct bench *b)
-{
-    struct echo *e = b->state;
-    pace_start(b, &e->pace);
-}
-
-static void
-slow(struct bench *b)
-{
-    struct echo *e = b->state;
-    pace_slow(b, &e->pace);
-}
-
-static void
-tick(struct bench *b)
-{
-    struct echo *e = b->state;
-    pace_tick(b, &e->pace);
+        size = frame_write(frames + i * size, opcode, payload, n);
+    pace_begin(b, frames, size);
 }
 
 static void
 message(struct bench *b, struct client *c, const uint8_t *p, size_t n)
 {
-    struct echo *e = b->state;
     if (!b->loading && b->phase != PHASE_DRAIN)
         return; /* a greeting */
-    if (n != b->o.size || memcmp(p, e->payload, n) != 0 ||
-        !pace_answered(b, &e->pace, c))
+    if (n != b->o.size || memcmp(p, b->state, n) != 0 || !pace_answered(b, c))
         b->wrong++;
-}
-
-static void
-after(struct bench *b, struct client *c)
-{
-    struct echo *e = b->state;
-    pace_go_on(b, &e->pace, c);
-}
-
-static bool
-drained(struct bench *b)
-{
-    const struct echo *e = b->state;
-    return e->pace.under_way == 0;
 }
 
 static void
 report(struct bench *b, FILE *out)
 {
-    const struct echo *e = b->state;
     fprintf(out, ",\"lost\":%llu,\"skipped\":%llu",
-            (unsigned long long)e->pace.under_way,
-            (unsigned long long)e->pace.skipped);
-    b->wrong += e->pace.under_way;
+            (unsigned long long)b->pace->under_way,
+            (unsigned long long)b->pace->skipped);
+    b->wrong += b->pace->under_way;
 }
 
 static void
 end(struct bench *b)
 {
-    struct echo *e = b->state;
     pace_end(b);
-    free(e->payload);
-    free(e->frames);
-    free(e);
+    free(b->state);
 }
 
 const struct work work_echo = {
@@ -104,11 +59,11 @@ const struct work work_echo = {
     .per = "message",
     .begin = begin,
     .message = message,
-    .after = after,
-    .start = start,
-    .slow = slow,
-    .tick = tick,
-    .drained = drained,
+    .after = pace_go_on,
+    .start = pace_start,
+    .slow = pace_slow,
+    .tick = pace_tick,
+    .drained = pace_drained,
     .report = report,
     .end = end,
 };

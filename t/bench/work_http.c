@@ -11,8 +11,6 @@
 #include "t/bench/pace.h"
 
 struct http {
-    struct pace pace;
-    uint8_t *requests;
     size_t body; /* bytes of the first answer's; all must be as long */
 };
 
@@ -28,31 +26,10 @@ begin(struct bench *b)
         usage_error("the path is too long");
     size_t size = (size_t)n;
     b->state = h;
-    h->requests = lnt_malloc(b->o.depth * size);
+    uint8_t *requests = lnt_malloc(b->o.depth * size);
     for (unsigned i = 0; i < b->o.depth; i++)
-        memcpy(h->requests + i * size, text, size);
-    pace_begin(b, &h->pace, h->requests, size);
-}
-
-static void
-start(struct bench *b)
-{
-    struct http *h = b->state;
-    pace_start(b, &h->pace);
-}
-
-static void
-slow(struct bench *b)
-{
-    struct http *h = b->state;
-    pace_slow(b, &h->pace);
-}
-
-static void
-tick(struct bench *b)
-{
-    struct http *h = b->state;
-    pace_tick(b, &h->pace);
+        memcpy(requests + i * size, text, size);
+    pace_begin(b, requests, size);
 }
 
 static void
@@ -62,22 +39,8 @@ message(struct bench *b, struct client *c, const uint8_t *p, size_t n)
     (void)p;
     if (!h->body)
         h->body = n;
-    if (n == 0 || n != h->body || !pace_answered(b, &h->pace, c))
+    if (n == 0 || n != h->body || !pace_answered(b, c))
         b->wrong++;
-}
-
-static void
-after(struct bench *b, struct client *c)
-{
-    struct http *h = b->state;
-    pace_go_on(b, &h->pace, c);
-}
-
-static bool
-drained(struct bench *b)
-{
-    const struct http *h = b->state;
-    return h->pace.under_way == 0;
 }
 
 static void
@@ -85,8 +48,8 @@ report(struct bench *b, FILE *out)
 {
     const struct http *h = b->state;
     fprintf(out, ",\"body\":%zu,\"lost\":%llu", h->body,
-            (unsigned long long)h->pace.under_way);
-    b->wrong += h->pace.under_way;
+            (unsigned long long)b->pace->under_way);
+    b->wrong += b->pace->under_way;
 }
 
 static void
@@ -94,7 +57,6 @@ end(struct bench *b)
 {
     struct http *h = b->state;
     pace_end(b);
-    free(h->requests);
     free(h);
 }
 
@@ -105,11 +67,11 @@ const struct work work_http = {
     .http = true,
     .begin = begin,
     .message = message,
-    .after = after,
-    .start = start,
-    .slow = slow,
-    .tick = tick,
-    .drained = drained,
+    .after = pace_go_on,
+    .start = pace_start,
+    .slow = pace_slow,
+    .tick = pace_tick,
+    .drained = pace_drained,
     .report = report,
     .end = end,
 };
