@@ -6,7 +6,9 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use List::Util qw(sum0);
 use Test::More;
+use Time::HiRes qw(time);
 
 use Test::Linnet;
 use Test::Linnet::Driver;
@@ -64,12 +66,31 @@ sub spread
     return { map { $_->{pid} => $_->{connections} } $t->workers };
 }
 
+# The spread of the 200, once none moves any more.  On a busy machine a worker
+# that is late to wake finds its share taken, and is given it later.
+sub settled
+{
+    my ($t) = @_;
+    my ($last, $since, $n) = ('', 0);
+    my $settled = wait_for(
+        sub {
+            $n = spread($t);
+            my $now = join ' ', map { "$_ $n->{$_}" } sort keys %$n;
+            ($last, $since) = ($now, time) if $now ne $last;
+            my @n = sort { $a <=> $b } values %$n;
+            sum0(@n) == 200 && @n == 4 && $n[0] > 0 && $n[-1] <= 70
+                && ($t->log_text !~ /gives \d+ connections/
+                    || time - $since > 3 * time_factor());
+        }, 60, '200 on four workers');
+    ok($settled, "they sit on all four workers (@{[values %$n]})")
+        or diag $t->evidence;
+    return $n;
+}
+
 subtest 'every client receives all 4,000' => sub {
     my $t = Test::Linnet->new(config => $config)->start;
     my $d = crowd($t, 'lobby');
-    my $n = spread($t);
-    is(scalar(grep { $_ >= 20 } values %$n), 4,
-        "they sit on all four workers (@{[values %$n]})");
+    settled($t);
     $d->say('go');
     my $e = outcome($t, $d);
     is($e->{clients}, 200, 'all are still there');
@@ -89,10 +110,7 @@ subtest 'a worker is killed in the middle' => sub {
     my $t = Test::Linnet->new(config => $config)->start;
     $t->allow_alert(qr/signal 9/);
     my $d = crowd($t, 'lobby');
-    my $n = spread($t);
-    is(scalar(grep { $_ >= 20 } values %$n), 4,
-        "they sit on all four workers (@{[values %$n]})")
-        or diag $t->evidence;
+    my $n = settled($t);
     my ($victim) = sort { $n->{$a} <=> $n->{$b} } keys %$n;
     $d->say('go');
     ok($d->wait_event('half', 120), 'half of the messages are through');
@@ -131,7 +149,11 @@ subtest 'a worker is killed in the middle' => sub {
 subtest 'WebSocket and line, on every pair of workers' => sub {
     my $t = Test::Linnet->new(config => $config)->start;
     my (@web, @line);
-    for my $n (1 .. 12) {
+    my $used = 0;
+    for my $n (1 .. 100) {
+        # Twelve are enough, if none of the workers was late to wake.
+        $used = grep { $_ > 0 } values %{ spread($t) } if $n > 12;
+        last if $used == 4;
         my $w = $t->websocket('web', '/chat');
         $w->send_json({ type => 'join', room => 'mixed', nick => "web$n",
             id => 'j' });
@@ -141,10 +163,9 @@ subtest 'WebSocket and line, on every pair of workers' => sub {
         $l->write("/nick line$n\n/join mixed\n");
         push @line, $l;
     }
-    is(scalar(grep { $_ > 0 } values %{ spread($t) }), 4,
-        'clients on all four workers');
+    is($used, 4, 'clients on all four workers');
     # A member's own word comes back to it: then it has joined.
-    for my $i (0 .. 11) {
+    for my $i (0 .. $#line) {
         $line[$i]->write("ready $i\n");
         ok(defined $line[$i]->read_until(qr/<line\d+> ready $i\r?\n/),
             'line' . ($i + 1) . ' is in');
@@ -155,19 +176,19 @@ subtest 'WebSocket and line, on every pair of workers' => sub {
         my $m = $_->json_like({ type => 'message', text => 'from the web' });
         $m && $m->{from} eq 'web4';
     } @web;
-    is($heard, 12, 'a WebSocket speaks: all WebSockets hear it');
+    is($heard, scalar @web, 'a WebSocket speaks: all WebSockets hear it');
     $heard = grep { defined $_->read_until(qr/<web4> from the web\r?\n/) }
         @line;
-    is($heard, 12, '... and all lines');
+    is($heard, scalar @line, '... and all lines');
     $line[7]->write("from a line\n");
     $heard = grep {
         my $m = $_->json_like({ type => 'message', text => 'from a line' });
         $m && $m->{from} eq 'line8';
     } @web;
-    is($heard, 12, 'a line speaks: all WebSockets hear it');
+    is($heard, scalar @web, 'a line speaks: all WebSockets hear it');
     $heard = grep { defined $_->read_until(qr/<line8> from a line\r?\n/) }
         @line;
-    is($heard, 12, '... and all lines');
+    is($heard, scalar @line, '... and all lines');
     $t->finish;
 };
 
