@@ -14,7 +14,8 @@ use Test::Linnet;
 my $QUEUE = 65536;
 my $config = <<'INI';
 [server]
-workers = 2
+workers   = 2
+rebalance = off
 
 [limits]
 send_queue    = 64k
@@ -32,8 +33,13 @@ protocol          = websocket
 app               = chat
 send_queue_policy = drop
 
+[listen local]
+address  = unix:%%UNIX_local%%
+protocol = http
+
 [route close]
 listen   = web
+listen   = local
 path     = /close
 protocol = websocket
 app      = chat
@@ -44,6 +50,12 @@ path              = /echo
 protocol          = websocket
 app               = echo
 send_queue_policy = drop
+
+[listen lines]
+address    = 127.0.0.1:%%PORT_lines%%
+protocol   = line
+app        = echo
+send_queue = 16k
 
 [chat]
 history         = 0
@@ -57,7 +69,7 @@ sub open_chat
 {
     my ($path, $room, %o) = @_;
     my $w = Test::Linnet::WebSocket->connect(path => $path,
-        stream => $t->connect('web', %o));
+        stream => $t->connect($o{to} // 'web', %o));
     $w->send_json({ type => 'join', room => $room, id => 1 });
     $w->json_like({ type => 'joined' }, 20) or die 'not in';
     return $w;
@@ -210,6 +222,69 @@ subtest 'close' => sub {
     ok(wait_for(sub { !grep { $_ } queues() }, 10, 'no queue'),
         'and nothing is kept for it');
     $speaker->close(1000);
+};
+
+# One in a room and its worker; not on the other one.
+sub open_on
+{
+    my ($path, $room, $not, %o) = @_;
+    my @elsewhere;
+    for (1 .. 20) {
+        my %before = map { $_->{pid} => $_->{connections} } $t->workers;
+        my $w = open_chat($path, $room, %o);
+        my ($pid) = map { $_->{pid} }
+            grep { $_->{connections} > $before{ $_->{pid} } } $t->workers;
+        if ($pid != $not) {
+            $_->close(1000) for @elsewhere;
+            return ($w, $pid);
+        }
+        push @elsewhere, $w;
+    }
+    die "all on worker $not";
+}
+
+subtest 'much in one turn' => sub {
+    my @slow = qw(slow_readers_closed_total slow_messages_dropped_total);
+    my @before = map { counter($_) } @slow;
+    ok(wait_for(sub { $t->status->{connections} == 0 }, 10, 'the end'),
+        'nobody is there');
+    my ($speaker, $other) = open_on('/close', 'c', 0);
+    my ($one, $pid) = open_on('/close', 'c', $other);
+    my ($two) = open_on('/drop', 'c', $other);
+    kill STOP => $pid;
+    say_all($speaker, 'c', $_ * 20 + 1, 20) for 0 .. 2;
+    kill CONT => $pid;
+    my $all = join ' ', 1 .. 60;
+    is(join(' ', numbers($one, 60)), $all,
+        'what came while the worker stood still is heard');
+    is(join(' ', numbers($two, 60)), $all, '... and nothing is dropped');
+    $_->close(1000) for $one, $two;
+
+    # Who reads again when its queue is nearly full.
+    my ($late) = open_on('/close', 'c', $other, to => 'unix:local');
+    my $said = 60;
+    while ($said < 2000 && !grep { $_ > $QUEUE / 2 } queues()) {
+        say_all($speaker, 'c', $said + 1, 5);
+        $said += 5;
+    }
+    kill STOP => $pid;
+    1 while $late->stream->fill(time);
+    say_all($speaker, 'c', $said + $_ * 20 + 1, 20) for 0 .. 2;
+    kill CONT => $pid;
+    is((numbers($late, $said + 60))[-1], $said + 60, 'who reads again in time');
+    $_->close(1000) for $speaker, $late;
+
+    my $s = $t->connect('lines');
+    $s->write("first\n");
+    is($s->line, 'first', 'one that is served');
+    my @workers = $t->worker_pids;
+    kill STOP => @workers;
+    my $lines = join '', map { "$_ " . 'z' x 990 . "\n" } 1 .. 40;
+    $s->write($lines);
+    kill CONT => @workers;
+    is(length($s->read_exact(length $lines) // ''), length $lines,
+        'replies to all that was said at once');
+    is_deeply([map { counter($_) } @slow], \@before, 'nobody was slow');
 };
 
 $t->finish;

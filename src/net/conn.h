@@ -181,6 +181,15 @@ void lnt_output_touch(struct lnt_conn *c);
 /* Writes what is queued: one system call.  0, or -1 when the connection is
    broken. */
 int lnt_output_flush(struct lnt_conn *c);
+/* Whether n more bytes fit below cap, or into an empty queue, when the kernel
+   was asked to take what is queued. */
+bool lnt_output_ask(struct lnt_conn *c, size_t n, uint64_t cap);
+static inline bool
+lnt_output_fits(struct lnt_conn *c, size_t n, uint64_t cap)
+{
+    return c->out_bytes == 0 || c->out_bytes + n <= cap ||
+           lnt_output_ask(c, n, cap);
+}
 /* See lnt_session_send_file; without waiting for more. */
 ssize_t lnt_output_file(struct lnt_conn *c, int fd, uint64_t offset,
                         uint64_t n);

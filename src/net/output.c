@@ -107,10 +107,12 @@ has_room(struct lnt_conn *c, size_t n)
 {
     if (c->state == LNT_CONN_DEAD || (c->flags & LNT_F_DOOMED))
         return false;
-    uint64_t cap = c->session.endpoint->limits->send_queue + OVERRUN;
     /* A single message may be as large as message_size allows. */
-    if (c->out_bytes == 0 || c->out_bytes + n <= cap)
+    if (lnt_output_fits(c, n,
+                        c->session.endpoint->limits->send_queue + OVERRUN))
         return true;
+    if (c->flags & LNT_F_DOOMED)
+        return false;
     lnt_count(c->net->stats, LNT_C_SLOW_CLOSED);
     c->flags |= LNT_F_DOOMED;
     lnt_output_touch(c);
@@ -308,6 +310,30 @@ lnt_output_flush(struct lnt_conn *c)
         return lnt_output_block(c);
     }
     return unblock(c);
+}
+
+/*
+ * Nobody is a slow reader before the kernel was asked to take what was queued
+ * in this turn.  When it has refused some before, it is asked again only where
+ * that decides about the end: messages that are dropped may be many.
+ */
+bool
+lnt_output_ask(struct lnt_conn *c, size_t n, uint64_t cap)
+{
+    bool drops =
+        c->session.endpoint->limits->send_queue_policy == LNT_SLOW_DROP;
+    uint32_t before;
+    if ((c->flags & LNT_F_DOOMED) || (drops && (c->flags & LNT_F_BLOCKED)))
+        return false;
+    do {
+        before = c->out_bytes;
+        if (lnt_output_flush(c) < 0) {
+            c->flags |= LNT_F_DOOMED;
+            lnt_output_touch(c);
+            return false;
+        }
+    } while (c->out && c->out_bytes < before);
+    return c->out_bytes == 0 || c->out_bytes + n <= cap;
 }
 
 /*

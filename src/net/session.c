@@ -123,26 +123,35 @@ lnt_session_app(const struct lnt_session *s)
     return s->endpoint->app ? &conn(s)->net->ctx[s->endpoint->app_index] : NULL;
 }
 
-/* Over send_queue, as it seems: n bytes are sent, dropped, or the end. */
-__attribute__((noinline)) static bool
-may_send_still(struct lnt_conn *c, size_t n)
+/* n bytes that hold so many messages are queued, dropped, or the end. */
+static inline bool
+may_queue(struct lnt_conn *c, size_t n, uint32_t messages)
 {
     const struct lnt_limits *l = c->session.endpoint->limits;
+    if (lnt_output_fits(c, n, l->send_queue))
+        return true;
     if (c->flags & LNT_F_DOOMED)
         return false;
-    /* Echoes of this read, which the kernel was not asked to take yet. */
-    if (c->net->current == c)
-        lnt_output_echo(c->net);
-    if (c->out_bytes == 0 || c->out_bytes + n <= l->send_queue)
-        return true;
     if (l->send_queue_policy == LNT_SLOW_DROP) {
-        lnt_count(c->net->stats, LNT_C_SLOW_DROPPED);
+        lnt_count_add(c->net->stats, LNT_C_SLOW_DROPPED, messages);
         return false;
     }
     lnt_count(c->net->stats, LNT_C_SLOW_CLOSED);
     c->flags |= LNT_F_DOOMED;
     lnt_output_touch(c);
     return false;
+}
+
+/* Over send_queue, as it seems. */
+__attribute__((noinline)) static bool
+may_send_still(struct lnt_conn *c, size_t n)
+{
+    if (c->flags & LNT_F_DOOMED)
+        return false;
+    /* Echoes of this read, which the kernel was not asked to take yet. */
+    if (c->net->current == c)
+        lnt_output_echo(c->net);
+    return may_queue(c, n, 1);
 }
 
 /* One message is let into an empty queue, however large it is. */
@@ -369,17 +378,8 @@ lnt_net_deliver(struct lnt_session *s, struct lnt_buf *b)
     struct lnt_conn *c = conn(s);
     if (c->state != LNT_CONN_READY || (c->flags & LNT_F_DOOMED))
         return;
-    const struct lnt_limits *l = s->endpoint->limits;
-    if (c->out_bytes && c->out_bytes + b->len > l->send_queue) {
-        if (l->send_queue_policy == LNT_SLOW_DROP) {
-            lnt_count_add(c->net->stats, LNT_C_SLOW_DROPPED, b->messages);
-            return;
-        }
-        lnt_count(c->net->stats, LNT_C_SLOW_CLOSED);
-        c->flags |= LNT_F_DOOMED;
-        lnt_output_touch(c);
+    if (!may_queue(c, b->len, b->messages))
         return;
-    }
     lnt_count_add(c->net->stats, LNT_C_MESSAGES_OUT, b->messages);
     lnt_output_ref(c, b);
 }
