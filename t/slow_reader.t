@@ -51,6 +51,13 @@ protocol          = websocket
 app               = echo
 send_queue_policy = drop
 
+[route large]
+listen       = local
+path         = /large
+protocol     = websocket
+app          = echo
+message_size = 1m
+
 [listen lines]
 address    = 127.0.0.1:%%PORT_lines%%
 protocol   = line
@@ -285,6 +292,20 @@ subtest 'much in one turn' => sub {
     is(length($s->read_exact(length $lines) // ''), length $lines,
         'replies to all that was said at once');
     is_deeply([map { counter($_) } @slow], \@before, 'nobody was slow');
+};
+
+subtest 'a message larger than the queue' => sub {
+    my $before = counter('slow_readers_closed_total');
+    my $w = $t->websocket('unix:local', '/large');
+    my $size = 1 << 20;
+    $w->send_text('x' x $size);
+    ok(wait_for(sub { grep { $_ > 4 * $QUEUE } queues() }, 10, 'the echo'),
+        'much of it waits');
+    my ($id) = ($t->ctl('conns'))[1] =~ /^ *(\d+) .* route large /m;
+    is(($t->ctl('kick', $id))[0], 0, 'kicked');
+    is(length($w->message(20) // ''), $size, 'all of it comes');
+    is($w->wait_close(20), 4500, '... and then the goodbye');
+    is(counter('slow_readers_closed_total'), $before, 'it was not cut');
 };
 
 $t->finish;

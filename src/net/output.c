@@ -107,9 +107,12 @@ has_room(struct lnt_conn *c, size_t n)
 {
     if (c->state == LNT_CONN_DEAD || (c->flags & LNT_F_DOOMED))
         return false;
-    /* A single message may be as large as message_size allows. */
-    if (lnt_output_fits(c, n,
-                        c->session.endpoint->limits->send_queue + OVERRUN))
+    uint64_t cap = c->session.endpoint->limits->send_queue;
+    /* A single message may be as large as message_size allows; there may be
+       words behind it, too. */
+    if (c->out_bytes > cap && c->out->len > cap)
+        cap = c->out->len;
+    if (lnt_output_fits(c, n, cap + OVERRUN))
         return true;
     if (c->flags & LNT_F_DOOMED)
         return false;
