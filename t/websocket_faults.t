@@ -13,11 +13,14 @@ use Test::More;
 use Time::HiRes qw(time);
 
 use Test::Linnet;
+use Test::Linnet::Build;
 use Test::Linnet::Deflate;
 
-my $t = Test::Linnet->new(config => <<'INI')->start;
+my $trouble = Test::Linnet::Build::module('trouble');
+my $t = Test::Linnet->new(config => <<'INI' =~ s/TROUBLE/$trouble/r)->start;
 [server]
-workers = 1
+workers     = 1
+load_module = TROUBLE
 
 [limits]
 message_size  = 256k
@@ -54,6 +57,12 @@ path        = /own
 protocol    = websocket
 app         = echo
 compression = 64k
+
+[route trouble]
+listen   = web
+path     = /trouble
+protocol = websocket
+app      = trouble
 INI
 
 my $WS = 'Test::Linnet::WebSocket';
@@ -351,6 +360,18 @@ fault('200 vanish half way', 8 * $M, sub {
     ok(wait_for(sub { ($t->workers)[0]{connections} == 0 }, 10, 'an end'),
         'the worker has noticed');
 });
+
+subtest 'an application closes when half a frame is there' => sub {
+    my $w = $t->websocket('web', '/trouble');
+    # Without its first byte it would be the beginning of a long head.
+    my $close = frame(8, pack('n', 4500), mask => "\xff\0\0\0");
+    $w->stream->write(frame(1, 'close') . substr $close, 0, 1);
+    is($w->wait_close, 4500, 'it says goodbye');
+    my $begin = time;
+    $w->stream->write(substr $close, 1);
+    ok($w->stream->closed(20), 'the answer to it is understood');
+    cmp_ok(time - $begin, '<', 4 * time_factor(), '... at once');
+};
 
 is_deeply([$t->worker_pids], [$worker], 'the worker lives');
 $t->finish;

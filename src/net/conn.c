@@ -322,13 +322,14 @@ handle_input(struct lnt_conn *c, uint8_t *p, size_t n, bool eof)
     lnt_output_echo(net);
     net->current = NULL;
     bool held = c->flags & LNT_F_HELD;
-    if (v) {
+    if (v)
         lnt_conn_goodbye(c, v, NULL);
-    } else if (eof && !held) {
+    else if (eof && !held)
         lnt_conn_finish(c);
-    } else if (used < n && c->state < LNT_CONN_FINISHING) {
-        /* What is held is bounded by what one read brings. */
-        if (!held &&
+    if (used < n && c->state < LNT_CONN_FINISHING) {
+        /* What is held, or comes before a goodbye, is bounded by what one read
+           brings. */
+        if (!held && !v &&
             n - used > c->session.endpoint->limits->message_size + UNREAD_MAX) {
             lnt_count(net->stats, LNT_C_TOO_BIG);
             lnt_conn_goodbye(c, LNT_CLOSE_TOO_BIG, NULL);
