@@ -73,6 +73,12 @@ address  = 127.0.0.1:%%PORT_lines%%
 protocol = line
 app      = echo
 
+[listen fast]
+address      = 127.0.0.1:%%PORT_fast%%
+protocol     = line
+app          = echo
+message_rate = 20000/s
+
 [listen few]
 address     = 127.0.0.1:%%PORT_few%%
 app         = echo
@@ -278,6 +284,19 @@ subtest 'message_rate' => sub {
             cmp_ok($n, '>=', 5, "... after $n");
             cmp_ok($n, '<', 5 + 5 * 5 * time_factor(), '... at the rate');
         });
+    counted({ rate_limited_total => 1 }, 'a high rate', sub {
+        my $s = $t->connect('fast');
+        $s->write("x\n");
+        is($s->line, 'x', 'a first message');
+        # For the worker all the others come in the same millisecond.
+        my ($worker) = $t->worker_pids;
+        kill STOP => $worker;
+        $s->write("\n" x 40_000);
+        kill CONT => $worker;
+        my $got = $s->read_all(20);
+        like($got, qr/^\n{20000,39999}\* too many messages\n\z/,
+            'too many: the end, a second\'s worth after the beginning');
+    });
 };
 
 subtest 'idle_timeout and ping_timeout' => sub {

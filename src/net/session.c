@@ -199,19 +199,21 @@ lnt_session_protocol(const struct lnt_session *s)
 /*
  * The permitted rate, by the moment at which the next message would be on
  * time; a second's worth may come at once.  Counted in sixteenths of a
- * millisecond; a moment further off than the burst is left from long ago.
+ * millisecond, or in smaller units where messages may follow each other so
+ * fast; a moment further off than the burst is left from long ago.
  */
 static bool
 over_rate(struct lnt_conn *c, uint64_t milli)
 {
-    enum { SECOND = 16000 };
-    uint32_t now = lnt_net_time(c->net) * 16;
-    uint32_t step = (uint32_t)(SECOND * 1000ull / milli);
+    enum { UNITS = 16, FINE_UNITS = 1024, FAST = 1000 * 1000 };
+    uint32_t units = milli > FAST ? FINE_UNITS : UNITS, second = units * 1000;
+    uint32_t now = lnt_net_time(c->net) * units;
+    uint32_t step = (uint32_t)(second * 1000ull / milli);
     uint32_t ahead = c->rate_at - now;
-    if (!(c->flags & LNT_F_RATED) || ahead > SECOND + step)
+    if (!(c->flags & LNT_F_RATED) || ahead > second + step)
         ahead = 0;
     c->flags |= LNT_F_RATED;
-    if (ahead > SECOND)
+    if (ahead > second)
         return true;
     c->rate_at = now + ahead + step;
     return false;
