@@ -130,6 +130,29 @@ subtest 'QUIT with a client that does not react' => sub {
     $t->finish;
 };
 
+subtest 'QUIT in the middle of a handshake' => sub {
+    my $t = Test::Linnet->new(config => $config =~ s/ 2s/ 30s/r)->start;
+    my $first = $t->connect('web');
+    my $second = $t->connect('web');
+    $second->write("GET /none HTTP/1.1\r\nHost: x\r\n\r\n");
+    is($second->http_response->{status}, 404, 'one has had an answer before');
+    $_->write("GET /echo HTTP/1.1\r\nHost: x\r\n") for $first, $second;
+    $t->signal('QUIT');
+    ok(wait_for(sub { $t->workers('draining') }, 5, 'draining'), 'the end');
+    for my $s ($first, $second) {
+        $s->write("Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                . "Sec-WebSocket-Version: 13\r\n"
+                . 'Sec-WebSocket-Key: ' . 'A' x 22 . "==\r\n\r\n");
+        like($s->read_until(qr/\r\n\r\n/), qr/^HTTP\/1.1 101 /, 'a WebSocket');
+        my $head = $s->read_exact(4) // "\0" x 4;
+        is(unpack('xxn', $head), 1001, '... that is told 1001');
+        $s->write(Test::Linnet::WebSocket->frame_bytes(8, pack 'n', 1001));
+        ok($s->closed(5), '... and ends');
+    }
+    is($t->wait_exit(5), 0, 'exit 0');
+    $t->finish;
+};
+
 subtest 'WINCH drains the workers, the master stays' => sub {
     my $t = Test::Linnet->new(config => $config)->start;
     my $w = $t->websocket('web', '/echo');

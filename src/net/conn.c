@@ -256,7 +256,9 @@ lnt_conn_ask_close(struct lnt_conn *c, int code, const char *reason)
 lnt_verdict
 lnt_conn_become(struct lnt_conn *c, const struct lnt_endpoint *e)
 {
-    lnt_assert(c->state <= LNT_CONN_READY);
+    /* Also behind the goodbye of one that still answers what it was asked when
+       its worker began to drain. */
+    lnt_assert(c->state <= LNT_CONN_GOODBYE);
     end_app(c);
     end_protocol(c);
     lnt_verdict v = open_protocol(c, e);
