@@ -28,6 +28,12 @@ listen   = web
 path     = /echo
 protocol = websocket
 app      = echo
+
+[route events]
+listen   = web
+path     = /events
+protocol = sse
+app      = chat
 INI
 
 sub echoes
@@ -148,6 +154,34 @@ subtest 'QUIT in the middle of a handshake' => sub {
         is(unpack('xxn', $head), 1001, '... that is told 1001');
         $s->write(Test::Linnet::WebSocket->frame_bytes(8, pack 'n', 1001));
         ok($s->closed(5), '... and ends');
+    }
+    is($t->wait_exit(5), 0, 'exit 0');
+    $t->finish;
+};
+
+subtest 'QUIT before a request is read' => sub {
+    my $t = Test::Linnet->new(config => $config =~ s/ 2s/ 30s/r)->start;
+    my %end = ('/echo' => qr/^HTTP\/1.1 101 .*\r\n\r\n\x88.\x03\xe9/s,
+        '/events?room=a' => qr/^HTTP\/1.1 200 .*"code":1001/s);
+    my %s = map { $_ => $t->connect('web') } keys %end;
+    ok(wait_for(sub { $t->status->{connections} == keys %end }, 5, 'them'),
+        'connections');
+    my @workers = $t->worker_pids;
+    kill STOP => @workers;
+    $t->signal('QUIT');
+    ok(wait_for(sub { slurp($t->path('logs/error.log')) =~ /quitting/ }, 5,
+            'QUIT'), 'the master has heard');
+    is($t->status->{connections}, keys %end, '... and told them');
+    for my $path (keys %s) {
+        $s{$path}->write("GET $path HTTP/1.1\r\nHost: x\r\n"
+                . "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                . "Sec-WebSocket-Version: 13\r\n"
+                . 'Sec-WebSocket-Key: ' . 'A' x 22 . "==\r\n\r\n");
+    }
+    kill CONT => @workers;
+    for my $path (keys %s) {
+        ok($s{$path}->read_until($end{$path}), "$path: an answer, and 1001");
+        $s{$path}->close;
     }
     is($t->wait_exit(5), 0, 'exit 0');
     $t->finish;

@@ -160,13 +160,14 @@ lnt_net_flush(struct lnt_net *n)
 static void
 drain_one(struct lnt_conn *c)
 {
-    const struct lnt_protocol *p = c->session.endpoint->protocol->protocol;
-    const struct lnt_module *app = c->session.endpoint->app;
-    /* What the peer has sent already is still answered. */
+    /* What the peer has sent already is still answered; that may make it a
+       session of another protocol. */
     if (c->state < LNT_CONN_GOODBYE)
         lnt_conn_poll(c);
     if (c->state >= LNT_CONN_GOODBYE)
         return;
+    const struct lnt_protocol *p = c->session.endpoint->protocol->protocol;
+    const struct lnt_module *app = c->session.endpoint->app;
     bool idle = p->drain && p->drain(&c->session);
     /* A peer that we have let in but not yet heard may speak first; its time
        is bounded by handshake_timeout. */
