@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use IO::Compress::Gzip ();
 use IO::Uncompress::Gunzip ();
+use Socket qw(unpack_sockaddr_in);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -363,6 +364,17 @@ subtest 'large files' => sub {
     $c->write("GET /big.bin HTTP/1.1\r\n$H\r\n");
     is($c->http_response(timeout => 20)->{status}, 200,
         'and the connection lives on');
+
+    make_big("$www/big.bin", 8);
+    $c = $t->connect('web');
+    $c->write("GET /big.bin HTTP/1.1\r\n$H\r\nGET /a.txt HTTP/1.1\r\n$H\r\n");
+    ok($c->fill(time + 5), 'a download');
+    my ($port) = unpack_sockaddr_in(getsockname $c->handle);
+    my ($id) = ($t->ctl('conns'))[1] =~ /^ *(\d+) .* 127\.0\.0\.1:$port /m;
+    is(($t->ctl('kick', $id))[0], 0, 'is kicked');
+    ok($c->http_response(timeout => 20)->{body} eq slurp("$www/big.bin"),
+        'it gets the file that was on its way');
+    ok($c->closed(20) && !length $c->pending, '... and nothing else');
 };
 
 subtest 'files of every size' => sub {

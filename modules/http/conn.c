@@ -458,9 +458,9 @@ on_goodbye(struct lnt_session *s, int code, const char *reason)
 {
     struct lnt_http_conn *c = lnt_session_state(s);
     (void)reason;
+    c->flags |= LNT_HTTP_F_CLOSE;
     if (code != LNT_CLOSE_AWAY || (c->flags & LNT_HTTP_F_DONE))
         return c->flags & LNT_HTTP_F_TRANSFER;
-    c->flags |= LNT_HTTP_F_CLOSE;
     return !is_idle(c);
 }
 
