@@ -151,6 +151,40 @@ subtest 'a client that never answers' => sub {
 my ($end, $owner) = (undef, $$);
 END { $end->() if $end && $$ == $owner }
 
+subtest 'a route with other limits' => sub {
+    my $t = Test::Linnet->new(config => <<'INI')->start;
+[server]
+workers = 1
+
+[listen web]
+address       = 127.0.0.1:%%PORT_web%%
+protocol      = http
+idle_timeout  = 1s
+ping_interval = 0
+
+[route echo]
+listen       = web
+path         = /echo
+protocol     = websocket
+app          = echo
+idle_timeout = 0
+message_size = 16m
+INI
+    my $w = $t->websocket('web', '/echo');
+    my $size = 8 << 20;
+    $w->send_text('x' x $size);
+    ok(wait_for(sub { $t->status->{workers}[0]{send_queue} > 1 << 20 }, 10,
+            'the echo'), 'one that does not read');
+    for (1 .. 3) {
+        my $c = $t->connect('web');
+        $c->write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        is($c->http_response->{status}, 404, 'another, at the listener');
+        ok($c->closed(10), '... is closed for its silence');
+    }
+    is(length($w->message(20) // ''), $size, 'the one has all the time');
+    $t->finish;
+};
+
 subtest 'a peer that vanishes' => sub {
     plan skip_all => 'not root, who alone may make network namespaces' if $>;
     my $name = sprintf 'lt%d', $$ % 100_000;

@@ -259,6 +259,9 @@ lnt_conn_become(struct lnt_conn *c, const struct lnt_endpoint *e)
     /* Also behind the goodbye of one that still answers what it was asked when
        its worker began to drain. */
     lnt_assert(c->state <= LNT_CONN_GOODBYE);
+    uint64_t unacked = lnt_limits_unacked(e->limits);
+    if (unacked != lnt_limits_unacked(c->session.endpoint->limits))
+        lnt_socket_user_timeout(c->watch.fd, unacked);
     end_app(c);
     end_protocol(c);
     lnt_verdict v = open_protocol(c, e);

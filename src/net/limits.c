@@ -98,3 +98,15 @@ const struct lnt_directive_set lnt_limits_set = {
     .size = sizeof(struct lnt_limits),
     .directives = directives,
 };
+
+/*
+ * Peers that have vanished are found by pings or silence; but what was sent to
+ * them and is not acknowledged need not be kept longer than that.
+ */
+uint64_t
+lnt_limits_unacked(const struct lnt_limits *l)
+{
+    if (!l->idle_timeout && l->ping_interval && l->ping_timeout)
+        return l->ping_interval + l->ping_timeout;
+    return l->idle_timeout;
+}

@@ -25,4 +25,8 @@ struct lnt_limits {
 
 extern const struct lnt_directive_set lnt_limits_set;
 
+/* How long what a peer was sent may stay unacknowledged; ms, 0: as long as the
+   system says. */
+uint64_t lnt_limits_unacked(const struct lnt_limits *l);
+
 #endif

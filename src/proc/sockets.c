@@ -32,22 +32,14 @@ lnt_sockets_add(struct lnt_sockets *s, const struct lnt_addr *addr, int fd)
     s->v[s->n++] = (struct lnt_socket){.addr = *addr, .fd = fd};
 }
 
-/*
- * What is set here, accepted connections inherit.  Peers that have vanished are
- * found by pings or silence; but what was sent to them and is not acknowledged
- * need not be kept longer than that.
- */
+/* What is set here, accepted connections inherit. */
 static void
 inherit(int fd, const struct lnt_addr *addr, const struct lnt_listen *l)
 {
-    const struct lnt_limits *limits = l->endpoint->limits;
-    uint64_t silence = limits->idle_timeout;
     if (lnt_addr_is_unix(addr))
         return;
-    if (!silence && limits->ping_interval && limits->ping_timeout)
-        silence = limits->ping_interval + limits->ping_timeout;
     lnt_socket_nodelay(fd);
-    lnt_socket_user_timeout(fd, silence);
+    lnt_socket_user_timeout(fd, lnt_limits_unacked(l->endpoint->limits));
 }
 
 static int
