@@ -29,6 +29,11 @@ starts = run/starts
 address = 127.0.0.1:%%PORT_echo%%
 app     = echo
 
+[room lobby]
+
+[chat]
+history = 100
+
 [listen web]
 address  = 127.0.0.1:%%PORT_web%%
 protocol = http
@@ -184,23 +189,36 @@ refused('a module whose workers hang',
     $base =~ s/^workers/start_timeout = 1s\nworkers/mr,
     qr/start_timeout|not ready|did not get ready/);
 
+# How many messages the room of the configuration has.
+sub kept
+{
+    my ($exit, $out, $err) = $t->ctl('rooms');
+    diag $err if $exit != 0;
+    return $out =~ /^lobby +\d+ +(\d+)$/m ? $1 : -1;
+}
+
+$t->ctl('publish', 'lobby', "message $_") for 1 .. 9;
 for my $how (qw(fail crash)) {
     $t->allow_alert(qr/worker/) if $how eq 'crash';
     spew($t->path('run/trouble'), "$how\n");
-    refused("a module whose workers $how", $base,
+    refused("a module whose workers $how",
+        $base =~ s/^history = \d+/history = 5/mr,
         $how eq 'fail' ? qr/trouble was asked to fail/ : qr/signal 6|SIGABRT/);
+    is(kept(), 9, 'rooms keep what they did');
     unlink $t->path('run/trouble');
 }
 
 subtest 'what was repaired is taken' => sub {
     my $generation = $t->status->{generation};
-    my ($exit, $out, $err) = $t->reload($base . $more);
+    my ($exit, $out, $err)
+        = $t->reload($base =~ s/^history = \d+/history = 5/mr . $more);
     is($exit, 0, 'exit 0') or diag $err;
     my ($told) = $out =~ /^reloaded, generation (\d+)$/m;
     is($told, $t->status->{generation}, 'the generation is told');
     cmp_ok($told, '>', $generation, '... a new one');
     ok($t->status->{last_reload}{ok}, 'status says ok again');
     ok(echoes('more'), 'the new listener serves');
+    ok(wait_for(sub { kept() == 5 }, 5, 'less history'), 'rooms keep less');
 };
 
 subtest 'workers that die while a reload is under way' => sub {

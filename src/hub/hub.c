@@ -27,6 +27,12 @@ enum {
     WARN_INTERVAL = 60000,      /* ms */
 };
 
+/* What a room that is held is to keep as soon as this worker serves. */
+struct pin {
+    uint32_t room;
+    struct lnt_keep keep;
+};
+
 struct lnt_hub {
     struct lnt_zone *zone;
     struct lnt_net *net;
@@ -37,6 +43,8 @@ struct lnt_hub {
     struct lnt_cursor cursor;
     struct lnt_subs *subs;
     struct lnt_fanout *fanout;
+    struct pin *pins;
+    size_t npins;
     uint64_t warn_again; /* ms; not before */
     /* The end of the log when a session moved here last: what is behind it
        names none by the id that it had before. */
@@ -67,6 +75,7 @@ lnt_hub_free(struct lnt_hub *h)
 {
     lnt_fanout_free(h->fanout);
     lnt_subs_free(h->subs);
+    free(h->pins);
     free(h->cursor.scratch);
     free(h);
 }
@@ -294,7 +303,28 @@ lnt_hub_pin(struct lnt_hub *h, const struct lnt_module_ctx *m,
     if (lnt_zone_hold(h->zone, lnt_zone_app_id(m->module->name), name,
                       h->cell_index, &hold, &info) < 0)
         return -1;
-    return lnt_zone_keep(h->zone, info.room, keep);
+    h->pins = lnt_realloc(h->pins, (h->npins + 1) * sizeof(*h->pins));
+    h->pins[h->npins++] = (struct pin){info.room, *keep};
+    return 0;
+}
+
+void
+lnt_hub_serve(struct lnt_hub *h)
+{
+    struct lnt_room_info info;
+
+    for (size_t i = 0; i < h->npins; i++) {
+        const struct pin *p = &h->pins[i];
+
+        if (lnt_zone_keep(h->zone, p->room, &p->keep) < 0 &&
+            lnt_zone_room_info(h->zone, p->room, &info) == 0)
+            lnt_log_warn("the zone is too full for all the history that room "
+                         "%s is promised; a larger zone_size would help",
+                         info.name);
+    }
+    free(h->pins);
+    h->pins = NULL;
+    h->npins = 0;
 }
 
 int

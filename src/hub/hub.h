@@ -29,6 +29,10 @@ struct lnt_hub *lnt_hub_new(const struct lnt_hub_params *p);
 void lnt_hub_free(struct lnt_hub *h);
 struct lnt_zone *lnt_hub_zone(struct lnt_hub *h);
 
+/* From now on this worker serves, to be said once: what lnt_hub_pin was asked
+   for comes into force. */
+void lnt_hub_serve(struct lnt_hub *h);
+
 /* ---- for the worker's loop hook ---- */
 
 /* Rings sleepers if this worker published since the last call, then reads a
@@ -75,8 +79,9 @@ void lnt_hub_skip(struct lnt_hub *h, struct lnt_sub *sub, uint64_t start);
 int lnt_hub_keep(struct lnt_hub *h, const struct lnt_sub *sub,
                  const struct lnt_keep *keep);
 /* Keeps a room as long as this worker lives, so that it (and its promised
-   history) is there before anybody joins; for worker_start.  0, or -1 as
-   lnt_zone_hold and lnt_zone_keep. */
+   history) is there before anybody joins; for worker_start.  What it keeps is
+   set when this worker is let loose: until then its generation may be given
+   up, and the rooms are those of the one before.  0, or -1 as lnt_zone_hold. */
 int lnt_hub_pin(struct lnt_hub *h, const struct lnt_module_ctx *m,
                 struct lnt_str name, const struct lnt_keep *keep);
 /*

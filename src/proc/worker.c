@@ -161,6 +161,7 @@ start_accepting(struct worker *w)
 {
     if (w->draining || w->nlisteners)
         return;
+    lnt_hub_serve(w->hub);
     /* First, so that siblings count with this one. */
     lnt_cell_set_state(w->cell, LNT_CELL_READY);
     for (size_t i = 0; i < w->p->nsockets; i++) {

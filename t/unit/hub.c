@@ -243,12 +243,19 @@ test_listen(void)
     sa = enter(a, "pinned", 0);
     is_int(lnt_hub_keep(nets[0].hub, sa, &(struct lnt_keep){10, 0, 1000}), 0,
            "kept");
+    say(a, sa, LNT_EVENT_HISTORY, "0");
     say(a, sa, LNT_EVENT_HISTORY, "1");
     leave(a, sa);
+    /* A worker to come, whose generation may be given up. */
+    lnt_hub_pin(nets[1].hub, &nets[1].app, LNT_STR("pinned"),
+                &(struct lnt_keep){1, 0, 1000});
+    lnt_zone_room_find(zone, lnt_zone_app_id("app"), LNT_STR("pinned"), &info);
+    is_int(info.kept, 2, "one that does not serve yet changes nothing");
+    lnt_hub_serve(nets[1].hub);
     is_int(lnt_zone_room_find(zone, lnt_zone_app_id("app"), LNT_STR("pinned"),
                               &info),
            0, "a room that is pinned stays");
-    is_int(info.kept, 1, "with its history");
+    is_int(info.kept, 1, "with the history that it is to have now");
     stop("listen");
 }
 
