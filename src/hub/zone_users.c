@@ -128,10 +128,11 @@ lnt_zone_user_move(struct lnt_zone *z, uint32_t user, uint64_t old_session,
         owned = u->state == LNT_NODE_USED && u->session == old_session;
         if (owned) {
             /* The incarnation alone says whose it is; a repair finds the
-               cell by it. */
-            u->session = session;
-            LNT_ZONE_STEP(z);
+               cell by it.  Before the session: one that nobody knows would
+               stay with the worker that gave it. */
             u->incarnation = z->cells[cell].incarnation;
+            LNT_ZONE_STEP(z);
+            u->session = session;
             LNT_ZONE_STEP(z);
             u->cell = (uint8_t)cell;
             LNT_ZONE_STEP(z);

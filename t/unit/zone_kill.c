@@ -212,6 +212,13 @@ op_user_move(struct lnt_zone *z)
     lnt_zone_user_move(z, WORKER, 7, 0, 4711);
 }
 
+/* The other way round: user-0 comes here. */
+static void
+op_user_take(struct lnt_zone *z)
+{
+    lnt_zone_user_move(z, 1, 1, CELL, 4711);
+}
+
 static const struct lnt_network here = {1, 4};
 
 static void
@@ -274,6 +281,7 @@ static const struct op {
     {"cell_release", op_release, false},
     {"cell_take", op_cell_take, false},
     {"user_move", op_user_move, false},
+    {"user_take", op_user_take, false},
     {"peer_enter", op_peer_enter, false},
     {"peer_leave", op_peer_leave, false},
     {"peer_move", op_peer_move, false},
@@ -432,8 +440,14 @@ check_released(struct lnt_zone *z, const struct trial *t)
     if (!check(z, t))
         return false;
     lnt_zone_usage(z, &u);
-    /* The one that moved to another worker may stay. */
-    moved = t->op->fn == op_user_move && u.users == 6;
+    /* The one that moved to another worker may stay; one that came from there
+       is gone, or still what it was. */
+    moved = (t->op->fn == op_user_move && u.users == 6) ||
+            (t->op->fn == op_user_take && u.users == 4);
+    if (!moved && lnt_zone_user_find(z, LNT_STR("user-0")) != 1) {
+        diag("%s: a user whom nobody knows is left", t->name);
+        return false;
+    }
     if (u.visits != 1 && !(t->op->fn == op_peer_move && u.visits == 2)) {
         diag("%s: %llu visits are left", t->name, (unsigned long long)u.visits);
         return false;
