@@ -304,8 +304,9 @@ struct lnt_keep {
 /*
  * Sets it.  0, or -1 with ENOSPC: the quotas of all rooms together would be
  * more than there is; this room then keeps what it can on top of the quota it
- * had.  Before that, rooms in which nobody is give up theirs and go, first the
- * one that has been empty for the longest time.  ENOENT: the room is gone.
+ * had.  Before that, if it helps, rooms in which nobody is give up theirs and
+ * go, first the one that has been empty for the longest time.  ENOENT: the room
+ * is gone.
  */
 int lnt_zone_keep(struct lnt_zone *z, uint32_t room,
                   const struct lnt_keep *keep);

@@ -17,10 +17,28 @@
 enum {
     COPY = 32 * 1024, /* bytes copied in one locked section */
     EVICT = 256,      /* rooms that may have to go for another */
+    LOOK = 1024,      /* rooms that are asked whether that would help */
     WALK = 64 * 1024, /* records looked at on the way back in the log */
     ROOMS_AT_ONCE = 64,
     LEAP = 1024 * 1024, /* seqs left out where some may have been lost */
 };
+
+/* Whether the rooms in which nobody is, those that have been empty longest,
+   have quotas enough for this one to get blocks. */
+static bool
+others_have(const struct lnt_zone *z, uint32_t room, uint32_t blocks)
+{
+    const struct lnt_zone_map *map = z->map;
+    uint64_t all = (uint64_t)map->reserved - z->rooms[room].quota + blocks;
+    uint32_t i = map->idle_first;
+
+    for (int n = 0; i && n < LOOK && all > map->parts.blocks.max; n++) {
+        if (i != room)
+            all -= z->rooms[i].quota;
+        i = z->rooms[i].idle_next;
+    }
+    return all <= map->parts.blocks.max;
+}
 
 /* -1 when the quota cannot be promised. */
 static int
@@ -28,15 +46,23 @@ set_keep(struct lnt_zone *z, uint32_t room, const struct lnt_keep *keep)
 {
     uint32_t blocks = keep->count ? lnt_kept_blocks(keep->bytes) : 0;
     struct lnt_zone_room *r = &z->rooms[room];
+    uint32_t i = z->map->idle_first;
     int e;
 
     r->keep_count = keep->count;
     r->keep_age = keep->age_s;
     e = lnt_kept_reserve(z, room, blocks);
-    for (int n = 0; e < 0 && n < EVICT && z->map->idle_first != room; n++) {
-        if (!lnt_room_evict(z))
-            break;
-        e = lnt_kept_reserve(z, room, blocks);
+    if (e == 0 || !others_have(z, room, blocks))
+        return e;
+    for (int n = 0; e < 0 && i && n < EVICT;) {
+        uint32_t next = z->rooms[i].idle_next;
+
+        if (i != room && z->rooms[i].quota > 0) {
+            lnt_room_free(z, i);
+            n++;
+            e = lnt_kept_reserve(z, room, blocks);
+        }
+        i = next;
     }
     return e;
 }

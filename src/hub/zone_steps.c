@@ -75,8 +75,8 @@ make_room(struct lnt_zone *z, uint32_t app, struct lnt_str name)
     return room;
 }
 
-static void
-free_room(struct lnt_zone *z, uint32_t room)
+void
+lnt_room_free(struct lnt_zone *z, uint32_t room)
 {
     struct lnt_zone_room *r = &z->rooms[room];
 
@@ -98,7 +98,7 @@ lnt_room_evict(struct lnt_zone *z)
     uint32_t room = z->map->idle_first;
 
     if (room)
-        free_room(z, room);
+        lnt_room_free(z, room);
     return room != 0;
 }
 
@@ -124,7 +124,7 @@ lnt_room_settle(struct lnt_zone *z, uint32_t room)
         if (r->idle)
             idle_unlink(z, room);
     } else if (r->kept == 0) {
-        free_room(z, room);
+        lnt_room_free(z, room);
     } else if (!r->idle) {
         idle_append(z, room);
     }

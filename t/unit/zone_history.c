@@ -371,6 +371,51 @@ test_evict(void)
     lnt_zone_close(z);
 }
 
+/* A room in which nobody is, with three messages. */
+static void
+leave_room(struct lnt_zone *z, const char *name, uint64_t bytes)
+{
+    struct lnt_room_info info = {.room = LNT_ROOM_NONE};
+    uint32_t hold;
+
+    lnt_zone_hold(z, 1, lnt_str_c(name), 0, &hold, &info);
+    lnt_zone_keep(z, info.room, &(struct lnt_keep){10, 0, bytes});
+    say(z, info.room, 1, 3);
+    lnt_zone_unhold(z, hold);
+}
+
+/* Nobody has to go for what cannot be promised all the same, nor who has
+   nothing to give. */
+static void
+test_evict_in_vain(void)
+{
+    struct lnt_zone *z = new_zone(LNT_ZONE_MIN_SIZE);
+    struct lnt_room_info info;
+    struct lnt_zone_usage u;
+    uint32_t wants;
+
+    lnt_zone_usage(z, &u);
+    open_room(z, "large", 10, u.history_bytes - 30000);
+    leave_room(z, "without", 0);
+    leave_room(z, "with", 9000);
+    leave_room(z, "later", 9000);
+    wants = open_room(z, "wants", 10, 0);
+    is_int(lnt_zone_keep(z, wants, &(struct lnt_keep){10, 0, 40000}), -1,
+           "too much, whoever goes");
+    lnt_zone_usage(z, &u);
+    is_int(u.kept, 9, "so nobody does");
+    is_int(lnt_zone_keep(z, wants, &(struct lnt_keep){10, 0, 15000}), 0,
+           "not too much");
+    is_int(lnt_zone_room_find(z, 1, LNT_STR("with"), &info), -1,
+           "the first that has something to give has gone");
+    is_int(lnt_zone_room_find(z, 1, LNT_STR("without"), &info), 0,
+           "not one that has nothing");
+    is_int(lnt_zone_room_find(z, 1, LNT_STR("later"), &info), 0,
+           "and no more than needed");
+    is_sound(z, "evicted when it helps");
+    lnt_zone_close(z);
+}
+
 /* Answers of more than one locked section. */
 static void
 test_long(void)
@@ -477,6 +522,7 @@ main(void)
     test_age();
     test_quota();
     test_evict();
+    test_evict_in_vain();
     test_long();
     test_huge();
     test_restart(true);
