@@ -56,21 +56,19 @@ lnt_zone_cursor_after(struct lnt_zone *z, struct lnt_cursor *c, uint64_t seq)
         return c->seq == seq;
     from = (struct lnt_cursor){
         .position = __atomic_load_n(&z->map->tail, __ATOMIC_ACQUIRE)};
-    while (e.seq < seq) {
+    do {
         uint64_t before = from.position;
 
-        if (lnt_zone_read(z, &from, &e) != LNT_READ_ONE || e.seq > seq + 1)
-            break;
+        if (lnt_zone_read(z, &from, &e) != LNT_READ_ONE || e.seq > seq + 1) {
+            free(from.scratch);
+            return false;
+        }
         if (e.seq == seq + 1)
             from.position = before;
-    }
-    if (e.seq == seq || e.seq == seq + 1) {
-        from.seq = seq;
-        *c = from;
-        return true;
-    }
-    free(from.scratch);
-    return false;
+    } while (e.seq < seq);
+    from.seq = seq;
+    *c = from;
+    return true;
 }
 
 size_t

@@ -467,8 +467,12 @@ test_files(void)
     synced(m);
     is_str(stored(path), "r:1 2", "and written anew");
 
+    flush_log(z);
     m2 = lnt_mirror_new(z, path2);
     worked(lnt_mirror_open(m2, &why), "another file");
+    lnt_mirror_free(m2); /* killed, before it has written anything */
+    m2 = lnt_mirror_new(z, path2);
+    worked(lnt_mirror_open(m2, &why), "once more");
     synced(m2);
     is_str(stored(path2), "r:1 2", "has all of it");
     lnt_mirror_free(m2);
