@@ -16,6 +16,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 use Test::Linnet;
+use Test::Linnet::Build;
 
 my $KILLS = $ENV{LINNET_STORE_KILLS} || 5;
 
@@ -440,6 +441,36 @@ subtest 'reload' => sub {
 
     my ($exit, undef, $err) = $t->reload(config("store = data/none/3.db"));
     is($exit, 0, 'a folder that is not there is made') or diag $err;
+    $t->finish;
+};
+
+subtest 'a reload that fails' => sub {
+    my $trouble = Test::Linnet::Build::module('trouble');
+    my $with = sub {
+        return config(@_) =~ s/^(workers.*)/$1\nload_module = $trouble/mr
+            . "\n[trouble]\nfile = run/trouble\n";
+    };
+    my $t = Test::Linnet->new(config => $with->())->start;
+    my ($one, $two) = map { $t->path("data/$_.db") } qw(history two);
+    my ($w) = enter($t, 'lobby');
+    ok(wait_saved($t, say_all($w, 'lobby', 1 .. 3)), 'three messages');
+    my $before = $t->status->{store};
+    spew($t->path('run/trouble'), "fail\n");
+    $t->log_mark;
+    my ($exit, undef, $err) = $t->reload($with->('store = data/two.db'));
+    is($exit, 1, 'another store, and workers that do not start');
+    like($err, qr/trouble was asked to fail/, '... for that reason');
+    $t->log_like(qr/the store's process \(pid \d+\) exited with status 0/,
+        '... the process of that store ends', 10);
+    is_deeply(stored($two, 'lobby'), {}, '... which has nothing');
+    my $after = $t->status->{store};
+    is_deeply([@$after{qw(pid path seq written)}],
+        [@$before{qw(pid path seq written)}], '... and does not count');
+    unlink $t->path('run/trouble');
+    is(($t->reload($with->('store = data/two.db')))[0], 0, 'now they do');
+    ok(wait_for(sub { keys %{ stored($two, 'lobby') } == 3 }, 10, 'all'),
+        '... and it gets all');
+    is(scalar keys %{ stored($one, 'lobby') }, 3, '... as the first had it');
     $t->finish;
 };
 

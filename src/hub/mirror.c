@@ -176,7 +176,9 @@ take_over(struct lnt_mirror *m, struct lnt_strbuf *why)
     free(m->cursor.scratch);
     if (!lnt_zone_cursor_after(m->zone, &m->cursor, seq))
         m->all = true;
-    set(&m->state->seq, seq);
+    /* Of another file it is told when something has been written there. */
+    if (m->loaded)
+        set(&m->state->seq, seq);
     return write_head(m, seq, false, why);
 }
 
