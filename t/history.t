@@ -314,9 +314,14 @@ subtest 'workers come and go' => sub {
     ($exit, undef, $err) = $t->ctl('upgrade');
     is($exit, 0, 'an upgrade') or diag $err;
     $check->('after the upgrade');
+    my $stays = web();
+    join_room($stays, 'den');
+    say_all($stays, 'den', 1 .. 9);
     ($exit, undef, $err) = $t->reload($config =~ s/history = 100/history = 3/r);
     is($exit, 0, 'less history') or diag $err;
     is_deeply(told('lobby'), [map { "w$_" } 98 .. 100], 'less is told');
+    ok(wait_for(sub { ($t->ctl('rooms'))[1] =~ /^den +1 +3$/m }, 10, 'less'),
+        'less is kept where nobody comes, too');
 };
 
 $t->finish;

@@ -74,6 +74,8 @@ thaw_rooms(struct lnt_session *s, uint32_t rooms, struct lnt_str *rest)
 
         if (!sub)
             return -1;
+        /* As this worker's configuration has it. */
+        chat_keep_history(s, sub);
         lnt_sub_link(sub, &chat->subs);
         chat->rooms++;
     }
