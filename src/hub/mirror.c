@@ -367,8 +367,9 @@ save_room(struct lnt_mirror *m, const struct lnt_room_info *info,
 
     if (lnt_zone_kept(m->zone, info->room, &k) < 0)
         return 0; /* gone: found when all rooms are looked at */
+    /* Who only enters does not take the place of what waits. */
     if (k.count == 0)
-        return r ? drop(m, r, why) : 0;
+        return r && !r->row.parked ? drop(m, r, why) : 0;
     if (!r)
         r = lnt_stored_add(&m->rooms, &(struct lnt_store_room){.app = info->app,
                                                                .name = name});

@@ -567,6 +567,45 @@ test_sizes(void)
     end(z, m, true);
 }
 
+/* Rooms that a smaller zone has no place for wait in the store for a larger. */
+static void
+test_smaller(void)
+{
+    struct lnt_zone *z = new_zone(16u << 20);
+    const char *path = new_path();
+    struct lnt_mirror *m = start(z, path);
+    struct lnt_room_info info;
+    char name[16];
+    uint32_t hold;
+
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(name, sizeof(name), "room-%u", i);
+        lnt_zone_hold(z, 1, lnt_str_c(name), 0, &hold, &info);
+        lnt_zone_keep(z, info.room, &five);
+        say(z, info.room, 1, 2);
+        lnt_zone_unhold(z, hold);
+    }
+    end(z, m, true);
+    z = new_zone(LNT_ZONE_MIN_SIZE);
+    m = start(z, path);
+    is_str(kept(z, "room-99"), "1 2", "the latest is there");
+    is_str(kept(z, "room-0"), "no room", "the first is not");
+    worked(lnt_mirror_sync(m, true, &why), "all rooms");
+    ok(strstr(stored(path), "room-0:1 2 "), "but in the store");
+    open_room(z, 1, "room-0", &five);
+    worked(lnt_mirror_sync(m, true, &why), "somebody comes");
+    ok(strstr(stored(path), "room-0:1 2 "), "it waits on");
+    say(z, open_room(z, 1, "room-1", &five), 3, 4);
+    worked(lnt_mirror_sync(m, true, &why), "somebody speaks");
+    ok(strstr(stored(path), "room-1:3 4"), "in a room that is another now");
+    end(z, m, true);
+    z = new_zone(16u << 20);
+    m = start(z, path);
+    is_str(kept(z, "room-0"), "1 2", "a larger zone has it again");
+    is_str(kept(z, "room-1"), "3 4", "and the new one as it was");
+    end(z, m, true);
+}
+
 /* Whatever is done in whatever order: the store has what the zone has. */
 static void
 test_random(unsigned seed)
@@ -657,6 +696,7 @@ main(void)
     test_files();
     test_full();
     test_sizes();
+    test_smaller();
     for (unsigned seed = 1; seed <= 8; seed++)
         test_random(seed);
     lnt_strbuf_release(&out);
