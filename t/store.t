@@ -474,6 +474,25 @@ subtest 'a reload that fails' => sub {
     $t->finish;
 };
 
+subtest 'an upgrade to no store' => sub {
+    my $t = server(undef, undef, copy_binary => 1)->start;
+    my ($w) = enter($t, 'lobby');
+    ok(wait_saved($t, say_all($w, 'lobby', 1)), 'there is one');
+    my $pid = $t->status->{store}{pid};
+    $t->write_config(config(''));
+    is(($t->ctl('upgrade'))[0], 0, 'upgraded');
+    ok(!defined $t->status->{store}, '... none');
+    ok(wait_for(sub { !proc_alive($pid) }, 10, 'its process'),
+        '... nor its process');
+    ok(wait_for(
+            sub { $t->http_get('web', '/metrics')->{body} !~ /^linnet_store/m },
+            5,
+            'the metrics'
+        ),
+        '... nor metrics that nobody keeps up to date');
+    $t->finish;
+};
+
 subtest 'upgrade' => sub {
     my $t = server(undef, undef, copy_binary => 1)->start;
     my $file = $t->path('data/history.db');

@@ -280,6 +280,19 @@ forget_state(struct lnt_master *m)
     __atomic_store_n(&s->broken_us, 0, __ATOMIC_RELAXED);
 }
 
+/* Whether another process keeps it: one of a master that goes on with the
+   zone. */
+static bool
+is_kept(struct lnt_master *m)
+{
+    for (unsigned i = 0; i < LNT_CELLS; i++) {
+        const struct lnt_cell *c = lnt_zone_cell(m->zone, i);
+        if (lnt_cell_state(c) != LNT_CELL_FREE && !lnt_cell_is_worker(c))
+            return true;
+    }
+    return false;
+}
+
 bool
 lnt_keepers_reap(struct lnt_master *m, pid_t pid, int status)
 {
@@ -312,7 +325,7 @@ lnt_keepers_reap(struct lnt_master *m, pid_t pid, int status)
         role = LNT_KEEPER_COMING;
         m->keepers.coming = NULL;
     }
-    if (!has_store(m->now.config))
+    if (!has_store(m->now.config) || (m->handed_over && !is_kept(m)))
         forget_state(m);
     m->keeper_events->ended(m, role, lnt_loop_now(m->loop) - k->started, how);
     lnt_loop_free(m->loop, k);
