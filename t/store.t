@@ -474,6 +474,24 @@ subtest 'a reload that fails' => sub {
     $t->finish;
 };
 
+subtest 'its process dies over the last word' => sub {
+    my $t = server("store = data/history.db\nsync = 1h")->start;
+    $t->allow_alert(qr/the store's process .* signal 9/);
+    my ($w) = enter($t, 'lobby');
+    my $pid = $t->status->{store}{pid};
+    kill STOP => $pid;
+    say_all($w, 'lobby', 1 .. 3);
+    $t->signal('TERM');
+    ok(wait_for(sub { $t->processes == 2 }, 10, 'the workers'),
+        'the workers have ended');
+    kill KILL => $pid;
+    is($t->wait_exit, 0, 'the master ends');
+    ok(wait_for(sub { !$t->processes }, 10, 'the end'), 'all have ended');
+    is(scalar keys %{ stored($t->path('data/history.db'), 'lobby') }, 3,
+        'another one has written it');
+    $t->finish;
+};
+
 subtest 'an upgrade to no store' => sub {
     my $t = server(undef, undef, copy_binary => 1)->start;
     my ($w) = enter($t, 'lobby');

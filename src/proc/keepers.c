@@ -293,6 +293,31 @@ is_kept(struct lnt_master *m)
     return false;
 }
 
+/* Writes what one that died has not written. */
+static void
+spawn_last(struct lnt_master *m)
+{
+    m->keepers.now = spawn(m, &m->now, WAIT);
+    if (!m->keepers.now)
+        lnt_log_error("cannot start the store's process: %s; what was said "
+                      "last is not in the store",
+                      strerror(errno));
+}
+
+/* It was killed over the last word: once more, unless another master's goes
+   on. */
+static void
+end_again(struct lnt_master *m)
+{
+    struct lnt_keepers *s = &m->keepers;
+    if (!s->ended || !s->used || s->again || m->handed_over)
+        return;
+    s->again = true;
+    spawn_last(m);
+    if (s->now)
+        end(s->now, LNT_FRAME_QUIT);
+}
+
 bool
 lnt_keepers_reap(struct lnt_master *m, pid_t pid, int status)
 {
@@ -327,6 +352,8 @@ lnt_keepers_reap(struct lnt_master *m, pid_t pid, int status)
     }
     if (!has_store(m->now.config) || (m->handed_over && !is_kept(m)))
         forget_state(m);
+    if (role == LNT_KEEPER_NOW && WIFSIGNALED(status) && !k->late)
+        end_again(m);
     m->keeper_events->ended(m, role, lnt_loop_now(m->loop) - k->started, how);
     lnt_loop_free(m->loop, k);
     return true;
@@ -469,9 +496,9 @@ lnt_keepers_end(struct lnt_master *m)
         return !s->all;
     s->ended = true;
     lnt_timer_stop(m->loop, &s->timer);
-    /* It died a moment ago; what it has not written, another one will. */
+    /* It died a moment ago. */
     if (!s->now && s->used && has_store(m->now.config))
-        s->now = spawn(m, &m->now, WAIT);
+        spawn_last(m);
     for (struct lnt_keeper *k = s->all; k; k = k->next)
         if (!k->failed)
             end(k, k == s->now ? LNT_FRAME_QUIT : LNT_FRAME_STOP);

@@ -46,6 +46,7 @@ struct lnt_keepers {
     struct lnt_keeper *coming; /* of the next one, when that has another file */
     bool used;                 /* this generation's has been ready once */
     bool ended;                /* the last ones were told to end */
+    bool again;                /* and another one after one of them died */
     unsigned restarts;
     uint64_t delay; /* ms before the next spawn */
     struct lnt_timer timer;
