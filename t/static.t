@@ -272,6 +272,16 @@ subtest 'compressed' => sub {
             ->{body}, 'line', 'ranges are those of the text');
     is(ask('/kept/small.txt', 'Accept-Encoding' => 'gzip')->{body}, $small,
         'gzip = off');
+    $r = ask('/small.txt.gz');
+    is($r->{headers}{'content-type'}, 'application/gzip',
+        'the .gz itself is another answer');
+    is($r->{headers}{'content-encoding'}, undef, 'and not encoded');
+    my $later = time + 10;
+    utime $later, $later, "$www/small.txt.gz";
+    ask('/small.txt.gz') for 1, 2;
+    $r = ask('/small.txt', 'Accept-Encoding' => 'gzip');
+    is("$r->{headers}{'content-type'} $r->{headers}{'content-encoding'}",
+        'text/plain; charset=utf-8 gzip', 'whichever was asked for first');
     utime 1, 1, "$www/small.txt.gz";
     is(ask('/small.txt', 'Accept-Encoding' => 'gzip')->{body}, $small,
         'a .gz older than the text is not taken');

@@ -61,9 +61,10 @@ lnt_static_cache_drop(struct lnt_static_cache *c, int root)
 }
 
 static struct lnt_static_cached **
-slot_of(struct lnt_static_cache *c, int root, const char *path)
+slot_of(struct lnt_static_cache *c, int root, const char *path, bool packed)
 {
-    uint64_t h = lnt_hash(c->key + (uint64_t)root, path, strlen(path));
+    uint64_t h =
+        lnt_hash(c->key + (uint64_t)root * 2 + packed, path, strlen(path));
     return &c->slots[h % SLOTS];
 }
 
@@ -83,12 +84,14 @@ same_file(const struct stat *a, const struct stat *b)
 }
 
 const struct lnt_static_cached *
-lnt_static_cache_find(struct lnt_static_cache *c, int root, const char *path)
+lnt_static_cache_find(struct lnt_static_cache *c, int root, const char *path,
+                      bool packed)
 {
     struct stat st;
-    struct lnt_static_cached **slot = slot_of(c, root, path);
+    struct lnt_static_cached **slot = slot_of(c, root, path, packed);
     struct lnt_static_cached *e = *slot;
-    if (!e || e->root != root || strcmp(e->path, path) != 0)
+    if (!e || e->root != root || e->packed != packed ||
+        strcmp(e->path, path) != 0)
         return NULL;
     if (fstatat(root, path, &st, 0) == 0 && same_file(&st, &e->st))
         return e;
@@ -98,14 +101,15 @@ lnt_static_cache_find(struct lnt_static_cache *c, int root, const char *path)
 
 void
 lnt_static_cache_add(struct lnt_static_cache *c, int root, const char *path,
-                     const struct stat *st, const char *etag,
+                     bool packed, const struct stat *st, const char *etag,
                      struct lnt_http_prepared *answer)
 {
-    struct lnt_static_cached **slot = slot_of(c, root, path);
+    struct lnt_static_cached **slot = slot_of(c, root, path, packed);
     drop_slot(slot);
     struct lnt_static_cached *e = lnt_calloc(1, sizeof(*e));
     e->root = root;
     e->path = lnt_strdup(path);
+    e->packed = packed;
     e->st = *st;
     strncpy(e->etag, etag, sizeof(e->etag) - 1);
     e->answer = answer;

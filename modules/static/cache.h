@@ -19,6 +19,7 @@ enum {
 struct lnt_static_cached {
     int root; /* identity of the route: the folder's descriptor */
     char *path;
+    bool packed; /* the answer is that of the name without .gz */
     struct stat st;
     char etag[LNT_STATIC_ETAG];
     struct lnt_http_prepared *answer;
@@ -28,13 +29,15 @@ struct lnt_static_cache *lnt_static_cache_new(void);
 void lnt_static_cache_free(struct lnt_static_cache *c);
 
 /* What is kept for path below root, when the file is still the same one (one
-   system call); NULL.  Valid until something is added. */
+   system call); NULL.  Valid until something is added.  A .gz has two answers:
+   its own, and, packed, that of the file which it lies beside. */
 const struct lnt_static_cached *
-lnt_static_cache_find(struct lnt_static_cache *c, int root, const char *path);
+lnt_static_cache_find(struct lnt_static_cache *c, int root, const char *path,
+                      bool packed);
 
 /* Keeps an answer (owned from here on), maybe instead of another. */
 void lnt_static_cache_add(struct lnt_static_cache *c, int root,
-                          const char *path, const struct stat *st,
+                          const char *path, bool packed, const struct stat *st,
                           const char *etag, struct lnt_http_prepared *answer);
 
 /* A folder was opened anew: forgets what was below the old descriptor. */

@@ -100,7 +100,8 @@ find_file(struct lnt_static_worker *w, const struct lnt_static_site *site,
     f->packed = packed;
     f->fd = -1;
     f->cached =
-        cached ? lnt_static_cache_find(w->cache, site->root, w->path.p) : NULL;
+        cached ? lnt_static_cache_find(w->cache, site->root, w->path.p, packed)
+               : NULL;
     if (f->cached) {
         f->st = f->cached->st;
         memcpy(f->etag, f->cached->etag, sizeof(f->etag));
@@ -219,8 +220,8 @@ keep_answer(struct lnt_static_worker *w, const struct lnt_static_site *site,
         return NULL;
     struct lnt_http_prepared *answer =
         lnt_http_prepare(200, type, w->headers.p, lnt_str(text, size));
-    lnt_static_cache_add(w->cache, site->root, w->path.p, &f->st, f->etag,
-                         answer);
+    lnt_static_cache_add(w->cache, site->root, w->path.p, f->packed, &f->st,
+                         f->etag, answer);
     return answer;
 }
 
