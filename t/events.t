@@ -472,6 +472,27 @@ subtest 'who is silent, and who is gone' => sub {
     $t->finish;
 };
 
+# Nobody is closed for what he is told at once, however much there is.
+subtest 'several rooms with much to tell' => sub {
+    my $t = Test::Linnet->new(config => config('send_queue = 64k'))->start;
+    my @rooms = qw(a b c d);
+    for my $room (@rooms) {
+        publish($t, $room, "$room $_ " . 'x' x 3000) for 1 .. 20;
+    }
+    my $e = $t->events('web', '/events?' . join '&', map { "room=$_" } @rooms);
+    my @joined = map { $e->event // () } @rooms;
+    is_deeply([map { $_->{json}{room} } @joined], \@rooms, 'each is joined');
+    for my $j (@joined) {
+        my $room = $j->{json}{room};
+        like($j->{json}{history}[-1]{text}, qr/^$room 20 /,
+            "$room: with the last that was said");
+    }
+    publish($t, $_, "more in $_") for @rooms;
+    is_deeply([map { ($e->event // {})->{json}{text} } @rooms],
+        [map { "more in $_" } @rooms], 'and goes on');
+    $t->finish;
+};
+
 subtest 'readers that are too slow' => sub {
     for my $policy (qw(close drop)) {
         my $t = Test::Linnet->new(config => config("send_queue = 64k\n"

@@ -222,6 +222,8 @@ struct chat_past {
     unsigned format;
     uint64_t before; /* those with a seq below */
     unsigned limit;  /* so many of them */
+    unsigned others; /* answers that come behind this one, in the same turn */
+    size_t told;     /* bytes of those before it that are not queued yet */
     unsigned count;  /* out: how many there were */
     bool more;       /* out: there are older ones */
 };
@@ -244,6 +246,8 @@ bool chat_past_since(struct lnt_session *s, struct chat_past *p, uint64_t since,
 struct chat_wish {
     uint64_t epoch, since; /* 0 for one who was not here before */
     uint64_t limit;        /* messages */
+    unsigned others;       /* as in chat_past */
+    size_t told;
 };
 
 /* Begins a "joined" in chat_of(s)->out; without its end, so that more can be

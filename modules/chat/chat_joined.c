@@ -42,6 +42,8 @@ add_past(struct lnt_session *s, const struct chat_wish *wish,
         .format = CHAT_FORMAT_JSON,
         .before = before,
         .limit = (unsigned)(wish->limit < most ? wish->limit : most),
+        .others = wish->others,
+        .told = wish->told,
     };
     size_t start = out->n;
     bool recovered;

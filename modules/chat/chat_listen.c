@@ -67,25 +67,22 @@ refuse(struct lnt_session *s)
     return LNT_CLOSE_LATER;
 }
 
-static void
-tell(struct lnt_session *s, const struct lnt_interest *l,
+/* Returns the size of the last message, which sse keeps back for a while. */
+static size_t
+tell(struct lnt_session *s, const struct chat_wish *wish, bool resumes,
      const struct lnt_sub *sub, const struct lnt_room_info *info)
 {
-    const struct chat_wish wish = {
-        .epoch = l->resumes ? l->epoch : 0,
-        .since = l->resumes ? l->seq : 0,
-        .limit = l->limit,
-    };
     struct chat *c = chat_of(s);
-    bool recovered = chat_begin_joined(s, &wish, sub, info);
+    bool recovered = chat_begin_joined(s, wish, sub, info);
 
     lnt_strbuf_addc(&c->out, '}');
-    if (l->resumes && !recovered) {
+    if (resumes && !recovered) {
         lnt_strbuf_clear(&c->data);
         chat_render_gap(&c->data, info->name, info->seq);
         lnt_session_send(s, LNT_TEXT, c->data.p, c->data.n);
     }
     lnt_session_send(s, LNT_TEXT, c->out.p, c->out.n);
+    return c->out.n;
 }
 
 lnt_verdict
@@ -94,6 +91,11 @@ chat_listen(struct lnt_session *s, const struct lnt_interest *l)
     struct lnt_hub *hub = lnt_session_app(s)->hub;
     struct lnt_room_info infos[LNT_INTEREST_MAX];
     struct lnt_sub *subs[LNT_INTEREST_MAX];
+    struct chat_wish wish = {
+        .epoch = l->resumes ? l->epoch : 0,
+        .since = l->resumes ? l->seq : 0,
+        .limit = l->limit,
+    };
     uint64_t start;
 
     for (size_t i = 0; i < l->nrooms; i++) {
@@ -106,7 +108,8 @@ chat_listen(struct lnt_session *s, const struct lnt_interest *l)
         lnt_hub_skip(hub, subs[i], start);
         infos[i].next = start;
         infos[i].seq = start - 1;
-        tell(s, l, subs[i], &infos[i]);
+        wish.others = (unsigned)(l->nrooms - 1 - i);
+        wish.told = tell(s, &wish, l->resumes, subs[i], &infos[i]);
     }
     return LNT_GO_ON;
 }

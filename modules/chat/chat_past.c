@@ -15,6 +15,7 @@
 enum {
     ANSWER_BYTES = 224 * 1024, /* of messages: with all the rest of an answer
                                   this stays below 256 KiB */
+    ANSWER_SURE = 16 * 1024,   /* what is left for each that comes behind it */
     MISSED_MAX = 4096,         /* messages; more would not fit anyway */
     CHUNK = 32,                /* messages read at once, at most */
     CHUNK_BYTES = 256 * 1024,
@@ -33,15 +34,20 @@ zone_of(const struct lnt_session *s)
 }
 
 /* Several answers may be asked for at once: none takes more than half of what
-   the session's queue has left, so that no reader is closed for asking. */
+   the session's queue has left, so that no reader is closed for asking.  Where
+   it is known how many follow, each of them has its part. */
 static size_t
-room_in_answer(const struct lnt_session *s)
+room_in_answer(const struct lnt_session *s, const struct chat_past *p)
 {
     uint64_t most = lnt_session_limits(s)->send_queue;
-    uint64_t queued = lnt_session_queued(s);
-    uint64_t left = most > queued ? (most - queued) / 2 : 0;
+    uint64_t queued = lnt_session_queued(s) + p->told;
+    uint64_t left = most > queued ? most - queued : 0;
+    uint64_t sure = (uint64_t)p->others * ANSWER_SURE;
+    uint64_t part = left / ((uint64_t)p->others + 1);
 
-    return left < ANSWER_BYTES ? left : ANSWER_BYTES;
+    if (left > sure && left - sure > part)
+        part = left - sure;
+    return part / 2 < ANSWER_BYTES ? part / 2 : ANSWER_BYTES;
 }
 
 static void
@@ -121,7 +127,7 @@ chat_past_add(struct lnt_session *s, struct chat_past *p,
               struct lnt_strbuf *out)
 {
     struct chat *c = chat_of(s);
-    size_t room = room_in_answer(s);
+    size_t room = room_in_answer(s, p);
     uint64_t before = p->before;
     unsigned n = chunk_size(s);
     const struct piece *pieces;
@@ -152,7 +158,7 @@ chat_past_since(struct lnt_session *s, struct chat_past *p, uint64_t since,
                 struct lnt_strbuf *out)
 {
     struct chat *c = chat_of(s);
-    size_t room = room_in_answer(s), start = out->n;
+    size_t room = room_in_answer(s, p), start = out->n;
     struct lnt_str rest;
     struct lnt_event e;
     bool whole;
