@@ -10,7 +10,7 @@ use lib "$FindBin::Bin/lib";
 use JSON::PP ();
 use POSIX ();
 use Test::More;
-use Time::HiRes qw(sleep);
+use Time::HiRes qw(sleep time);
 
 use Test::Linnet;
 
@@ -30,6 +30,10 @@ $limits
 address  = 127.0.0.1:%%PORT_web%%
 protocol = http
 
+[listen local]
+address  = unix:%%UNIX_local%%
+protocol = http
+
 [listen lines]
 address  = 127.0.0.1:%%PORT_lines%%
 protocol = line
@@ -44,6 +48,7 @@ app      = chat
 
 [route events]
 listen   = web
+listen   = local
 path     = /events
 protocol = sse
 app      = chat
@@ -450,8 +455,8 @@ subtest 'who is silent, and who is gone' => sub {
         "ping_interval = 200ms\nidle_timeout = 1s\nsend_queue = 64m"))->start;
     my $e = $t->events('web', '/events?room=lobby');
     $e->event;
-    my $begin = Time::HiRes::time();
-    while (Time::HiRes::time() - $begin < 2.5) {
+    my $begin = time;
+    while (time - $begin < 2.5) {
         $e->wait_comment or last;
     }
     cmp_ok($e->comments, '>', 5, 'comments keep it alive');
@@ -490,6 +495,28 @@ subtest 'several rooms with much to tell' => sub {
     publish($t, $_, "more in $_") for @rooms;
     is_deeply([map { ($e->event // {})->{json}{text} } @rooms],
         [map { "more in $_" } @rooms], 'and goes on');
+    $t->finish;
+};
+
+subtest 'a reader that is slow, and reads' => sub {
+    my $idle = 2 * time_factor();
+    my $t = Test::Linnet->new(config => config(
+        "ping_interval = 200ms\nidle_timeout = ${idle}s\nsend_queue = 64m"))->start;
+    # What it reads is less than waits; over a unix socket the kernel has little.
+    my $c = $t->connect('unix:local');
+    $c->write("GET /events?room=flood HTTP/1.1\r\nHost: x\r\n\r\n");
+    ok($c->read_until(qr/^event: joined$/m), 'listens');
+    flood($t->connect('web'), 1000);
+    my ($begin, $got) = (time, 0);
+    while ((my $since = time - $begin) < 1.8 * $idle) {
+        while ($got < $since * 1_000_000 / $idle) {
+            $got += sysread($c->handle, my $piece, 16384) || last;
+        }
+        sleep 0.02;
+    }
+    publish($t, 'flood', 'the end');
+    ok($c->read_until('the end', 60), 'gets everything');
+    is(counter($t, 'idle_timeouts_total'), 0, 'and is not taken for gone');
     $t->finish;
 };
 

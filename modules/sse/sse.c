@@ -44,6 +44,11 @@ struct sse_worker {
     uint64_t streams; /* open now */
 };
 
+/* A session. */
+struct sse_session {
+    uint64_t sent; /* lnt_session_sent, at the last look */
+};
+
 static const struct lnt_directive directives[] = {
     {
         .name = "retry",
@@ -222,13 +227,17 @@ arm(struct lnt_session *s)
 static lnt_verdict
 sse_timeout(struct lnt_session *s, enum lnt_timeout which)
 {
+    struct sse_session *stream = lnt_session_state(s);
+    uint64_t sent = lnt_session_sent(s);
+    size_t queued = lnt_session_queued(s);
+
     if (which != LNT_TIMEOUT_OWN)
         return LNT_GO_ON;
-    if (lnt_session_queued(s) == 0) {
+    if (queued == 0 || sent != stream->sent)
         lnt_session_active(s);
-        if (lnt_session_limits(s)->ping_interval > 0)
-            lnt_session_write(s, ":\n\n", 3);
-    }
+    if (queued == 0 && lnt_session_limits(s)->ping_interval > 0)
+        lnt_session_write(s, ":\n\n", 3);
+    stream->sent = sent;
     arm(s);
     return LNT_GO_ON;
 }
@@ -297,6 +306,13 @@ sse_encode(struct lnt_module_ctx *m, unsigned variant,
 
 /* ---- a session ---- */
 
+static void
+begin(struct lnt_session *s, struct sse_worker *w)
+{
+    lnt_net_meter(lnt_session_net(s));
+    w->streams++;
+}
+
 static lnt_verdict
 listen_to(struct lnt_session *s, struct sse_worker *w)
 {
@@ -317,7 +333,7 @@ sse_open(struct lnt_session *s)
         lnt_section_data(lnt_session_endpoint(s)->section, &route_set);
     lnt_verdict v;
 
-    w->streams++;
+    begin(s, w);
     lnt_count(lnt_session_stats(s), LNT_C_EVENT_STREAMS);
     if (route->retry > 0) {
         struct lnt_strbuf line = LNT_STRBUF_INIT;
@@ -373,8 +389,8 @@ sse_close(struct lnt_session *s)
 
 /* ---- moving ---- */
 
-/* A stream has no state: what was half sent goes along as it is, and what was
-   delivered last is the application's to know. */
+/* A stream has no state that is to move: what was half sent goes along as it
+   is, and what was delivered last is the application's to know. */
 static int
 sse_freeze(struct lnt_session *s, struct lnt_strbuf *out)
 {
@@ -388,7 +404,7 @@ sse_thaw(struct lnt_session *s, struct lnt_str state)
 {
     uint32_t version;
 
-    worker_of(s)->streams++;
+    begin(s, worker_of(s));
     if (!lnt_unpack_u32(&state, &version) || version != FROZEN_VERSION)
         return -1;
     arm(s);
@@ -435,6 +451,7 @@ static const struct lnt_http_handler handler = {
 };
 
 static const struct lnt_protocol protocol = {
+    .state_size = sizeof(struct sse_session),
     .open = sse_open,
     .data = sse_data,
     .send = sse_send,

@@ -37,7 +37,8 @@ struct lnt_stats *lnt_net_stats(struct lnt_net *n);
 struct lnt_module_ctx *lnt_net_ctx(struct lnt_net *n, unsigned index);
 /* The module of that name in this worker; NULL. */
 struct lnt_module_ctx *lnt_net_find(struct lnt_net *n, const char *module);
-/* lnt_session_sent is to work from now on, for connections to come. */
+/* lnt_session_sent is to work from now on; for connections that are there it
+   begins with 0. */
 void lnt_net_meter(struct lnt_net *n);
 unsigned lnt_net_count(const struct lnt_net *n);
 
