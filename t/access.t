@@ -57,6 +57,14 @@ app      = echo
 listen  = web
 path    = /metrics
 handler = status
+
+[route api]
+listen  = web
+path    = /api/
+handler = chat_api
+
+[http]
+body_timeout = 1s
 INI
 }
 
@@ -173,6 +181,20 @@ subtest 'every variable' => sub {
     %w = line_like($t, qr/status=<408>/) =~ /(\w+)=<([^>]*)>/g;
     cmp_ok($w{request_time}, '>=', 0.9, '... and how long it took');
     is($w{listen}, 'hasty', '... where');
+    my $head = "POST /api/x HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bodies\r\n";
+    my %bad = (
+        400 => "Transfer-Encoding: chunked\r\n\r\nnonsense\r\n",
+        408 => "Content-Length: 10\r\n\r\nhalf",
+        413 => "Transfer-Encoding: chunked\r\n\r\nfffff\r\n",
+    );
+    for my $status (sort keys %bad) {
+        like(request($t, "$head$bad{$status}"), qr{^HTTP/1\.1 $status },
+            "a body that is none: $status");
+        %w = line_like($t, qr/status=<$status>.*=<bodies>/) =~ /(\w+)=<([^>]*)>/g;
+        is_deeply([@w{qw(request uri host route)}],
+            ['POST /api/x HTTP/1.1', '/api/x', 'localhost', 'api'],
+            '... of a request that was read');
+    }
     $t->finish;
 };
 

@@ -236,9 +236,9 @@ wait_for_body(struct lnt_http_exchange *x, const struct lnt_http_entry *e,
         lnt_session_write(x->r.session, go_on, sizeof(go_on) - 1);
 }
 
-/* The head was copied when the body was not there; here is the body. */
-static lnt_verdict
-handle_pending(struct lnt_http_exchange *x, struct lnt_http_pending *p)
+/* The head that was copied when the body was not there. */
+static void
+recall_head(struct lnt_http_exchange *x, const struct lnt_http_pending *p)
 {
     struct lnt_http_parser ps = {0};
     struct lnt_http_fault fault;
@@ -247,11 +247,30 @@ handle_pending(struct lnt_http_exchange *x, struct lnt_http_pending *p)
         lnt_http_parse_head(&ps, &x->worker->conf->limits, p->head, p->head_n,
                             &x->r, &size, &fault);
     lnt_assert(got == LNT_HTTP_DONE && size == p->head_n);
+}
+
+/* Here is the body. */
+static lnt_verdict
+handle_pending(struct lnt_http_exchange *x, struct lnt_http_pending *p)
+{
+    recall_head(x, p);
     const struct lnt_http_entry *e = judge_head(x);
     if (!e)
         return LNT_GO_ON;
     x->r.body = lnt_strbuf_str(&p->body.data);
     return handle(x, e);
+}
+
+/* Its body is not to be had; what the head says is for the access log. */
+static void
+recall_request(struct lnt_http_exchange *x, const struct lnt_http_pending *p)
+{
+    struct lnt_http_fault fault;
+    recall_head(x, p);
+    (void)lnt_http_read_fields(&x->r, &x->framing, &fault);
+    (void)lnt_http_read_target(&x->r, x->worker->path, &fault);
+    x->r.route = p->route;
+    x->r.keep_alive = false;
 }
 
 static enum step
@@ -269,11 +288,12 @@ take_body(struct lnt_http_exchange *x, struct lnt_input *in, lnt_verdict *v)
         return STEP_WAIT;
     c->busy.pending = NULL; /* an answer may need the place */
     lnt_session_deadline(x->r.session, 0);
-    x->r.route = p->route;
-    if (got == LNT_HTTP_BAD)
+    if (got == LNT_HTTP_BAD) {
+        recall_request(x, p);
         refuse_fault(x, &fault);
-    else
+    } else {
         *v = handle_pending(x, p);
+    }
     lnt_http_pending_free(p);
     return after_answer(x);
 }
@@ -432,10 +452,15 @@ on_timeout(struct lnt_session *s, enum lnt_timeout which)
                   body ? LNT_C_TIMEOUTS_BODY : LNT_C_TIMEOUTS_HANDSHAKE);
     if (c->busy.pending) {
         struct lnt_http_exchange *x = begin_exchange(s);
-        forget_pending(x);
+        struct lnt_http_pending *p = c->busy.pending;
+        c->busy.pending = NULL; /* an answer may need the place */
+        lnt_session_deadline(s, 0);
+        if (body)
+            recall_request(x, p);
         (void)lnt_http_error(&x->r, 408, NULL,
                              body ? "the body did not come in time"
                                   : "the request head did not come in time");
+        lnt_http_pending_free(p);
         return LNT_GO_ON;
     }
     c->flags |= LNT_HTTP_F_DONE;
