@@ -231,6 +231,35 @@ subtest 'with tokens' => sub {
     $t->log_unlike(qr/s3cret|other-token/, 'nor does the log');
 };
 
+subtest 'a page of another host' => sub {
+    my $page = 'https://app.example.org';
+    my ($exit, $out, $err) = $t->reload(config('',
+        "token = other-token\norigin = ^https://app\\.example\\.org\$"));
+    is($exit, 0, 'reloaded') or diag $err;
+    my %asks = (Origin => $page, 'Access-Control-Request-Method' => 'POST',
+        'Access-Control-Request-Headers' => 'authorization,content-type');
+    my $r = post('', method => 'OPTIONS', headers => \%asks);
+    is($r->{status}, 204, 'its browser asks first');
+    my %h = %{ $r->{headers} };
+    is_deeply([@h{map { "access-control-allow-$_" } qw(origin methods headers)}],
+        [$page, 'POST', 'Authorization, Content-Type'], '... and may go on');
+    is($h{allow}, 'POST, OPTIONS', '... as everybody may');
+    $r = post(\%hi, headers => { Origin => $page,
+        Authorization => 'Bearer other-token' });
+    is($r->{status}, 200, 'published');
+    is($r->{headers}{'access-control-allow-origin'}, $page, '... and is told so');
+    $r = post(\%hi, headers => { Origin => $page });
+    refused($r, 401, 'unauthorized', 'without the token');
+    is($r->{headers}{'access-control-allow-origin'}, $page, '... is told, too');
+    $asks{Origin} = 'https://evil.example.org';
+    $r = post('', method => 'OPTIONS', headers => \%asks);
+    refused($r, 403, 'forbidden', 'another page');
+    is($r->{headers}{'access-control-allow-origin'}, undef, '... may not go on');
+    $r = post('', method => 'OPTIONS');
+    is_deeply([@$r{qw(status)}, $r->{headers}{allow}], [204, 'POST, OPTIONS'],
+        'who is no page may ask as well');
+};
+
 subtest 'what -t says' => sub {
     for my $bad ('token = ${file:empty}', 'token =', 'token = two words',
         'token = ====') {

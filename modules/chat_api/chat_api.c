@@ -25,8 +25,6 @@
 
 enum { BODY_MAX = 128 * 1024 };
 
-static const char no_store[] = "Cache-Control: no-store\r\n";
-
 /* What [route] says. */
 struct api_route {
     struct lnt_strings token;
@@ -36,6 +34,7 @@ struct api_route {
 /* A worker's scratch memory. */
 struct api {
     struct lnt_strbuf request, reply, out;
+    struct lnt_strbuf headers; /* of every answer to this request */
 };
 
 /* An error on its way to the client. */
@@ -114,8 +113,6 @@ static lnt_verdict
 refuse(struct lnt_http_request *r, struct api *api, const struct refusal *why)
 {
     struct lnt_strbuf *out = &api->out;
-    struct lnt_strbuf headers = LNT_STRBUF_INIT;
-    lnt_verdict v;
 
     lnt_strbuf_clear(out);
     lnt_strbuf_adds(out, "{\"error\":{\"code\":");
@@ -123,13 +120,10 @@ refuse(struct lnt_http_request *r, struct api *api, const struct refusal *why)
     lnt_strbuf_adds(out, ",\"message\":");
     lnt_strbuf_add_json(out, why->message);
     lnt_strbuf_adds(out, "}}\n");
-    lnt_strbuf_adds(&headers, no_store);
     if (why->headers)
-        lnt_strbuf_adds(&headers, why->headers);
-    v = lnt_http_respond(r, why->status, "application/json", headers.p,
-                         lnt_strbuf_str(out));
-    lnt_strbuf_release(&headers);
-    return v;
+        lnt_strbuf_adds(&api->headers, why->headers);
+    return lnt_http_respond(r, why->status, "application/json", api->headers.p,
+                            lnt_strbuf_str(out));
 }
 
 static lnt_verdict
@@ -182,7 +176,7 @@ answer(struct lnt_module_ctx *m, struct lnt_http_request *r, struct api *api)
     lnt_strbuf_adds(out, ",\"seq\":");
     lnt_strbuf_adds(out, api->reply.p + strlen("seq "));
     lnt_strbuf_adds(out, "}}\n");
-    return lnt_http_respond(r, 200, "application/json", no_store,
+    return lnt_http_respond(r, 200, "application/json", api->headers.p,
                             lnt_strbuf_str(out));
 }
 
@@ -304,20 +298,55 @@ ends_with(struct lnt_str s, struct lnt_str end)
     return s.n >= end.n && memcmp(s.p + s.n - end.n, end.p, end.n) == 0;
 }
 
+/* Without these its browser keeps the answer from a page of another host. */
+static void
+begin_headers(const struct lnt_http_request *r, struct api *api, bool fits)
+{
+    struct lnt_str origin = lnt_http_header_get(r, "Origin");
+
+    lnt_strbuf_clear(&api->headers);
+    lnt_strbuf_adds(&api->headers, "Cache-Control: no-store\r\n"
+                                   "Vary: Origin\r\n");
+    if (fits && origin.n > 0)
+        lnt_strbuf_addf(&api->headers, "Access-Control-Allow-Origin: %.*s\r\n",
+                        LNT_STR_ARG(origin));
+}
+
+/* Before a page of another host may send JSON; nothing is asked for yet, and
+   the token is not there. */
+static lnt_verdict
+answer_options(struct lnt_http_request *r, struct api *api)
+{
+    lnt_strbuf_adds(&api->headers, "Allow: POST, OPTIONS\r\n");
+    if (lnt_http_header_count(r, "Origin") > 0)
+        lnt_strbuf_adds(
+            &api->headers,
+            "Access-Control-Allow-Methods: POST\r\n"
+            "Access-Control-Allow-Headers: Authorization, Content-Type\r\n"
+            "Access-Control-Max-Age: 600\r\n");
+    return lnt_http_respond(r, 204, NULL, api->headers.p, lnt_str("", 0));
+}
+
 static lnt_verdict
 handle(struct lnt_module_ctx *m, struct lnt_http_request *r)
 {
     const struct api_route *route = r->route->conf;
     struct api *api = m->data;
-    enum lnt_api_access access = lnt_api_access(&route->token, r);
+    bool asks = r->method == LNT_HTTP_OPTIONS;
+    bool fits = lnt_http_origin_fits(r);
+    enum lnt_api_access access =
+        asks ? LNT_API_GRANTED : lnt_api_access(&route->token, r);
 
+    begin_headers(r, api, fits);
     if (access != LNT_API_GRANTED)
         return refuse_access(r, api, access);
-    if (!lnt_http_origin_fits(r))
+    if (!fits)
         return refuse(r, api,
                       &(struct refusal){403, NULL, LNT_STR("forbidden"),
                                         LNT_STR("pages from this origin may "
                                                 "not publish")});
+    if (asks)
+        return answer_options(r, api);
     if (ends_with(r->path, LNT_STR("/v1/publish")))
         return publish(m, r);
     return refuse(r, api,
@@ -343,13 +372,14 @@ worker_stop(struct lnt_module_ctx *m)
     lnt_strbuf_release(&api->request);
     lnt_strbuf_release(&api->reply);
     lnt_strbuf_release(&api->out);
+    lnt_strbuf_release(&api->headers);
     free(api);
     m->data = NULL;
 }
 
 static const struct lnt_http_handler handler = {
     .body_max = BODY_MAX,
-    .allow = "POST",
+    .allow = "POST, OPTIONS",
     .json = true,
     .prepare = prepare,
     .handle = handle,
