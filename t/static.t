@@ -212,6 +212,10 @@ subtest 'conditions' => sub {
         is(ask($path, 'If-Unmodified-Since' => 'Sun, 06 Nov 1994 08:49:37 GMT')
                 ->{status}, 412, 'If-Unmodified-Since');
     }
+    my $later = time + 86400;
+    utime $later, $later, "$www/script.js" or die $!;
+    my $h = ask('/script.js')->{headers};
+    ok($h->{etag} && !$h->{'last-modified'}, 'no date that is still to come');
 };
 
 subtest 'ranges' => sub {

@@ -17,6 +17,7 @@
 #include "modules/static/mime.h"
 #include "modules/static/precondition.h"
 #include "modules/static/redirect.h"
+#include "os/clock.h"
 #include "os/file.h"
 
 enum {
@@ -165,14 +166,19 @@ static void
 add_headers(struct lnt_strbuf *b, const struct lnt_static_site *site,
             const struct file *f)
 {
-    char date[LNT_HTTP_DATE_LEN + 1];
-    lnt_http_date_format(f->st.st_mtime, date);
+    int64_t modified = f->st.st_mtime;
     lnt_strbuf_clear(b);
     lnt_strbuf_adds(b, "ETag: ");
     lnt_strbuf_adds(b, f->etag);
-    lnt_strbuf_adds(b, "\r\nLast-Modified: ");
-    lnt_strbuf_add(b, date, LNT_HTTP_DATE_LEN);
     lnt_strbuf_adds(b, "\r\n");
+    /* Never later than the answer itself: RFC 9110, section 8.8.2.1. */
+    if (modified <= (int64_t)(lnt_clock_wall_us() / 1000000)) {
+        char date[LNT_HTTP_DATE_LEN + 1];
+        lnt_http_date_format(modified, date);
+        lnt_strbuf_adds(b, "Last-Modified: ");
+        lnt_strbuf_add(b, date, LNT_HTTP_DATE_LEN);
+        lnt_strbuf_adds(b, "\r\n");
+    }
     lnt_strbuf_adds(b, site->route->cache_control);
     if (site->route->gzip)
         lnt_strbuf_adds(b, "Vary: Accept-Encoding\r\n");
