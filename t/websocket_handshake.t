@@ -150,6 +150,8 @@ subtest 'refused' => sub {
         next unless $status == 426;
         is($r->{headers}{'sec-websocket-version'}, 13, '... and says 13');
         like($r->{headers}{upgrade} // '', qr/^websocket$/, '... and to what');
+        like($r->{headers}{connection} // '', qr/\bupgrade\b/i,
+            '... to the next hop alone');
     }
     my $r = answer(handshake('GET /echo HTTP/1.0'));
     is($r->{status}, 400, '400: HTTP/1.0');

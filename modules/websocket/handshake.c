@@ -227,7 +227,9 @@ lnt_ws_handshake(struct lnt_module_ctx *m, struct lnt_http_request *r)
                               "Sec-WebSocket-Version is missing.");
     if (!lnt_str_eq(o.version.value, LNT_STR("13")))
         return lnt_http_error(
-            r, 426, "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n",
+            r, 426,
+            "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\n",
             "Only version 13 of the protocol is spoken here.");
     if (o.key.count != 1 || !is_key(o.key.value))
         return lnt_http_error(r, 400, NULL,
