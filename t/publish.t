@@ -106,6 +106,15 @@ subtest 'said in the room' => sub {
     post({ room => 'lobby', text => 'no name' });
     is($w->json_like({ type => 'message' })->{from}, 'server',
         'without from it is the server');
+    for my $nick ('server', 'Server') {
+        $w->send_json({ type => 'nick', nick => $nick, id => 7 });
+        is($w->json_like({ id => 7 })->{code}, 'nick_taken',
+            "... and nobody else is $nick");
+    }
+    my $late = $t->websocket('web', '/chat');
+    $late->send_json({ type => 'join', room => 'den', nick => 'server', id => 1 });
+    is($late->json_like({ id => 1 })->{code}, 'nick_taken',
+        '... not from the start either');
     is(post({ %hi, more => [1, { a => 2 }] })->{status}, 200,
         'other keys are not looked at');
     is($w->json_like({ type => 'message' })->{text}, 'hi', '... said, too');

@@ -88,6 +88,19 @@ check_nick(const struct lnt_module_ctx *m, struct lnt_str nick)
                        lnt_regex_pattern(conf->nick_name), LNT_NICK_MAX);
 }
 
+/* The same for one that a session takes: operators speak as "server", and
+   nobody else is to seem to. */
+static enum chat_code
+check_own_nick(const struct lnt_module_ctx *m, struct lnt_str nick)
+{
+    enum chat_code code = check_nick(m, nick);
+
+    if (code == CHAT_OK && lnt_str_ieq(nick, LNT_STR("server")))
+        return chat_refuse(m->data, CHAT_NICK_TAKEN, "%.*s is taken by another",
+                           LNT_STR_ARG(nick));
+    return code;
+}
+
 static enum chat_code
 check_text(const struct lnt_module_ctx *m, struct lnt_str text)
 {
@@ -136,7 +149,7 @@ static enum chat_code
 enter_as(struct lnt_session *s, struct lnt_str nick)
 {
     struct chat_session *chat = chat_session(s);
-    enum chat_code code = check_nick(lnt_session_app(s), nick);
+    enum chat_code code = check_own_nick(lnt_session_app(s), nick);
 
     if (code != CHAT_OK)
         return code;
@@ -189,7 +202,7 @@ chat_rename(struct lnt_session *s, struct lnt_str nick)
 
     if (!chat->entered)
         return enter_as(s, nick);
-    code = check_nick(lnt_session_app(s), nick);
+    code = check_own_nick(lnt_session_app(s), nick);
     if (code != CHAT_OK)
         return code;
     if (lnt_str_eq(chat_nick(s), nick))
