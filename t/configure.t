@@ -127,6 +127,15 @@ subtest 'paths' => sub {
     }
     like(slurp("$dir/linnet.service"), qr{^ExecStart=/usr/sbin/linnet\b}m,
         'the service file has them, too');
+
+    ($status, $text, $dir) = configure('--prefix=/usr/local/linnet-1,2');
+    is($status, 0, 'a prefix that begins as the default does') or diag $text;
+    my $unit = slurp("$dir/linnet.service");
+    is_deeply([$unit =~ m{^ExecStart=(\S+)}m],
+        ['/usr/local/linnet-1,2/sbin/linnet'], 'the program in its service');
+    is_deeply([$unit =~ m{^ReadWritePaths=(.*)}mg],
+        ['-/usr/local/linnet-1,2/logs -/usr/local/linnet-1,2/run',
+            '-/usr/local/linnet-1,2/data'], '... and its folders');
 };
 
 subtest 'modules' => sub {
