@@ -172,6 +172,31 @@ subtest 'what cannot be upgraded to' => sub {
     $t->finish;
 };
 
+subtest 'the old master dies before the new one serves' => sub {
+    my $t = Test::Linnet->new(config => $config, copy_binary => 1,
+            files => { 'www/index.html' => "hello\n" })->start;
+    my $old = $t->{pid};
+    my $hold = $t->path('run/hold');
+    spew($hold, '');
+    $t->install_binary("#!/bin/sh\n: >$hold.seen\n"
+        . "while [ -e $hold ]; do sleep 0.05; done\n"
+        . "exec $t->{original} \"\$@\"\n");
+    $t->signal('USR2');
+    ok(wait_for(sub { -e "$hold.seen" }, 10, 'the new binary'),
+        'a new binary starts');
+    kill KILL => $old;
+    is($t->wait_exit(5), 137, 'the old master is killed');
+    unlink $hold;
+    ok(wait_upgraded($t, $old), 'the new one serves');
+    my ($exit, $out, $err) = $t->ctl('reload');
+    is($exit, 0, '... and reloads') or diag $err;
+    is(($t->ctl('upgrade'))[0], 0, '... and is upgraded');
+    ok(echoes($t), '... and serves');
+    is(($t->run('-s', 'stop'))[0], 0, '-s stop');
+    ok(wait_for(sub { !$t->processes }, 5, 'nobody'), 'all are gone');
+    $t->finish;
+};
+
 subtest 'stopping what was upgraded' => sub {
     my $t = Test::Linnet->new(config => $config, copy_binary => 1,
             files => { 'www/index.html' => "hello\n" })->start;

@@ -443,7 +443,6 @@ receive_one(struct receiver *r, int fd)
 struct older {
     struct lnt_channel channel; /* first: m->older */
     struct lnt_master *m;
-    bool taken;
 };
 
 /* Values that were changed since they were handed over. */
@@ -476,9 +475,7 @@ older_gone(struct lnt_channel *c, bool broken, const char *why)
     (void)broken;
     (void)why;
     lnt_channel_close(c);
-    if (!o->taken)
-        return;
-    o->m->older = NULL;
+    o->m->older = NULL; /* if we do not serve yet, we will without it */
     lnt_loop_free(o->m->loop, o);
     o->m->commands->settled(o->m);
 }
@@ -523,5 +520,4 @@ lnt_upgrade_taken(struct lnt_master *m)
                          0) < 0)
         lnt_log_error("cannot tell the old master: %s", strerror(errno));
     /* It closes the channel when it knows; until then values may come. */
-    ((struct older *)m->older)->taken = true;
 }
