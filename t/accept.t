@@ -188,6 +188,31 @@ subtest 'the limit is lifted while clients wait' => sub {
     $t->finish;
 };
 
+subtest 'no descriptor is left for what the master sends' => sub {
+    plan skip_all => 'no prlimit' if system 'command -v prlimit >/dev/null';
+    my $user = $> ? '' : 'user = root';
+    my $t = Test::Linnet->new(config => config(1, '')
+            =~ s/^workers/$user\nworkers/mr)->start;
+    my ($pid) = $t->worker_pids;
+    my $c = try_echo($t);
+    my $said = `prlimit --pid=$pid --nofile=8: 2>&1`;
+    if ($? != 0) {
+        $t->finish;
+        plan skip_all => "prlimit: $said";
+    }
+    my ($exit, $out, $err) = $t->ctl('reopen');
+    is($exit, 1, 'reopen fails');
+    like($err, qr/worker 0: Too many open files/, '... with the reason');
+    $c->write('again');
+    is($c->read_exact(5, 5), 'again', 'the worker serves on');
+    is(($t->worker_pids)[0], $pid, '... the same one');
+    system "prlimit --pid=$pid --nofile=1024:";
+    is(($t->ctl('reopen'))[0], 0, 'with more, it reopens');
+    $c->write('again');
+    is($c->read_exact(5, 5), 'again', '... and serves');
+    $t->finish;
+};
+
 subtest 'accept4 fails' => sub {
     plan skip_all => 'no strace' if system 'command -v strace >/dev/null';
     for my $error (qw(ECONNABORTED EMFILE ENFILE ENOBUFS EPERM)) {

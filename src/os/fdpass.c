@@ -72,11 +72,14 @@ lnt_socket_recv_fds(int fd, void *buf, size_t size, int *fds, size_t *nfds)
         return -1;
 
     size_t got = take_fds(&m, fds, room, &over);
-    /* MSG_CTRUNC also when this process may not open more files: then some
-       of the descriptors are lost, and a part is worse than none. */
-    if (over || (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+    bool cut = m.msg_flags & MSG_CTRUNC;
+    if (over || (m.msg_flags & MSG_TRUNC) || cut) {
         for (size_t i = 0; i < got; i++)
             close(fds[i]);
+        /* There was room: this process may not open more files.  Then some of
+           the descriptors are lost, and a part is worse than none. */
+        if (cut && got < room && !over && !(m.msg_flags & MSG_TRUNC))
+            return n;
         errno = EMSGSIZE;
         return -1;
     }

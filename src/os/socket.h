@@ -85,7 +85,8 @@ ssize_t lnt_socket_send_fds(int fd, const struct iovec *iov, size_t niov,
  * Receives one message.  *nfds is the room in fds on the way in, the number
  * received on the way out; they are close-on-exec and the caller's to close.
  * A message or descriptor list that did not fit is closed and reported as -1
- * with EMSGSIZE.  0 is end of file.
+ * with EMSGSIZE.  A message whose descriptors this process may not have (it is
+ * at its limit of open files) comes without any.  0 is end of file.
  */
 ssize_t lnt_socket_recv_fds(int fd, void *buf, size_t size, int *fds,
                             size_t *nfds);

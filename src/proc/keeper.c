@@ -375,15 +375,16 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
     } else if (f->type == LNT_FRAME_STOP) {
         begin_end(k, END_OURS);
     } else if (f->type == LNT_FRAME_REOPEN) {
-        if (f->payload.n > 0 && f->payload.p[0] == 'e' && f->nfds > 0) {
+        bool wanted = f->payload.n > 0 && f->payload.p[0] == 'e';
+        if (wanted && f->nfds > 0) {
             lnt_log_take(f->fds[0]);
             f->fds[0] = -1;
         }
-        lnt_orders_obeyed(c, f);
+        lnt_orders_obeyed(c, f, wanted && !f->nfds ? strerror(EMFILE) : NULL);
     } else if (f->type == LNT_FRAME_LEVEL) {
         if (f->payload.n == 1 && (unsigned char)f->payload.p[0] <= LNT_ALERT)
             lnt_log_level((enum lnt_level)f->payload.p[0]);
-        lnt_orders_obeyed(c, f);
+        lnt_orders_obeyed(c, f, NULL);
     } else {
         lnt_log_warn("the master sent %s, which is not for the store",
                      lnt_frame_names[f->type]);

@@ -105,11 +105,12 @@ lnt_orders_give(struct lnt_master *m, const struct lnt_order *o,
 }
 
 void
-lnt_orders_obeyed(struct lnt_channel *c, const struct lnt_frame *f)
+lnt_orders_obeyed(struct lnt_channel *c, const struct lnt_frame *f,
+                  const char *why)
 {
     if (f->request == 0)
         return; /* nobody waits for it */
-    if (lnt_requests_answer(c, f->request, true, LNT_STR("")) < 0)
+    if (lnt_requests_answer(c, f->request, !why, lnt_str_c(why ? why : "")) < 0)
         lnt_log_error("cannot answer %s: %s", lnt_frame_names[f->type],
                       strerror(errno));
 }

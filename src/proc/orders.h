@@ -29,7 +29,9 @@ struct lnt_order {
 void lnt_orders_give(struct lnt_master *m, const struct lnt_order *o,
                      struct lnt_asker *a);
 
-/* The other side of it: the order of that frame has been carried out. */
-void lnt_orders_obeyed(struct lnt_channel *c, const struct lnt_frame *f);
+/* The other side of it: the order of that frame has been carried out, or (why)
+   has not. */
+void lnt_orders_obeyed(struct lnt_channel *c, const struct lnt_frame *f,
+                       const char *why);
 
 #endif

@@ -390,7 +390,8 @@ take_frame(struct receiver *r, const struct lnt_frame *f)
             lnt_realloc(m->older_givers,
                         (m->nolder_givers + 1) * sizeof(m->older_givers[0]));
         m->older_givers[m->nolder_givers++] = number;
-    } else if (strcmp(text, "doorbells") == 0 && f->nfds <= LNT_CELLS) {
+    } else if (strcmp(text, "doorbells") == 0 && f->nfds > 0 &&
+               f->nfds <= LNT_CELLS) {
         for (size_t i = 0; i < f->nfds; i++) {
             m->doorbells[i] = f->fds[i];
             f->fds[i] = -1;

@@ -112,8 +112,10 @@ drain(struct worker *w, const char *why)
 static void
 take_link(struct worker *w, const struct lnt_frame *f)
 {
-    if (f->nfds != 1)
+    if (f->nfds != 1) {
+        lnt_log_error("link to another worker: %s", strerror(EMFILE));
         return;
+    }
     if (!w->mover)
         w->mover = lnt_mover_new(&(struct lnt_mover_params){
             .loop = w->loop,
@@ -174,24 +176,29 @@ start_accepting(struct worker *w)
     }
 }
 
-static void
+/* NULL, or why not. */
+static const char *
 reopen_logs(struct worker *w, const struct lnt_frame *f)
 {
     if (f->payload.n < 2)
-        return;
+        return NULL;
     /* Which of the two came along: a log may be no file. */
+    bool error = f->payload.p[0] == 'e', access = f->payload.p[1] == 'a';
     size_t next = 0;
-    if (f->payload.p[0] == 'e' && next < f->nfds) {
+    if (f->nfds < (size_t)error + (size_t)access)
+        return strerror(EMFILE);
+    if (error) {
         lnt_log_take(f->fds[next]);
         f->fds[next++] = -1;
     }
-    if (f->payload.p[1] == 'a' && next < f->nfds) {
+    if (access) {
         if (w->info.access_fd >= 0)
             close(w->info.access_fd);
         w->info.access_fd = f->fds[next];
         f->fds[next++] = -1;
     }
     lnt_log_info("log files reopened");
+    return NULL;
 }
 
 static void
@@ -215,13 +222,12 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
         lnt_loop_stop(w->loop);
         return;
     case LNT_FRAME_REOPEN:
-        reopen_logs(w, f);
-        lnt_orders_obeyed(c, f);
+        lnt_orders_obeyed(c, f, reopen_logs(w, f));
         return;
     case LNT_FRAME_LEVEL:
         if (f->payload.n == 1 && (unsigned char)f->payload.p[0] <= LNT_ALERT)
             lnt_log_level((enum lnt_level)f->payload.p[0]);
-        lnt_orders_obeyed(c, f);
+        lnt_orders_obeyed(c, f, NULL);
         return;
     case LNT_FRAME_LINK:
         take_link(w, f);
