@@ -120,6 +120,7 @@ struct lnt_net {
     struct lnt_close *closes;
 
     int reserve_fd; /* given up when there are no more; -1 */
+    int fd_end;     /* connections have descriptors below that */
 
     bool draining;
     uint64_t drain_until;

@@ -8,6 +8,9 @@
  * worker is stopped or stuck) it accepts all the same, so nobody waits in the
  * backlog for a process that does not come.
  *
+ * Connections leave a few descriptors to what else needs some: log files that
+ * are opened again, the links over which connections move.
+ *
  * Out of descriptors: a reserve is given up to accept and close, so that peers
  * learn at once; then accepting pauses, so that the loop does not spin.
  */
@@ -15,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +31,7 @@
 #include "net/limits.h"
 #include "net/peers.h"
 #include "net/stats.h"
+#include "os/process.h"
 #include "os/socket.h"
 
 enum {
@@ -35,6 +40,7 @@ enum {
     ERROR_PAUSE = 100, /* ms without descriptors */
     TAKEOVER = 500,    /* ms in which the share does not count */
     COMPLAIN_EVERY = 60000,
+    FDS_LEFT = 8, /* descriptors that are not for connections */
 };
 
 struct lnt_listener {
@@ -240,6 +246,18 @@ take(struct lnt_listener *l, int fd, const struct lnt_addr *peer)
     (void)lnt_conn_open(n, fd, l->endpoint, visit);
 }
 
+/* Whether enough are left with that one; new ones get the lowest number. */
+static bool
+leaves_some(struct lnt_net *n, int fd)
+{
+    if (fd < n->fd_end)
+        return true;
+    /* The limit may have been changed from outside. */
+    uint64_t limit = lnt_process_nofile(0);
+    n->fd_end = limit < INT_MAX ? (int)limit - FDS_LEFT : INT_MAX;
+    return fd < n->fd_end;
+}
+
 static unsigned
 share(const struct lnt_listener *l)
 {
@@ -259,10 +277,15 @@ accept_some(struct lnt_listener *l, unsigned n)
     struct lnt_addr peer;
     for (unsigned i = 0; i < n; i++) {
         int fd = lnt_socket_accept(l->watch.fd, want_peer ? &peer : NULL);
-        if (fd >= 0)
+        if (fd >= 0 && leaves_some(l->net, fd)) {
             take(l, fd, &peer);
-        else if (!survive(l, errno))
+        } else if (fd >= 0) {
+            errno = EMFILE;
+            complain(l, "cannot accept connections");
+            refuse(l, fd, LNT_C_REFUSED_FILES);
+        } else if (!survive(l, errno)) {
             return;
+        }
     }
 }
 
