@@ -299,7 +299,8 @@ give_batch(struct lnt_mover *mv, struct link *l)
     return true;
 }
 
-/* Enough is given: the links were for that. */
+/* Enough is given: the links were for that.  Those to give all through may be
+   here already, for what comes next. */
 static void
 end_some(struct lnt_mover *mv)
 {
@@ -307,7 +308,7 @@ end_some(struct lnt_mover *mv)
     mv->giving = false;
     while (l) {
         struct link *next = l->next;
-        if (l->gives)
+        if (l->gives && (l->some || mv->all))
             drop_link(l);
         l = next;
     }

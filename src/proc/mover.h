@@ -47,7 +47,7 @@ bool lnt_mover_can_give(const struct lnt_mover *mv);
 void lnt_mover_give_all(struct lnt_mover *mv);
 /* There will be no further links: the master is gone. */
 void lnt_mover_alone(struct lnt_mover *mv);
-/* Gives up to n away and closes the links to give through. */
+/* Gives up to n away and closes the links that are for that. */
 void lnt_mover_give(struct lnt_mover *mv, size_t n);
 
 #endif
