@@ -249,6 +249,26 @@ subtest 'more and fewer workers' => sub {
     }
 };
 
+subtest 'a number of workers that was refused' => sub {
+    my $t = Test::Linnet->new(config => $base,
+        files => { 'www/index.html' => "hello\n", 'run/trouble' => "hang\n" });
+    $t->allow_alert(qr/signal 9/);
+    $t->spawn;
+    my @pids;
+    ok(wait_for(sub { @pids = map { $_->{pid} } $t->workers('starting') }, 10,
+            'workers'), 'a server whose workers hang');
+    my ($exit, $out, $err) = $t->ctl('workers', 3);
+    is($exit, 1, 'exit 1');
+    like($err, qr/still starting/, '... it is still starting');
+    unlink $t->path('run/trouble');
+    kill KILL => @pids;
+    ok($t->wait_ready(10, 2), 'it starts, with two');
+    is(($t->ctl('reload'))[0], 0, 'a reload');
+    is(scalar(grep { $_->{state} eq 'ready' } $t->workers), 2,
+        '... leaves it at two');
+    $t->finish;
+};
+
 subtest 'many reloads with clients coming and going' => sub {
     my $stop = $t->path('run/stop');
     pipe my $r, my $w or die $!;

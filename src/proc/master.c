@@ -39,12 +39,18 @@ enum { STARTED = 0, FAILED = LNT_ENDING_FAILED };
 
 /* ---- commands ---- */
 
+static bool
+can_reload(const struct lnt_master *m)
+{
+    return (m->state == LNT_MASTER_RUNNING || m->state == LNT_MASTER_IDLE) &&
+           !m->upgrade;
+}
+
 static void
 reload(struct lnt_master *m, struct lnt_asker *a)
 {
     struct lnt_asker *askers = NULL;
-    if ((m->state == LNT_MASTER_RUNNING || m->state == LNT_MASTER_IDLE) &&
-        !m->upgrade) {
+    if (can_reload(m)) {
         lnt_bringup_reload(m, a);
         return;
     }
@@ -171,7 +177,8 @@ change_workers(struct lnt_master *m, const char *number, struct lnt_asker *a)
         a->done(a, false, "workers takes a number from 1");
         return;
     }
-    m->workers = n;
+    if (can_reload(m)) /* or the next reload would do what was refused */
+        m->workers = n;
     reload(m, a);
 }
 
