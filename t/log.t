@@ -158,6 +158,34 @@ subtest 'rotation under load loses no line' => sub {
     $t->finish;
 };
 
+subtest 'reopened in the middle of a reload' => sub {
+    my $with = sub {
+        return config("error = logs/$_[0].log\naccess = logs/access.log\n"
+                . "level = notice") . "[trouble]\nfile = run/hold\n";
+    };
+    my $t = Test::Linnet->new(config => $with->('error'))->start;
+    my $access = $t->path('logs/access.log');
+    # New workers wait until they may read what they are to do.
+    POSIX::mkfifo($t->path('run/hold'), 0644) or die $!;
+    $t->write_config($with->('other'));
+    $t->signal('HUP');
+    ok(wait_for(sub { 2 == grep { 1 } $t->workers('starting') }, 10, 'both'),
+        'a reload begins');
+    rename $access, "$access.1" or die $!;
+    $t->signal('USR1');
+    ok(wait_for(sub { $t->log_text =~ /logs reopened/ }, 10, 'reopened'),
+        'the logs are reopened');
+    spew($t->path('run/hold'), "ok\nok\n");
+    ok($t->wait_ready(10, 2, 2), 'the reload ends');
+    my $want = join ' ', $access, $t->path('logs/other.log');
+    for my $pid ($t->{pid}, $t->worker_pids) {
+        ok(wait_for(sub { "@{[log_files($t, $pid)]}" eq $want }, 5, 'files'),
+            "$pid writes to the new files")
+            or diag join ' ', log_files($t, $pid);
+    }
+    $t->finish;
+};
+
 subtest 'a log that cannot be reopened' => sub {
     my $t = Test::Linnet->new(
         config => config("error = logs/sub/error.log\nlevel = notice"),

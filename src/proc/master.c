@@ -116,6 +116,7 @@ reopen(struct lnt_master *m, struct lnt_asker *a)
         which[1] = 'a';
         fds[o.nfds++] = m->now.access_fd;
     }
+    m->reopen_again = m->bringup != NULL;
     lnt_log_notice("logs reopened");
     lnt_orders_give(m, &o, a);
 }
@@ -202,6 +203,8 @@ drain_slot(struct lnt_master *m, const char *slot, struct lnt_strbuf *why)
 static void
 settled(struct lnt_master *m)
 {
+    if (m->reopen_again && !m->bringup)
+        reopen(m, NULL);
     lnt_bringup_next(m);
     lnt_upgrade_next(m);
 }

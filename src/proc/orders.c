@@ -97,10 +97,13 @@ lnt_orders_give(struct lnt_master *m, const struct lnt_order *o,
     g->done = o->done;
     g->asker = a;
     g->waiting = 1; /* ourselves, until all are told */
+    /* Those of a generation to come have their own files and level. */
     for (struct lnt_child *c = m->children; c; c = c->next)
-        send_one(m, g, o, &c->channel, (int)c->slot);
+        if (c->generation <= m->now.number)
+            send_one(m, g, o, &c->channel, (int)c->slot);
     for (struct lnt_keeper *k = m->keepers.all; k; k = k->next)
-        send_one(m, g, o, &k->channel, -1);
+        if (k != m->keepers.coming)
+            send_one(m, g, o, &k->channel, -1);
     settle(g);
 }
 

@@ -22,9 +22,10 @@ struct lnt_order {
 };
 
 /*
- * Sends it to all workers and store processes.  The asker hears the answer,
- * later or from here; without one (NULL), the log gets what went wrong.  Who
- * ends meanwhile is not waited for, and not complained of.
+ * Sends it to all workers that serve or have served, and store processes.  The
+ * asker hears the answer, later or from here; without one (NULL), the log gets
+ * what went wrong.  Who ends meanwhile is not waited for, and not complained
+ * of.
  */
 void lnt_orders_give(struct lnt_master *m, const struct lnt_order *o,
                      struct lnt_asker *a);
