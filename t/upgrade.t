@@ -11,6 +11,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 use Test::Linnet;
+use Test::Linnet::Build;
 
 my $config = <<'INI';
 [server]
@@ -47,18 +48,31 @@ sub echoes
     return ($c->read_exact(5, 5) // '') eq 'hello';
 }
 
+# The next binary makes a file run/hold.seen and waits until run/hold is gone.
+sub hold_binary
+{
+    my ($t) = @_;
+    my $hold = $t->path('run/hold');
+    spew($hold, '');
+    $t->install_binary("#!/bin/sh\n: >$hold.seen\n"
+        . "while [ -e $hold ]; do sleep 0.05; done\n"
+        . "exec $t->{original} \"\$@\"\n");
+    return;
+}
+
 # Waits until another master serves with all workers, and nothing else runs.
 sub wait_upgraded
 {
-    my ($t, $old) = @_;
+    my ($t, $old, $workers) = @_;
+    $workers //= 2;
     return wait_for(
         sub {
             $t->reap;
             my $s = $t->status or return;
             return if $s->{pid} == $old;
             my @w = @{ $s->{workers} };
-            return if @w != 2 || grep { $_->{state} ne 'ready' } @w;
-            return !proc_alive($old) && $t->processes == 3;
+            return if @w != $workers || grep { $_->{state} ne 'ready' } @w;
+            return !proc_alive($old) && $t->processes == $workers + 1;
         },
         15,
         'the new master alone'
@@ -176,17 +190,13 @@ subtest 'the old master dies before the new one serves' => sub {
     my $t = Test::Linnet->new(config => $config, copy_binary => 1,
             files => { 'www/index.html' => "hello\n" })->start;
     my $old = $t->{pid};
-    my $hold = $t->path('run/hold');
-    spew($hold, '');
-    $t->install_binary("#!/bin/sh\n: >$hold.seen\n"
-        . "while [ -e $hold ]; do sleep 0.05; done\n"
-        . "exec $t->{original} \"\$@\"\n");
+    hold_binary($t);
     $t->signal('USR2');
-    ok(wait_for(sub { -e "$hold.seen" }, 10, 'the new binary'),
+    ok(wait_for(sub { -e $t->path('run/hold.seen') }, 10, 'the new binary'),
         'a new binary starts');
     kill KILL => $old;
     is($t->wait_exit(5), 137, 'the old master is killed');
-    unlink $hold;
+    unlink $t->path('run/hold');
     ok(wait_upgraded($t, $old), 'the new one serves');
     my ($exit, $out, $err) = $t->ctl('reload');
     is($exit, 0, '... and reloads') or diag $err;
@@ -194,6 +204,39 @@ subtest 'the old master dies before the new one serves' => sub {
     ok(echoes($t), '... and serves');
     is(($t->run('-s', 'stop'))[0], 0, '-s stop');
     ok(wait_for(sub { !$t->processes }, 5, 'nobody'), 'all are gone');
+    $t->finish;
+};
+
+subtest 'a worker that starts again meanwhile' => sub {
+    my $trouble = Test::Linnet::Build::module('trouble');
+    my $with = $config
+        =~ s/^workers .*/workers = 1\nload_module = $trouble/mr;
+    my $t = Test::Linnet->new(copy_binary => 1,
+            config => "$with\n[trouble]\nfile = run/wait\n",
+            files => { 'www/index.html' => "hello\n" })->start;
+    $t->allow_alert(qr/signal 9/);
+    my $old = $t->{pid};
+    # It starts when it may read what it is to do, and after that the new binary
+    # does.
+    POSIX::mkfifo($t->path('run/wait'), 0644) or die $!;
+    hold_binary($t);
+    kill KILL => $t->worker_pids;
+    ok(wait_for(sub { $t->workers('starting') }, 10, 'another'),
+        'a worker starts again');
+    $t->signal('USR2');
+    ok(wait_for(sub { -e $t->path('run/hold.seen') }, 10, 'the new binary'),
+        'a new binary, too');
+    spew($t->path('run/wait'), "ok\n");
+    unlink $t->path('run/wait');
+    my $w;
+    ok(wait_for(sub { $w = eval { $t->websocket('web', '/echo') } }, 10,
+            'a client'), 'the worker serves');
+    $w->send_text('x');
+    is($w->message, 'x', '... a client');
+    unlink $t->path('run/hold');
+    ok(wait_upgraded($t, $old, 1), 'the new master serves');
+    $w->send_text('still here');
+    is($w->message, 'still here', 'the client noticed nothing');
     $t->finish;
 };
 

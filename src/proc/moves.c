@@ -248,12 +248,6 @@ lnt_moves_trim(struct lnt_master *m)
 
 /* ---- between two masters ---- */
 
-bool
-lnt_moves_gives(const struct lnt_child *c)
-{
-    return c->state == LNT_CHILD_SERVING;
-}
-
 void
 lnt_moves_link_older(struct lnt_master *m)
 {
@@ -271,12 +265,12 @@ lnt_moves_forward(struct lnt_master *m, uint32_t incarnation, int fd)
 {
     struct lnt_child *c = m->children, *other = NULL;
     for (; c && c->incarnation != incarnation; c = c->next)
-        if (lnt_moves_gives(c) && !c->giving)
+        if (c->state == LNT_CHILD_SERVING && !c->giving)
             other = c;
     /* In place of one that has died there may be another by now. */
     if (!c)
         c = other;
-    if (!c || !(lnt_moves_gives(c) || c->giving))
+    if (!c || !(c->state == LNT_CHILD_SERVING || c->giving))
         return;
     send_end(&c->channel, "give", fd);
     c->giving = true;

@@ -39,11 +39,10 @@ bool lnt_moves_replace(struct lnt_master *m, struct lnt_child *c);
 /* Replaces workers whose resident memory is over worker_memory. */
 void lnt_moves_trim(struct lnt_master *m);
 
-/* An upgrade: whether a worker will give; the new master's side, which makes
-   the links with those that were named to it and sends the old master's ends to
-   that; the old master's side, which hands one on.  Workers are named by their
-   incarnation: one that was respawned meanwhile has another. */
-bool lnt_moves_gives(const struct lnt_child *c);
+/* An upgrade: the new master's side, which makes the links with those that were
+   named to it and sends the old master's ends to that; the old master's side,
+   which hands one on.  Workers are named by their incarnation: one that was
+   respawned meanwhile has another. */
 void lnt_moves_link_older(struct lnt_master *m);
 void lnt_moves_forward(struct lnt_master *m, uint32_t incarnation, int fd);
 

@@ -220,10 +220,11 @@ hand_all(struct lnt_upgrade *u)
     lnt_strbuf_addf(&text, "zone %u %llu", m->now.number,
                     (unsigned long long)m->dict.version);
     int rc = hand(u, &text, &zone, 1);
-    for (const struct lnt_child *c = m->children; rc == 0 && c; c = c->next) {
-        if (!lnt_moves_gives(c))
-            continue;
-        lnt_strbuf_addf(&text, "giver %u", c->incarnation);
+    /* Of one that has died: whoever takes its place will give. */
+    for (size_t i = 0; rc == 0 && i < m->now.nslots; i++) {
+        const struct lnt_slot *s = &m->now.slots[i];
+        lnt_strbuf_addf(&text, "giver %u",
+                        s->child ? s->child->incarnation : s->last_incarnation);
         rc = hand(u, &text, NULL, 0);
     }
     lnt_strbuf_adds(&text, "doorbells");
