@@ -202,4 +202,24 @@ subtest 'ctl workers, ctl drain' => sub {
     $t->finish;
 };
 
+subtest 'ctl drain, and who was to take them dies' => sub {
+    my $t = Test::Linnet->new(config => config(2))->start;
+    $t->allow_alert(qr/signal 9/);
+    my ($giver, $taker) = $t->workers;
+    kill STOP => $taker->{pid}; # so that it has none, and takes none
+    my @ws = map { $t->websocket('web', '/echo') } 1 .. 5;
+    is(($t->ctl('drain', $giver->{slot}))[0], 0, 'ctl drain');
+    kill KILL => $taker->{pid};
+    ok(wait_for(sub {
+        my @w = $t->workers;
+        return @w == 2 && !grep { $_->{pid} == $giver->{pid}
+            || $_->{pid} == $taker->{pid} } @w;
+    }, 20, 'both'), 'two fresh workers');
+    for my $ws (@ws) {
+        $ws->send_text('still here');
+        is($ws->message, 'still here', 'a connection lives on');
+    }
+    $t->finish;
+};
+
 done_testing;

@@ -221,8 +221,10 @@ lnt_moves_replace(struct lnt_master *m, struct lnt_child *c)
         if (to && to != c && to->state == LNT_CHILD_SERVING)
             any |= link_pair(c, to, "give");
     }
-    if (any)
+    if (any) {
+        c->giving = true;
         lnt_child_end(c, false);
+    }
     return any;
 }
 
