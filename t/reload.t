@@ -208,6 +208,26 @@ for my $how (qw(fail crash)) {
     unlink $t->path('run/trouble');
 }
 
+# How many connections may wait at a listener.
+sub backlog
+{
+    my ($port) = @_;
+    return (split ' ', `ss -Hltn "sport = :$port" 2>&1`)[2] // '';
+}
+
+subtest 'a backlog' => sub {
+    my $port = $t->port('echo');
+    my $before = backlog($port);
+    plan skip_all => 'no ss' if $before !~ /^\d+$/;
+    my $changed = $base =~ s/^(address = .*PORT_echo.*)/$1\nbacklog = 9/mr;
+    my $taken = occupy('more');
+    is(($t->reload($changed . $more))[0], 1, 'a reload fails');
+    is(backlog($port), $before, '... and the listener stays as it was');
+    $taken->close;
+    is(($t->reload($changed))[0], 0, 'one that does not fail');
+    is(backlog($port), 9, '... changes it');
+};
+
 subtest 'what was repaired is taken' => sub {
     my $generation = $t->status->{generation};
     my ($exit, $out, $err)

@@ -202,6 +202,7 @@ swap(struct lnt_master *m)
     struct lnt_generation old = m->now;
     m->now = b->next;
     m->info->generation = m->now.number;
+    lnt_sockets_settle(&m->now.sockets);
     lnt_moves_link(m);
     for (struct lnt_child *c = m->children; c; c = c->next) {
         if (lnt_slots_find(&m->now, c))

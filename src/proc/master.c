@@ -230,6 +230,7 @@ started(struct lnt_master *m)
     m->state = LNT_MASTER_RUNNING;
     if (m->keepers.now)
         lnt_keeper_start(m->keepers.now);
+    lnt_sockets_settle(&m->now.sockets);
     for (struct lnt_child *c = m->children; c; c = c->next)
         lnt_child_start(c);
     if (lnt_control_publish(m->control) < 0)

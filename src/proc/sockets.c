@@ -47,12 +47,8 @@ open_one(const struct lnt_listen *l, const struct lnt_addr *addr,
          const struct lnt_sockets *old, struct lnt_strbuf *errors)
 {
     const struct lnt_socket *same = find(old, addr);
-    if (same) {
-        /* The backlog may have changed. */
-        (void)listen(same->fd, (int)l->conf->backlog);
-        inherit(same->fd, addr, l);
+    if (same)
         return same->fd;
-    }
     int fd = lnt_socket_listen(addr, (int)l->conf->backlog, (mode_t)l->mode);
     if (fd < 0) {
         char text[LNT_ADDR_TEXT];
@@ -89,6 +85,16 @@ lnt_sockets_open(struct lnt_sockets *s, const struct lnt_config *config,
         return 0;
     lnt_sockets_close(s, old, true);
     return -1;
+}
+
+void
+lnt_sockets_settle(const struct lnt_sockets *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const struct lnt_socket *k = &s->v[i];
+        (void)listen(k->fd, (int)k->listen->conf->backlog);
+        inherit(k->fd, &k->addr, k->listen);
+    }
 }
 
 void

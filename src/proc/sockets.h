@@ -26,12 +26,15 @@ struct lnt_sockets {
 };
 
 /*
- * Opens what config listens on; addresses that old has are shared with it.
- * All problems are appended to errors, a line each; -1 then, with nothing new
- * left open.
+ * Opens what config listens on; addresses that old has are shared with it, and
+ * their sockets stay as they are until lnt_sockets_settle.  All problems are
+ * appended to errors, a line each; -1 then, with nothing new left open.
  */
 int lnt_sockets_open(struct lnt_sockets *s, const struct lnt_config *config,
                      const struct lnt_sockets *old, struct lnt_strbuf *errors);
+/* They are s's from now on: those that it shares become what its configuration
+   wants. */
+void lnt_sockets_settle(const struct lnt_sockets *s);
 /* Closes those of s that keep does not share (keep NULL: all); their unix
    socket files go too when unlink_files is set.  Frees s's memory. */
 void lnt_sockets_close(struct lnt_sockets *s, const struct lnt_sockets *keep,
