@@ -147,6 +147,41 @@ subtest 'what cannot move ends politely' => sub {
     $t->finish;
 };
 
+subtest 'HTTP: how long, how often' => sub {
+    my $t = Test::Linnet->new(config => config(1, <<'INI'))->start;
+
+[limits]
+handshake_timeout = 1s
+idle_timeout      = 0
+
+[http]
+keepalive_requests = 3
+
+[route page]
+listen  = web
+path    = /
+handler = static
+root    = builtin:chat
+INI
+    my $get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    my @c = map { $t->connect('web') } 1 .. 2;
+    for my $c (@c) {
+        $c->write($get);
+        is($c->http_response->{status}, 200, 'a client is answered');
+    }
+    $c[0]->write('GET / HT'); # and no more
+    $c[1]->write($get);
+    is($c[1]->http_response->{headers}{connection}, undef,
+        'one has asked twice');
+    is(($t->reload)[0], 0, 'a reload');
+    $c[1]->write($get);
+    is($c[1]->http_response->{headers}{connection}, 'close',
+        'its third request is the last');
+    is($c[0]->http_response(timeout => 10)->{status}, 408,
+        'half a head has its time, and no more');
+    $t->finish;
+};
+
 subtest 'an uneven load is levelled' => sub {
     my $t = Test::Linnet->new(config => config(4))->start;
     $t->allow_alert(qr/signal 9/);

@@ -14,6 +14,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/pack.h"
 #include "modules/http/exchange.h"
 #include "modules/http/path.h"
 #include "modules/http/pending.h"
@@ -489,22 +490,50 @@ on_goodbye(struct lnt_session *s, int code, const char *reason)
     return !is_idle(c);
 }
 
-/* Between requests there is nothing to carry: unread input goes along by
-   itself, and a head in it is looked through again. */
+/* Between requests there is little to carry: unread input goes along by itself,
+   and a head in it is looked through again.  What goes are the requests so far,
+   and for how long there has been a head. */
 static int
 on_freeze(struct lnt_session *s, struct lnt_strbuf *out)
 {
     const struct lnt_http_conn *c = lnt_session_state(s);
-    (void)out;
-    bool body = !(c->flags & LNT_HTTP_F_TRANSFER) && c->busy.pending &&
-                c->busy.pending->head;
-    return body || c->flags & (LNT_HTTP_F_TRANSFER | LNT_HTTP_F_DONE) ? -1 : 0;
+    if (c->flags & (LNT_HTTP_F_TRANSFER | LNT_HTTP_F_DONE))
+        return -1;
+    const struct lnt_http_pending *p = c->busy.pending;
+    if (p && p->head)
+        return -1;
+    lnt_pack_u32(out, c->requests);
+    if (p)
+        lnt_pack_u32(out, (uint32_t)(lnt_session_now(s) - p->begun));
+    return 0;
+}
+
+/* It still has to be whole in time, whether more of it comes or not. */
+static void
+thaw_head(struct lnt_session *s, struct lnt_http_conn *c, uint64_t age)
+{
+    uint64_t max = lnt_session_limits(s)->handshake_timeout;
+    struct lnt_http_pending *p = lnt_http_pending_new();
+    p->begun = lnt_session_now(s) - (age < max ? age : max);
+    c->busy.pending = p;
+    if (max)
+        lnt_session_deadline(s, p->begun + max);
 }
 
 static int
 on_thaw(struct lnt_session *s, struct lnt_str state)
 {
-    (void)state;
+    struct lnt_http_conn *c = lnt_session_state(s);
+    uint32_t age;
+    if (state.n == 0) /* of a binary that wrote nothing */
+        return on_open(s);
+    if (!lnt_unpack_u32(&state, &c->requests))
+        return -1;
+    if (state.n > 0) {
+        if (!lnt_unpack_u32(&state, &age) || state.n > 0)
+            return -1;
+        thaw_head(s, c, age);
+    }
     return on_open(s);
 }
 
