@@ -273,18 +273,19 @@ subtest 'a supervisor' => sub {
     bind $s, Socket::pack_sockaddr_un($path) or die $!;
     $t->{env} = { NOTIFY_SOCKET => $path };
     my $heard = '';
+    my $listen = sub {
+        my $r = '';
+        vec($r, fileno $s, 1) = 1;
+        while (select my $ready = $r, undef, undef, 0) {
+            recv $s, my $text, 4096, 0;
+            $heard .= "$text\n";
+        }
+        return $heard;
+    };
     my $hear = sub {
         my ($word) = @_;
         return wait_for(
-            sub {
-                my $r = '';
-                vec($r, fileno $s, 1) = 1;
-                while (select my $ready = $r, undef, undef, 0) {
-                    recv $s, my $text, 4096, 0;
-                    $heard .= "$text\n";
-                }
-                return $heard =~ s/^.*?\b$word\b//s;
-            },
+            sub { $listen->(); return $heard =~ s/^.*?\b$word\b//s },
             10, $word
         );
     };
@@ -294,7 +295,22 @@ subtest 'a supervisor' => sub {
     is(($t->ctl('reload'))[0], 0, 'reload');
     ok($hear->('RELOADING=1'), 'RELOADING=1');
     ok($hear->('READY=1'), '... and READY=1 again');
-    is($t->stop, 0, 'stop');
+    is(($t->ctl('upgrade'))[0], 0, 'upgrade');
+    is($t->wait_exit(10), 0, '... the old master has ended');
+    my $new = $t->status->{pid};
+    like($listen->(), qr/^MAINPID=$new$/m, '... MAINPID is the new one');
+    unlike($listen->(), qr/STOPPING/, '... the service does not stop');
+    my $taken = Socket::pack_sockaddr_in(0, Socket::inet_aton('127.0.0.1'));
+    socket my $l, Socket::PF_INET, Socket::SOCK_STREAM, 0 or die $!;
+    bind $l, $taken and listen $l, 1 or die $!;
+    my ($port) = Socket::unpack_sockaddr_in(getsockname $l);
+    $t->write_config("$config\n[listen taken]\naddress = 127.0.0.1:$port\n"
+            . "app = echo\n");
+    is(($t->ctl('upgrade'))[0], 1, 'an upgrade fails');
+    ok(wait_for(sub { $t->processes == 3 }, 5, 'three processes'),
+        '... nobody else is left');
+    unlike($listen->(), qr/STOPPING/, '... the service does not stop');
+    is(($t->run('-s', 'stop'))[0], 0, 'stop');
     ok($hear->('STOPPING=1'), 'STOPPING=1');
     $t->finish;
 };

@@ -30,7 +30,10 @@ lnt_ending_begin(struct lnt_master *m, bool at_once, struct lnt_asker *a)
     lnt_log_notice(at_once ? "stopping"
                            : "quitting: waiting for connections "
                              "to end");
-    lnt_sd_notify("STOPPING=1");
+    /* At an upgrade one of the two goes on, whichever ends: the service does
+       not stop. */
+    if (!m->handed_over && m->state != LNT_MASTER_STARTING)
+        lnt_sd_notify("STOPPING=1");
     lnt_bringup_cancel(m, "the server ends");
     lnt_upgrade_cancel(m, "the server ends");
     m->state = at_once ? LNT_MASTER_STOPPING : LNT_MASTER_QUITTING;
