@@ -291,8 +291,10 @@ give_batch(struct lnt_mover *mv, struct link *l)
             mv->wanted ? lnt_net_next(mv->p.net, &mv->at) : NULL;
         if (!s)
             return false;
-        mv->wanted--;
+        unsigned refused = mv->refused;
         bytes += give(mv, l, s);
+        /* One that cannot be moved is not one of those asked for. */
+        mv->wanted -= mv->refused == refused;
         if (lnt_clock_ms() - begin >= BATCH_TIME)
             break;
     }

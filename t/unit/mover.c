@@ -79,10 +79,42 @@ test_some_then_all(void)
     lnt_mover_free(taker);
 }
 
+/* The first in the table cannot be moved: the next one is. */
+static void
+test_some_that_cannot(void)
+{
+    struct lnt_mover *giver = mover(&workers[0]), *taker = mover(&workers[1]);
+    int some[2], peers[3];
+    for (size_t i = 0; i < 2; i++) {
+        peers[i] = dial(&workers[0], "listen web");
+        shake_hands(peers[i], "/echo", "");
+    }
+    size_t at = 0;
+    struct lnt_session *s;
+    while ((s = lnt_net_next(workers[0].net, &at)))
+        lnt_session_close(s, 4000, "waits for its client");
+    settle();
+    peers[2] = dial(&workers[0], "listen raw");
+    if (lnt_socket_pair(some) < 0)
+        exit(1);
+    lnt_mover_link_some(giver, some[0]);
+    lnt_mover_link(taker, some[1], false);
+    lnt_mover_give(giver, 1);
+    ok(until_closed(some[0]), "one is asked for");
+    is_int(lnt_net_count(workers[0].net), 2, "two cannot be moved");
+    is_int(lnt_net_count(workers[1].net), 1, "the third one is");
+    for (size_t i = 0; i < 3; i++)
+        close(peers[i]);
+    settle();
+    lnt_mover_free(giver);
+    lnt_mover_free(taker);
+}
+
 int
 main(void)
 {
     world_begin(2);
+    test_some_that_cannot();
     test_some_then_all();
     world_end();
     return done_testing();
