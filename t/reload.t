@@ -261,7 +261,7 @@ subtest 'workers that die while a reload is under way' => sub {
 };
 
 subtest 'more and fewer workers' => sub {
-    for my $n (4, 1, 2) {
+    for my $n (4, 1, 20, 20, 2) {
         my ($exit, $out, $err) = $t->reload($base =~
                 s/^workers.*/workers = $n/mr);
         is($exit, 0, "workers = $n") or diag $err;

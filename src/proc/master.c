@@ -35,7 +35,11 @@
 #include "proc/upgrade.h"
 #include "proc/values.h"
 
-enum { STARTED = 0, FAILED = LNT_ENDING_FAILED };
+enum {
+    STARTED = 0,
+    FAILED = LNT_ENDING_FAILED,
+    FILES_MANY = 4096, /* descriptors of a process */
+};
 
 /* ---- commands ---- */
 
@@ -457,18 +461,28 @@ lock_pidfile(struct lnt_master *m, const struct lnt_config *c,
 }
 
 /*
- * Doorbells for the cells that this server may need: two generations, and
- * more workers after a reload.  All before the first fork: a process that
- * does not have a doorbell could not wake its owner.
+ * How many doorbells: for all cells there are, as nobody knows how many workers
+ * a reload brings.  Each process has them all; where descriptors are few, only
+ * for those that this server may need, two generations and some more.
  */
+static size_t
+how_many_doorbells(const struct lnt_config *c)
+{
+    uint64_t most = lnt_process_nofile(0);
+    size_t n = 4 * (size_t)c->server->workers;
+    if (c->server->open_files && (uint64_t)c->server->open_files < most)
+        most = (uint64_t)c->server->open_files;
+    if (most >= FILES_MANY || n > LNT_CELLS)
+        return LNT_CELLS;
+    return n < 32 ? 32 : n;
+}
+
+/* All before the first fork: a process that does not have a doorbell could not
+   wake its owner. */
 static int
 make_doorbells(struct lnt_master *m, const struct lnt_config *c)
 {
-    size_t wanted = 4 * (size_t)c->server->workers;
-    if (wanted < 32)
-        wanted = 32;
-    if (wanted > LNT_CELLS)
-        wanted = LNT_CELLS;
+    size_t wanted = how_many_doorbells(c);
     if (m->doorbells[0] >= 0)
         return 0; /* handed over; older processes know only those */
     for (size_t i = 0; i < wanted; i++) {
