@@ -240,6 +240,22 @@ subtest 'a worker that starts again meanwhile' => sub {
     $t->finish;
 };
 
+subtest 'an address that is given up' => sub {
+    my $t = Test::Linnet->new(config => $config, copy_binary => 1,
+            files => { 'www/index.html' => "hello\n" })->start;
+    my $old = $t->{pid};
+    my $socket = $t->path('run/echo.sock');
+    $t->write_config($config =~ s/^address = unix:.*\n//mr . "bad\n");
+    is(($t->ctl('upgrade'))[0], 1, 'an upgrade fails');
+    ok(echoes($t, 'unix:echo'), '... the socket is there');
+    $t->write_config($config =~ s/^address = unix:.*\n//mr);
+    is(($t->ctl('upgrade'))[0], 0, 'one without it does not fail');
+    ok(wait_upgraded($t, $old), '... a new master serves');
+    ok(!-e $socket, '... the file of the socket is gone');
+    ok(echoes($t), '... the other address is there');
+    $t->finish;
+};
+
 subtest 'stopping what was upgraded' => sub {
     my $t = Test::Linnet->new(config => $config, copy_binary => 1,
             files => { 'www/index.html' => "hello\n" })->start;

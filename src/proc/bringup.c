@@ -118,7 +118,6 @@ lnt_bringup_first(struct lnt_master *m, struct lnt_config *config,
         return -1;
     if (lnt_sockets_open(&g->sockets, config, &m->inherited, errors) < 0)
         return -1;
-    lnt_sockets_close(&m->inherited, &g->sockets, false);
     g->access_fd = open_access(config, errors);
     if (g->access_fd == -2)
         return -1;

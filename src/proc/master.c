@@ -242,6 +242,7 @@ started(struct lnt_master *m)
     lnt_log_notice("linnet %s serves, generation %u, %zu workers",
                    m->info->version, m->now.number, m->now.nslots);
     lnt_upgrade_taken(m);
+    lnt_sockets_close(&m->inherited, &m->now.sockets, true);
     lnt_sd_notify("READY=1");
     lnt_log_stderr_too(false);
     lnt_daemon_ready(STARTED);
@@ -544,8 +545,8 @@ tear_down(struct lnt_master *m)
     if (m->control)
         lnt_control_close(m->control, !m->handed_over);
     lnt_slots_free(m, &m->now);
+    lnt_sockets_close(&m->inherited, &m->now.sockets, false);
     lnt_sockets_close(&m->now.sockets, NULL, !m->handed_over);
-    lnt_sockets_close(&m->inherited, NULL, false);
     if (m->pidfile >= 0)
         lnt_pidfile_close(m->pidfile,
                           m->now.config ? m->now.config->pid_path : "");
