@@ -180,6 +180,10 @@ subtest 'what cannot be upgraded to' => sub {
     my $good = slurp($t->conf_path);
     $t->write_config("$config\n[limits]\nmesage_size = 1\n");
     $try->('a broken configuration', qr/mesage_size|configuration|78/);
+    # Found when the new binary has the sockets.
+    $t->write_config("$config\n[log]\nerror = logs/error.log\n"
+            . "level = info\naccess = conf/server.ini/log\n");
+    $try->('an access log that cannot be', qr/access log/);
     spew($t->conf_path, $good);
     is(($t->ctl('upgrade'))[0], 0, 'repaired, it works');
     ok(wait_upgraded($t, $old), '... a new master serves');

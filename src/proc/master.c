@@ -545,8 +545,9 @@ tear_down(struct lnt_master *m)
     if (m->control)
         lnt_control_close(m->control, !m->handed_over);
     lnt_slots_free(m, &m->now);
-    lnt_sockets_close(&m->inherited, &m->now.sockets, false);
-    lnt_sockets_close(&m->now.sockets, NULL, !m->handed_over);
+    /* The files of those that are still the older binary's stay. */
+    lnt_sockets_close(&m->now.sockets, &m->inherited, !m->handed_over);
+    lnt_sockets_close(&m->inherited, NULL, false);
     if (m->pidfile >= 0)
         lnt_pidfile_close(m->pidfile,
                           m->now.config ? m->now.config->pid_path : "");
