@@ -244,6 +244,24 @@ subtest 'a worker that starts again meanwhile' => sub {
     $t->finish;
 };
 
+# As it is done with nginx; here it is not needed.
+subtest 'WINCH behind USR2' => sub {
+    my $t = Test::Linnet->new(config => $config, copy_binary => 1,
+            files => { 'www/index.html' => "hello\n" })->start;
+    my $old = $t->{pid};
+    my $w = $t->websocket('web', '/echo');
+    hold_binary($t);
+    $t->signal('USR2');
+    ok(wait_for(sub { -e $t->path('run/hold.seen') }, 10, 'the new binary'),
+        'a new binary starts');
+    $t->signal('WINCH');
+    unlink $t->path('run/hold');
+    ok(wait_upgraded($t, $old), 'a new master serves');
+    $w->send_text('still here');
+    is($w->message, 'still here', 'a client noticed nothing');
+    $t->finish;
+};
+
 subtest 'an address that is given up' => sub {
     my $t = Test::Linnet->new(config => $config, copy_binary => 1,
             files => { 'www/index.html' => "hello\n" })->start;

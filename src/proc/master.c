@@ -366,7 +366,8 @@ on_other_child(struct lnt_master *m, pid_t pid, int status)
 static void
 drain_workers(struct lnt_master *m)
 {
-    if (m->state != LNT_MASTER_RUNNING || m->bringup)
+    /* At a reload or an upgrade they end anyway, and their connections move. */
+    if (m->state != LNT_MASTER_RUNNING || m->bringup || m->upgrade)
         return;
     lnt_log_notice("draining all workers; a reload brings new ones");
     m->state = LNT_MASTER_IDLE;
