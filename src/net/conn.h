@@ -45,6 +45,8 @@ enum {                        /* lnt_conn.flags */
                                descriptor for a while yet */
        LNT_F_MOVED = 1024,    /* lives on in another process */
        LNT_F_HELD = 512,      /* no input until the output queue is empty */
+       LNT_F_COMING = 4096,   /* is being taken over: nothing may be sent before
+                               the giver knows */
 };
 
 /* Output behind the first buffer: a ring of references. */

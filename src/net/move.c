@@ -206,6 +206,7 @@ lnt_move_thaw(struct lnt_net *n, int fd, struct lnt_str bytes,
     if (!c)
         return refuse(-1, ENFILE, "no room for a moved connection", why);
     const struct lnt_protocol *p = e->protocol->protocol;
+    c->flags |= LNT_F_COMING;
     c->opened -= f.age;
     count_peer(c, f.visit);
     if (p->thaw(&c->session, f.protocol_state) < 0) {
@@ -220,6 +221,7 @@ lnt_move_thaw(struct lnt_net *n, int fd, struct lnt_str bytes,
         lnt_conn_keep(c, f.input.p, f.input.n);
     if (f.state == LNT_CONN_READY)
         thaw_app(c, &f);
+    c->flags &= (uint16_t)~LNT_F_COMING;
     /* It came while we were going ourselves. */
     if (n->draining)
         lnt_conn_ask_close(c, LNT_CLOSE_AWAY, "server is going away");

@@ -326,7 +326,8 @@ lnt_output_ask(struct lnt_conn *c, size_t n, uint64_t cap)
     bool drops =
         c->session.endpoint->limits->send_queue_policy == LNT_SLOW_DROP;
     uint32_t before;
-    if ((c->flags & LNT_F_DOOMED) || (drops && (c->flags & LNT_F_BLOCKED)))
+    if ((c->flags & (LNT_F_DOOMED | LNT_F_COMING)) ||
+        (drops && (c->flags & LNT_F_BLOCKED)))
         return false;
     do {
         before = c->out_bytes;

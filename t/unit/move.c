@@ -83,6 +83,39 @@ test_there_and_back(enum kind kind)
     lnt_strbuf_release(&bytes);
 }
 
+/* Of what its rooms said meanwhile, more than its queue holds, it is sent
+   nothing before its giver can know that it has moved: if the taker dies first,
+   the giver tells it all. */
+static void
+test_silent(void)
+{
+    struct lnt_strbuf bytes = LNT_STRBUF_INIT;
+    struct lnt_session *s;
+    const char *why = NULL;
+    char text[2001], c;
+    int fd, peer = client(&workers[0], LINES, &s);
+    if (!freeze(s, &bytes, &fd))
+        exit(1);
+    int other = dial(&workers[0], "listen lines");
+    say(other, "/nick eve\n/join lobby\n", 22);
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\n';
+    size_t said = 0;
+    for (; said < 2 * 1024 * 1024; said += sizeof(text)) {
+        say(other, text, sizeof(text));
+        (void)heard(other);
+    }
+    ok(lnt_move_thaw(workers[0].net, fd, lnt_strbuf_str(&bytes), find, NULL,
+                     &why) != NULL,
+       "taken over with %zu bytes to be told", said);
+    ok(read(peer, &c, 1) < 0 && errno == EAGAIN, "... and told nothing yet");
+    close(peer);
+    close(other);
+    settle();
+    is_int(lnt_net_count(workers[0].net), 0, "... until they go");
+    lnt_strbuf_release(&bytes);
+}
+
 /* Thaws these bytes instead; what was frozen is gone then, its nick and rooms
    with its worker, which we play here. */
 static bool
@@ -210,6 +243,7 @@ main(int argc, char **argv)
     }
     for (enum kind k = RAW; k < KINDS; k++)
         test_there_and_back(k);
+    test_silent();
     for (enum kind k = RAW; k < KINDS; k++)
         test_broken(k);
     world_end();
