@@ -6,6 +6,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use IO::Socket::UNIX;
 use JSON::PP ();
 use POSIX ();
 use Test::More;
@@ -237,6 +238,33 @@ subtest 'many at once' => sub {
         'four reloads at once: each has an answer') or diag @said;
     ok(scalar(grep { /^0 / } @said), '... at least one is done');
     ok($t->wait_ready(10, 3), '... and three workers are there');
+};
+
+# The master has no descriptor for those who ask: it waits, they wait.
+subtest 'more than the master may have' => sub {
+    my $few = Test::Linnet->new(ulimit => ['n 64'], config => <<'INI')->start;
+[server]
+workers = 1
+
+[listen echo]
+address = 127.0.0.1:%%PORT_echo%%
+app     = echo
+INI
+    my @c = map {
+        IO::Socket::UNIX->new(Peer => "$few->{prefix}/run/control.sock")
+    } 1 .. 60;
+    is(scalar(grep { $_ } @c), 60, 'all are in its backlog');
+    $few->log_like(qr/control socket: Too many open files/, 'it has no room');
+    my ($cpu, $begin) = (proc_cpu($few->{pid}), time);
+    wait_for(sub { time - $begin > 2 }, 10, 'two seconds');
+    my $used = (proc_cpu($few->{pid}) - $cpu) / (time - $begin);
+    cmp_ok($used, '<', 0.05 * time_factor(), 'and does not spin')
+        or diag $used;
+    my $lines = () = $few->log_text =~ /control socket:/g;
+    cmp_ok($lines, '<', 20, "... nor fill the log ($lines lines)");
+    @c = ();
+    is(($few->ctl('status'))[0], 0, 'when they are gone, it answers');
+    $few->finish;
 };
 
 subtest 'quit and stop' => sub {

@@ -27,7 +27,8 @@
 enum {
     PEERS_MAX = 64,
     LINE_MAX_BYTES = 256 * 1024, /* a shared value, escaped for the most part */
-    PEER_TIME = 10000, /* ms to send a command, and to take an answer */
+    PEER_TIME = 10000,  /* ms to send a command, and to take an answer */
+    ERROR_PAUSE = 1000, /* ms without descriptors */
     WORDS_MAX = 16,
 };
 
@@ -51,6 +52,7 @@ struct waiting {
 struct lnt_control {
     struct lnt_master *m;
     struct lnt_watch watch;
+    struct lnt_timer timer; /* accepts again */
     char *path, *temporary;
     struct stat file;
     struct peer *peers;
@@ -58,6 +60,7 @@ struct lnt_control {
 };
 
 static void on_accept(struct lnt_watch *w, uint32_t events);
+static void on_accept_timer(struct lnt_timer *t);
 static void on_peer(struct lnt_watch *w, uint32_t events);
 static void on_peer_timer(struct lnt_timer *t);
 
@@ -81,6 +84,7 @@ listen_there(struct lnt_control *c)
         return -1;
     c->watch.fd = fd;
     c->watch.fn = on_accept;
+    c->timer.fn = on_accept_timer;
     if (stat(un.sun_path, &c->file) < 0 ||
         lnt_watch_add(c->m->loop, &c->watch, EPOLLIN) < 0) {
         int error = errno;
@@ -134,6 +138,7 @@ lnt_control_retake(struct lnt_control *c)
 {
     if (c->watch.fd < 0 || is_ours(c))
         return 0;
+    lnt_timer_stop(c->m->loop, &c->timer);
     close(lnt_watch_del(c->m->loop, &c->watch));
     return listen_there(c) < 0 ? -1 : lnt_control_publish(c);
 }
@@ -143,6 +148,7 @@ lnt_control_close(struct lnt_control *c, bool remove)
 {
     if (c->watch.fd < 0)
         return;
+    lnt_timer_stop(c->m->loop, &c->timer);
     close(lnt_watch_del(c->m->loop, &c->watch));
     if (c->temporary)
         (void)unlink(c->temporary);
@@ -461,6 +467,27 @@ on_peer_timer(struct lnt_timer *t)
     drop_peer((struct peer *)((uintptr_t)t - offsetof(struct peer, timer)));
 }
 
+/* Who asks waits in the backlog meanwhile. */
+static void
+pause_accepting(struct lnt_control *c)
+{
+    struct lnt_loop *loop = c->m->loop;
+    lnt_log_error("control socket: %s", strerror(errno));
+    if (lnt_watch_set(loop, &c->watch, 0) == 0)
+        lnt_timer_at(loop, &c->timer, lnt_loop_now(loop) + ERROR_PAUSE);
+}
+
+static void
+on_accept_timer(struct lnt_timer *t)
+{
+    struct lnt_control *c =
+        (struct lnt_control *)((uintptr_t)t -
+                               offsetof(struct lnt_control, timer));
+    struct lnt_loop *loop = c->m->loop;
+    if (lnt_watch_set(loop, &c->watch, EPOLLIN) < 0)
+        lnt_timer_at(loop, t, lnt_loop_now(loop) + ERROR_PAUSE);
+}
+
 static void
 on_accept(struct lnt_watch *w, uint32_t events)
 {
@@ -470,8 +497,9 @@ on_accept(struct lnt_watch *w, uint32_t events)
     (void)events;
     int fd = lnt_socket_accept(w->fd, NULL);
     if (fd < 0) {
-        if (errno == EMFILE || errno == ENFILE)
-            lnt_log_error("control socket: %s", strerror(errno));
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+            errno == ENOMEM)
+            pause_accepting(c);
         return;
     }
     struct peer *p = lnt_calloc(1, sizeof(*p));
