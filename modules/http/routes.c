@@ -14,6 +14,7 @@
 #include "modules/http/path.h"
 #include "modules/http/route.h"
 #include "net/endpoint.h"
+#include "net/limits.h"
 #include "net/module.h"
 
 struct route_conf {
@@ -315,6 +316,22 @@ check_path(struct maker *m, const struct lnt_section *s, const char *path)
     return true;
 }
 
+/* Limits are a connection's, and one that a handler answers may be asked for
+   other routes next. */
+static bool
+check_limits(struct maker *m, const struct lnt_section *s)
+{
+    const struct lnt_block *b = lnt_section_block(s, &lnt_limits_set);
+    for (size_t i = 0; b && lnt_limits_set.directives[i].name; i++)
+        if (b->given & 1ull << i)
+            lnt_report_add(m->setup->report, b->origins[i].file,
+                           b->origins[i].line,
+                           "a route with a handler has the limits of its "
+                           "[listen]; %s is to go there",
+                           lnt_limits_set.directives[i].name);
+    return !b || !b->given;
+}
+
 static bool
 check_route(struct maker *m, const struct lnt_section *s,
             const struct route_conf *c)
@@ -340,6 +357,8 @@ check_route(struct maker *m, const struct lnt_section *s,
                  c->handler);
         good = false;
     }
+    if (c->handler && !check_limits(m, s))
+        good = false;
     if (c->path && !check_path(m, s, c->path))
         good = false;
     return good;

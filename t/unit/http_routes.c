@@ -148,6 +148,9 @@ test_errors(void)
           6, "both handler and protocol");
     wrong(WEB "[route a]\nlisten = web\npath = /\nhandler = page\napp = chat\n",
           7, "app goes with protocol");
+    wrong(WEB "[route a]\nlisten = web\npath = /\nhandler = page\n"
+              "idle_timeout = 0\n",
+          7, "idle_timeout is to go there");
     wrong(WEB "[route a]\nlisten = web\npath = /\nhandler = pagee\n", 6,
           "did you mean \"page\"");
     wrong(WEB "[route a]\nlisten = web\npath = /\nhandler = ws\n", 6,
