@@ -155,7 +155,7 @@ refuse(struct lnt_listener *l, int fd, enum lnt_counter cause)
 static bool
 turn_away(struct lnt_listener *l)
 {
-    if (l->net->reserve_fd < 0)
+    if (!keep_reserve(l->net)) /* it may not have come back */
         return false;
     close(l->net->reserve_fd);
     l->net->reserve_fd = -1;
