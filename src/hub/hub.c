@@ -532,7 +532,8 @@ lnt_hub_adopt_user(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
                               lnt_session_id(s));
 }
 
-/* One that only listens goes on where it was, if it still is the same room. */
+/* One that only listens goes on where it was.  Nobody held its room meanwhile,
+   so it may be another one of that name: all of that is news. */
 static struct lnt_sub *
 adopt_listener(struct lnt_hub *h, struct lnt_session *s, unsigned format,
                struct lnt_str name, const struct lnt_room_info *old)
@@ -543,7 +544,7 @@ adopt_listener(struct lnt_hub *h, struct lnt_session *s, unsigned format,
     if (lnt_zone_hold(h->zone, app_id(s), name, h->cell_index, &hold, &info) <
         0)
         return NULL;
-    if (info.room == old->room && old->next < info.next)
+    if (old->next < info.next)
         info.next = old->next;
     return subscribe_listener(h, s, format, hold, &info);
 }

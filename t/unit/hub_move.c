@@ -423,6 +423,46 @@ test_generations(void)
     check_all("generations");
 }
 
+/* Nobody else is there, so while it moves the room is gone; whoever speaks
+   makes it anew. */
+static void
+test_alone(bool read)
+{
+    const struct lnt_keep keep = {.count = 10, .bytes = 1024};
+    struct lnt_strbuf bytes = LNT_STRBUF_INIT;
+    struct lnt_hub_point point;
+    struct lnt_room_info info;
+
+    start(8u << 20);
+    struct lnt_session *s = session(0, &nets[0].plain);
+    uint64_t old_id = s->id;
+    struct lnt_sub *sub =
+        lnt_hub_listen(nets[0].hub, s, LNT_STR("alone"), 0, &info);
+    turns();
+    ok(sub && lnt_hub_point(nets[0].hub, sub, &point), "one listens, alone");
+    lnt_sub_freeze(nets[0].hub, sub, &bytes);
+    lnt_hub_forget(nets[0].hub, sub);
+    s->id = 0;
+    ok(lnt_hub_post(nets[2].hub, &nets[2].app, LNT_STR("alone"), &keep, NOTE,
+                    LNT_EVENT_HISTORY, LNT_STR("one"), NULL, NULL) == 0,
+       "something is said while it moves");
+    if (read)
+        turn(1);
+    s = session(1, &nets[1].plain);
+    struct lnt_str rest = lnt_strbuf_str(&bytes);
+    sub = lnt_hub_adopt(nets[1].hub, s, &rest);
+    ok(sub && lnt_hub_replay(nets[1].hub, s, sub, old_id, &point) == 0,
+       "it has moved");
+    ok(lnt_hub_post(nets[2].hub, &nets[2].app, LNT_STR("alone"), &keep, NOTE,
+                    LNT_EVENT_HISTORY, LNT_STR("two"), NULL, NULL) == 0,
+       "and something more");
+    turns();
+    is_str(got(s), "alone:one alone:two ", "it gets both, each once");
+    lnt_hub_leave(nets[1].hub, sub, 0);
+    lnt_strbuf_release(&bytes);
+    stop("alone");
+}
+
 int
 main(void)
 {
@@ -432,5 +472,7 @@ main(void)
     test_random("many moves", 30, 10);
     test_random("moves, hardly any reading", 30, 1);
     test_generations();
+    test_alone(false);
+    test_alone(true);
     return done_testing();
 }
