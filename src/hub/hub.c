@@ -554,6 +554,7 @@ lnt_hub_adopt(struct lnt_hub *h, struct lnt_session *s, struct lnt_str *rest)
 {
     struct lnt_room_info info = {0};
     uint32_t member, format;
+    struct lnt_sub *sub;
     struct lnt_str name;
 
     if (!lnt_unpack_u32(rest, &info.room) || !lnt_unpack_u32(rest, &info.app) ||
@@ -567,10 +568,15 @@ lnt_hub_adopt(struct lnt_hub *h, struct lnt_session *s, struct lnt_str *rest)
     if (info.next <= h->cursor.seq)
         info.next = h->cursor.seq + 1;
     if (member == 0)
-        return adopt_listener(h, s, format, name, &info);
-    if (!lnt_zone_is_member(h->zone, member, info.room, lnt_session_id(s)))
-        return NULL;
-    return subscribe(h, s, format, member, &info);
+        sub = adopt_listener(h, s, format, name, &info);
+    else if (lnt_zone_is_member(h->zone, member, info.room, lnt_session_id(s)))
+        sub = subscribe(h, s, format, member, &info);
+    else
+        sub = NULL;
+    /* Where it was, the zone may have been told something else of late. */
+    if (sub)
+        sub->group->room->kept = false;
+    return sub;
 }
 
 int

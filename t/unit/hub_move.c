@@ -463,6 +463,33 @@ test_alone(bool read)
     stop("alone");
 }
 
+/* Workers of two generations, of which only the new one's word counts in the
+   end. */
+static void
+test_keep(void)
+{
+    const struct lnt_keep before = {.count = 10, .bytes = 1024};
+    const struct lnt_keep now = {.count = 20, .bytes = 1024};
+    struct lnt_kept kept;
+
+    begin_all();
+    struct one *first = &all[1], *late = &all[0];
+    join_room(first, 0);
+    ok(lnt_hub_keep(nets[1].hub, first->sub[0], &now) == 0,
+       "a new worker says what a room keeps");
+    join_room(late, 0);
+    ok(lnt_hub_keep(nets[0].hub, late->sub[0], &before) == 0,
+       "an old one, where somebody comes, says something else");
+    turns();
+    move(late, 1);
+    ok(lnt_hub_keep(nets[1].hub, late->sub[0], &now) == 0,
+       "and the new one says it again, when that one has moved");
+    ok(lnt_zone_kept(zone, lnt_sub_room(late->sub[0]), &kept) == 0 &&
+           kept.keep.count == 20,
+       "which is what it keeps");
+    check_all("keep");
+}
+
 int
 main(void)
 {
@@ -474,5 +501,6 @@ main(void)
     test_generations();
     test_alone(false);
     test_alone(true);
+    test_keep();
     return done_testing();
 }
