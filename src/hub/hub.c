@@ -592,6 +592,8 @@ lnt_hub_replay(struct lnt_hub *h, struct lnt_session *s, struct lnt_sub *subs,
                      from->seq > h->cursor.seq ? from->seq : h->cursor.seq);
     h->settled = lnt_zone_head(h->zone);
     if (from->seq < h->cursor.seq)
-        lnt_replay(h->zone, s, subs, old_session, from, h->cursor.seq);
+        lnt_count_add(h->stats, LNT_C_DELIVERED,
+                      lnt_replay(h->zone, s, subs, old_session, from,
+                                 h->cursor.seq));
     return 0;
 }

@@ -51,7 +51,7 @@ render(struct replay *r, const struct lnt_event *e)
     return sub && app->event && app->event(m, e, sub->group->format, &r->text);
 }
 
-void
+uint64_t
 lnt_replay(struct lnt_zone *z, struct lnt_session *s,
            const struct lnt_sub *subs, uint64_t old_session,
            const struct lnt_hub_point *from, uint64_t to)
@@ -65,6 +65,7 @@ lnt_replay(struct lnt_zone *z, struct lnt_session *s,
     };
     const struct lnt_app *app = lnt_session_app(s)->module->app;
     struct lnt_event e;
+    uint64_t n = 0;
 
     while (c.seq < to) {
         enum lnt_read got = lnt_zone_read(z, &c, &e);
@@ -77,9 +78,12 @@ lnt_replay(struct lnt_zone *z, struct lnt_session *s,
             break;
         }
         lnt_strbuf_clear(&r.text);
-        if (render(&r, &e))
+        if (render(&r, &e)) {
             lnt_session_send(s, LNT_TEXT, r.text.p, r.text.n);
+            n++;
+        }
     }
     lnt_strbuf_release(&r.text);
     free(c.scratch);
+    return n;
 }

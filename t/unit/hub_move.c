@@ -458,6 +458,7 @@ test_alone(bool read)
        "and something more");
     turns();
     is_str(got(s), "alone:one alone:two ", "it gets both, each once");
+    is_int(nets[1].stats.counters[LNT_C_DELIVERED], 2, "and both are counted");
     lnt_hub_leave(nets[1].hub, sub, 0);
     lnt_strbuf_release(&bytes);
     stop("alone");
