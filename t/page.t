@@ -305,6 +305,26 @@ subtest 'a worker is killed' => sub {
         "the page of $_ is still the same one") for qw(ann bob);
 };
 
+# In the moment in which its answer is on the way.
+subtest 'a room that is left while it is joined again' => sub {
+    is_in('ann', 'lobby', 2);
+    people('eval', 'ann', '(() => { const { send } = WebSocket.prototype; '
+            . 'WebSocket.prototype.send = function (text) { '
+            . 'send.call(this, text); '
+            . 'if (!text.includes(`"join"`)) return this.close(); '
+            . 'WebSocket.prototype.send = send; queueMicrotask(() => '
+            . 'document.getElementById("leave").click()); }; '
+            . 'dispatchEvent(new Event("online")); return true })()');
+    ok(true_in('ann',
+            'document.getElementById("name").textContent === "#birds"'),
+        'ann goes on in the other one');
+    people('say', 'ann', 'only birds');
+    is_in('bob', 'birds', 2);
+    sees('bob', 'ann', 'only birds');
+    people('say', 'ann', '/join lobby');
+    ok(is_in($_, 'lobby', 2), "$_ is in the lobby") for qw(ann bob);
+};
+
 is_deeply(people('problems')->{list}, [],
     'no complaint in a console, no request elsewhere, no policy violated');
 subtest 'the room as an EventSource' => sub {

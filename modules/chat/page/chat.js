@@ -56,6 +56,7 @@ function remember(area, key, value) {
 
 const nameOf = (text) => text.trim().replace(/^#/, '')
   .replace(/^[^@].*/, (name) => name.toLowerCase());
+const isOpen = (room) => rooms.get(room.name) === room;
 const publicRooms = () => [...rooms.values()].filter((room) => !room.peer);
 
 function hashName() {
@@ -188,6 +189,7 @@ function identify(nick) {
   join(first, nick, (answer) => {
     if (answer.type === 'joined') {
       known = true;
+      setNick(answer.nick);
       comeIn();
       for (const room of rooms.values()) {
         if (room.peer) {
@@ -206,7 +208,9 @@ function identify(nick) {
     } else if (nick && /nick/.test(answer.code)) {
       identify('');
     } else {
-      refused(first, answer);
+      if (isOpen(first)) {
+        refused(first, answer);
+      }
       if (entered) {
         identify(nick);
       }
@@ -219,12 +223,13 @@ function join(room, nick, answered) {
   link.ask({ type: 'join', room: room.name, nick: nick || undefined,
     limit: PAGE, since: epoch === null ? undefined : { epoch, seq } },
   (answer) => {
-    if (!answer || rooms.get(room.name) !== room) {
+    if (!answer) {
       return;
     }
-    if (answer.type === 'joined') {
+    /* Whoever left it meanwhile has a nick all the same. */
+    if (isOpen(room) && answer.type === 'joined') {
       joined(room, answer);
-    } else if (!answered) {
+    } else if (isOpen(room) && !answered) {
       refused(room, answer);
     }
     answered?.(answer);
