@@ -69,6 +69,7 @@ my $t = Test::Linnet->new(
     files  => {
         'www/index.html'   => "<p>hello</p>\n",
         'www/a.txt'        => "text\n",
+        'www/long.txt'     => 'x' x 30000,
         'other/index.html' => "other\n",
         'other/a.txt'      => "other text\n",
     },
@@ -398,6 +399,9 @@ subtest 'the end' => sub {
     my $half = accepted();
     $half->write("GET /a.txt HTTP/1.1\r\n");
     my $fresh = accepted();
+    my $many = accepted();
+    # More than the kernel takes of the answers.
+    $many->write(get('/long.txt') x 1000);
     $t->signal('QUIT');
     is($idle->read_all(5), '', 'the idle one is closed at once');
     $half->write("$H\r\n");
@@ -409,6 +413,14 @@ subtest 'the end' => sub {
     like($fresh->read_all(5), qr{^HTTP/1\.1[ ]200[ ](?:(?!HTTP/).)*
             Connection:[ ]close (?:(?!HTTP/).)* \r\n\r\ntext\n\z}xs,
         'one that had said nothing may ask once');
+    my ($answers, $last) = (0);
+    while ($r = $many->http_response) {
+        $answers++;
+        $last = $r;
+    }
+    cmp_ok($answers, '<', 1000, 'one that asks for more than it takes: the end')
+        or diag $answers;
+    is($last->{headers}{connection}, 'close', '... is told by the last answer');
     is($t->wait_exit, 0, 'the server ends');
 };
 

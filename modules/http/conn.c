@@ -381,6 +381,7 @@ static lnt_verdict
 on_data(struct lnt_session *s, struct lnt_input *in)
 {
     struct lnt_http_conn *c = lnt_session_state(s);
+    c->flags &= (uint8_t)~LNT_HTTP_F_HELD;
     for (;;) {
         lnt_verdict v = LNT_GO_ON;
         if (c->flags & LNT_HTTP_F_TRANSFER)
@@ -392,6 +393,7 @@ on_data(struct lnt_session *s, struct lnt_input *in)
         if (in->used == in->n)
             return LNT_GO_ON;
         if (must_hold(s)) {
+            c->flags |= LNT_HTTP_F_HELD;
             lnt_session_hold(s);
             return LNT_GO_ON;
         }
@@ -435,7 +437,8 @@ on_close(struct lnt_session *s)
 static bool
 is_idle(const struct lnt_http_conn *c)
 {
-    return !(c->flags & LNT_HTTP_F_TRANSFER) && !c->busy.pending;
+    return !(c->flags & (LNT_HTTP_F_TRANSFER | LNT_HTTP_F_HELD)) &&
+           !c->busy.pending;
 }
 
 /* Too slow: said when a request had begun. */

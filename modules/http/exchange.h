@@ -37,6 +37,7 @@ enum {                          /* lnt_http_conn.flags */
        LNT_HTTP_F_TRANSFER = 2, /* busy.transfer, else busy.pending */
        LNT_HTTP_F_CLOSE = 4,    /* the next response is the last */
        LNT_HTTP_F_DONE = 8,     /* that was it; input is dropped */
+       LNT_HTTP_F_HELD = 16, /* there is input, for when the queue is empty */
 };
 
 /* All that an idle keep-alive connection costs here. */
