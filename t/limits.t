@@ -79,6 +79,12 @@ protocol     = line
 app          = echo
 message_rate = 20000/s
 
+[listen patient]
+address           = 127.0.0.1:%%PORT_patient%%
+protocol          = http
+handshake_timeout = 0
+idle_timeout      = 700ms
+
 [listen few]
 address     = 127.0.0.1:%%PORT_few%%
 app         = echo
@@ -306,6 +312,15 @@ subtest 'idle_timeout and ping_timeout' => sub {
             my $begin = time;
             is($w->wait_close, 1001, 'who is silent: 1001');
             cmp_ok(time - $begin, '>', 0.6, '... not before');
+        });
+    counted({ idle_timeouts_total => 2 }, 'idle, and no handshake_timeout',
+        sub {
+            my $silent = $t->connect('patient');
+            my $head = $t->connect('patient');
+            $head->write("GET / HTTP/1.1\r\n");
+            ok($silent->closed(5), 'who has never said anything is closed');
+            is(length $silent->pending, 0, '... without a word');
+            is($head->http_response->{status}, 408, 'half a head: 408');
         });
     counted({ ping_timeouts_total => 1, close_sent_1001_total => 1 }, 'pings',
         sub {

@@ -606,14 +606,16 @@ on_timer(struct lnt_timer *t)
 {
     struct lnt_conn *c =
         (struct lnt_conn *)((uintptr_t)t - offsetof(struct lnt_conn, timer));
-    uint32_t now = lnt_net_time(c->net);
+    uint32_t now = lnt_net_time(c->net), at;
     const struct lnt_limits *l = c->session.endpoint->limits;
     lnt_log_conn(lnt_table_id(c));
     switch ((enum lnt_conn_state)c->state) {
     case LNT_CONN_HANDSHAKE:
-        if (l->handshake_timeout &&
-            lnt_net_due(now, c->opened + (uint32_t)l->handshake_timeout)) {
-            time_out(c, LNT_TIMEOUT_HANDSHAKE, LNT_C_TIMEOUTS_HANDSHAKE);
+        if (lnt_deadline_handshake(c, &at) && lnt_net_due(now, at)) {
+            if (l->handshake_timeout)
+                time_out(c, LNT_TIMEOUT_HANDSHAKE, LNT_C_TIMEOUTS_HANDSHAKE);
+            else
+                time_out(c, LNT_TIMEOUT_IDLE, LNT_C_TIMEOUTS_IDLE);
             break;
         }
         if (c->deadline && lnt_net_due(now, c->deadline))

@@ -208,6 +208,9 @@ void lnt_output_release(struct lnt_conn *c);
 uint32_t lnt_deadline_ping(const struct lnt_conn *c);
 /* Whether it is pinged at all. */
 bool lnt_deadline_pings(const struct lnt_conn *c);
+/* By when the handshake has to be over; without handshake_timeout the peer's
+   silence counts as it does later.  false: there is time. */
+bool lnt_deadline_handshake(const struct lnt_conn *c, uint32_t *at);
 /* When the peer's silence has its next consequence.  false: it has none. */
 bool lnt_deadline_silence(const struct lnt_conn *c, uint32_t *at);
 /* Sets the timer for whatever is due first; cheap when it is set already. */

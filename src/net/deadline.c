@@ -39,26 +39,28 @@ lnt_deadline_silence(const struct lnt_conn *c, uint32_t *at)
     return true;
 }
 
+bool
+lnt_deadline_handshake(const struct lnt_conn *c, uint32_t *at)
+{
+    const struct lnt_limits *l = c->session.endpoint->limits;
+    *at = l->handshake_timeout ? c->opened + (uint32_t)l->handshake_timeout
+                               : c->active + (uint32_t)l->idle_timeout;
+    return l->handshake_timeout || l->idle_timeout;
+}
+
 /* What is due first, in net time; false when nothing ever is. */
 static bool
 next_due(const struct lnt_conn *c, uint32_t *at)
 {
-    const struct lnt_limits *l = c->session.endpoint->limits;
     bool any = false;
     if (c->deadline) {
         *at = c->deadline;
         any = true;
     }
-    if (c->state == LNT_CONN_HANDSHAKE && l->handshake_timeout) {
-        uint32_t t = c->opened + (uint32_t)l->handshake_timeout;
+    uint32_t t;
+    if ((c->state == LNT_CONN_HANDSHAKE && lnt_deadline_handshake(c, &t)) ||
+        (c->state == LNT_CONN_READY && lnt_deadline_silence(c, &t))) {
         *at = !any || lnt_net_due(*at, t) ? t : *at;
-        any = true;
-    }
-    if (c->state != LNT_CONN_READY)
-        return any;
-    uint32_t silence;
-    if (lnt_deadline_silence(c, &silence)) {
-        *at = !any || lnt_net_due(*at, silence) ? silence : *at;
         any = true;
     }
     return any;

@@ -37,7 +37,8 @@ static const struct lnt_directive directives[] = {
      .def = "10s",
      .min = 0,
      .max = 3600000,
-     .help = "Time for the handshake, and for the head of an HTTP request."},
+     .help = "Time for the handshake, and for the head of an HTTP request; 0: "
+             "idle_timeout alone counts."},
     {.name = "idle_timeout",
      .type = LNT_TYPE_DURATION,
      .offset = FIELD(idle_timeout),
