@@ -244,6 +244,32 @@ subtest 'a worker that starts again meanwhile' => sub {
     $t->finish;
 };
 
+subtest 'a worker that dies meanwhile, and fewer takers' => sub {
+    my $t = Test::Linnet->new(config => $config, copy_binary => 1,
+            files => { 'www/index.html' => "hello\n" })->start;
+    $t->allow_alert(qr/signal 9/);
+    my $old = $t->{pid};
+    my ($dies, $stays) = map { $_->{pid} } $t->workers;
+    $t->write_config($config =~ s/^workers .*/workers = 1/mr);
+    hold_binary($t);
+    $t->signal('USR2');
+    ok(wait_for(sub { -e $t->path('run/hold.seen') }, 10, 'the new binary'),
+        'a new binary starts');
+    is($t->status->{pid}, $old, '... and knows of the workers');
+    kill KILL => $dies;
+    ok(wait_for(sub {
+        2 == grep { $_->{state} eq 'ready' && $_->{pid} != $dies } $t->workers;
+    }, 10, 'another'), 'one of them starts again');
+    kill STOP => $stays; # so that the other one has the client
+    my $w = $t->websocket('web', '/echo');
+    kill CONT => $stays;
+    unlink $t->path('run/hold');
+    ok(wait_upgraded($t, $old, 1), 'the new master serves');
+    $w->send_text('still here');
+    is($w->message, 'still here', 'its client noticed nothing');
+    $t->finish;
+};
+
 # As it is done with nginx; here it is not needed.
 subtest 'WINCH behind USR2' => sub {
     my $t = Test::Linnet->new(config => $config, copy_binary => 1,

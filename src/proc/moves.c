@@ -267,9 +267,10 @@ lnt_moves_forward(struct lnt_master *m, uint32_t incarnation, int fd)
 {
     struct lnt_child *c = m->children, *other = NULL;
     for (; c && c->incarnation != incarnation; c = c->next)
-        if (c->state == LNT_CHILD_SERVING && !c->giving)
+        if (!other && c->state == LNT_CHILD_SERVING && !c->giving)
             other = c;
-    /* In place of one that has died there may be another by now. */
+    /* In place of one that has died there may be another by now: the youngest,
+       as others have links of their own to come. */
     if (!c)
         c = other;
     if (!c || !(c->state == LNT_CHILD_SERVING || c->giving))
