@@ -474,6 +474,31 @@ subtest 'a reload that fails' => sub {
     $t->finish;
 };
 
+subtest 'an upgrade that fails' => sub {
+    my $trouble = Test::Linnet::Build::module('trouble');
+    my $with = sub {
+        return config(@_) =~ s/^(workers.*)/$1\nload_module = $trouble/mr
+            . "\n[trouble]\nfile = run/trouble\n";
+    };
+    my $t = Test::Linnet->new(config => $with->(), copy_binary => 1)->start;
+    my ($w) = enter($t, 'lobby');
+    ok(wait_saved($t, say_all($w, 'lobby', 1 .. 3)), 'three messages');
+    my $before = $t->status->{store};
+    spew($t->path('run/trouble'), "fail\n");
+    $t->write_config($with->('store = data/two.db'));
+    my ($exit, undef, $err) = $t->ctl('upgrade');
+    is($exit, 1, 'another store, and workers that do not start');
+    like($err, qr/trouble was asked to fail/, '... for that reason');
+    ok(wait_for(sub { $t->processes == 4 }, 10, 'the end of the new ones'),
+        '... nobody else is left');
+    is_deeply(stored($t->path('data/two.db'), 'lobby'), {},
+        '... that store has nothing');
+    my $after = $t->status->{store};
+    is_deeply([@$after{qw(pid path seq written)}],
+        [@$before{qw(pid path seq written)}], '... and does not count');
+    $t->finish;
+};
+
 subtest 'its process dies over the last word' => sub {
     my $t = server("store = data/history.db\nsync = 1h")->start;
     $t->allow_alert(qr/the store's process .* signal 9/);

@@ -30,6 +30,8 @@ lnt_ending_begin(struct lnt_master *m, bool at_once, struct lnt_asker *a)
     lnt_log_notice(at_once ? "stopping"
                            : "quitting: waiting for connections "
                              "to end");
+    bool in_vain =
+        m->older && !m->zone_is_new && m->state == LNT_MASTER_STARTING;
     /* At an upgrade one of the two goes on, whichever ends: the service does
        not stop. */
     if (!m->handed_over && m->state != LNT_MASTER_STARTING)
@@ -41,8 +43,9 @@ lnt_ending_begin(struct lnt_master *m, bool at_once, struct lnt_asker *a)
         lnt_timer_stop(m->loop, &m->now.slots[i].timer);
     for (struct lnt_child *c = m->children; c; c = c->next)
         lnt_child_end(c, at_once);
-    /* The store is the newer master's as soon as it can have it. */
-    if (m->handed_over)
+    /* The store is the newer master's as soon as it can have it, or has been
+       the older one's all the time. */
+    if (m->handed_over || in_vain)
         lnt_keepers_let_go(m);
     lnt_ending_check(m);
 }

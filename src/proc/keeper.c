@@ -209,8 +209,9 @@ finish(struct keeper *k)
     k->finished = true;
     lnt_timer_stop(k->loop, &k->timer);
     lnt_timer_stop(k->loop, &k->lock_timer);
-    if (k->end == END_OURS && !k->serving) {
-        /* Its generation was given up: this is not the server's store. */
+    if (k->end != END_SERVER && !k->serving && !ended) {
+        /* Its generation was given up, maybe with its master: this is not the
+           server's store. */
     } else if (k->lock >= 0 &&
                lnt_mirror_finish(k->mirror, ended, &k->why) < 0) {
         lnt_log_error("%s; what was said last is not in the store", k->why.p);
