@@ -324,6 +324,31 @@ subtest 'workers come and go' => sub {
         'less is kept where nobody comes, too');
 };
 
+subtest 'one who cannot move does not bring the old history back' => sub {
+    my $with = sub {
+        my ($history, $more) = @_;
+        return $config =~ s/= 4$/= 1/mr =~ s/= 100/= $history/r . $more;
+    };
+    my $t = Test::Linnet->new(config => $with->(3, <<'INI'))->start;
+
+[listen old]
+address  = 127.0.0.1:%%PORT_old%%
+protocol = line
+app      = chat
+INI
+    my $stays = $t->websocket('web', '/chat');
+    join_room($stays, 'lobby');
+    my $c = $t->connect('old');
+    $c->write("/join lobby\nhere\n");
+    ok($c->read_until(qr/> here\n/), 'two are in a room');
+    my ($exit, undef, $err) = $t->reload($with->(100, ''));
+    is($exit, 0, 'more history, and no listener of the one') or diag $err;
+    ok($c->closed(10), 'it ends');
+    say_all($stays, 'lobby', 1 .. 9);
+    like(($t->ctl('rooms'))[1], qr/^lobby +1 +10$/m, 'more is kept');
+    $t->finish;
+};
+
 $t->finish;
 
 my $why = Test::Linnet::Driver->missing(repo_top());
