@@ -186,6 +186,30 @@ subtest 'reopened in the middle of a reload' => sub {
     $t->finish;
 };
 
+subtest 'reopened in the middle of an upgrade' => sub {
+    my $t = Test::Linnet->new(copy_binary => 1,
+        config => config("error = logs/error.log\naccess = logs/access.log\n"
+                . "level = notice") . "[trouble]\nfile = run/hold\n")->start;
+    my $old = $t->{pid};
+    my @logs = map { $t->path("logs/$_.log") } qw(access error);
+    POSIX::mkfifo($t->path('run/hold'), 0644) or die $!;
+    $t->signal('USR2');
+    ok(wait_for(sub { $t->processes == 6 }, 10, 'all'), 'an upgrade begins');
+    rename $_, "$_.1" or die $! for @logs;
+    is(($t->ctl('reopen'))[0], 0, 'the logs are reopened');
+    spew($t->path('run/hold'), "ok\nok\n");
+    ok(wait_for(sub {
+        my $s = $t->status or return;
+        return $s->{pid} != $old && !proc_alive($old);
+    }, 15, 'the end'), 'the upgrade ends');
+    for my $pid ($t->status->{pid}, $t->worker_pids) {
+        ok(wait_for(sub { "@{[log_files($t, $pid)]}" eq "@logs" }, 5, 'files'),
+            "$pid writes to the new files")
+            or diag join ' ', log_files($t, $pid);
+    }
+    $t->finish;
+};
+
 subtest 'a log that cannot be reopened' => sub {
     my $t = Test::Linnet->new(
         config => config("error = logs/sub/error.log\nlevel = notice"),

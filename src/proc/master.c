@@ -120,7 +120,7 @@ reopen(struct lnt_master *m, struct lnt_asker *a)
         which[1] = 'a';
         fds[o.nfds++] = m->now.access_fd;
     }
-    m->reopen_again = m->bringup != NULL;
+    m->reopen_again = m->bringup || m->upgrade;
     lnt_log_notice("logs reopened");
     lnt_orders_give(m, &o, a);
 }
@@ -207,7 +207,7 @@ drain_slot(struct lnt_master *m, const char *slot, struct lnt_strbuf *why)
 static void
 settled(struct lnt_master *m)
 {
-    if (m->reopen_again && !m->bringup)
+    if (m->reopen_again && !m->bringup && !m->upgrade)
         reopen(m, NULL);
     lnt_bringup_next(m);
     lnt_upgrade_next(m);

@@ -112,7 +112,8 @@ struct lnt_master {
     struct lnt_bringup *bringup; /* the next generation, or NULL */
     bool reload_again;           /* asked for while one was going on */
     struct lnt_asker *reload_askers;
-    bool reopen_again;  /* when that is over: the new ones have files, too */
+    bool reopen_again;  /* when that, or an upgrade, is over: the new ones have
+                           files, too */
     bool upgrade_again; /* the same for an upgrade */
     struct lnt_asker *upgrade_askers;
     struct lnt_upgrade *upgraded; /* over: the newer master waits for ours */

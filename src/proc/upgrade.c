@@ -54,6 +54,7 @@ fail(struct lnt_master *m, const char *text)
     struct lnt_asker *askers = u->askers;
     m->upgrade = NULL;
     m->newer = NULL;
+    m->reopen_again = false;
     if (u->pid > 0)
         (void)kill(u->pid, SIGKILL);
     lnt_channel_close(&u->channel);
@@ -89,6 +90,9 @@ on_taken(struct lnt_master *m)
     free(u->pid_path);
     free(u->old_pid_path);
     m->upgraded = u; /* its channel stays until our connections have moved */
+    /* It opened its logs when it began. */
+    if (m->reopen_again)
+        (void)kill(u->pid, SIGUSR1);
     lnt_askers_tell(&askers, true, text);
     m->commands->end(m, false, NULL);
     m->commands->settled(m);
