@@ -499,7 +499,7 @@ subtest 'several rooms with much to tell' => sub {
 };
 
 subtest 'a reader that is slow, and reads' => sub {
-    my $idle = 2 * time_factor();
+    my $idle = 4 * time_factor();
     my $t = Test::Linnet->new(config => config(
         "ping_interval = 200ms\nidle_timeout = ${idle}s\nsend_queue = 64m"))->start;
     # What it reads is less than waits; over a unix socket the kernel has little.

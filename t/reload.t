@@ -269,6 +269,24 @@ subtest 'more and fewer workers' => sub {
     }
 };
 
+subtest 'more workers than there are descriptors for' => sub {
+    my $few = Test::Linnet->new(ulimit => ['n 500'], config => <<'INI')->start;
+[server]
+workers = 1
+[listen echo]
+address = 127.0.0.1:%%PORT_echo%%
+app     = echo
+INI
+    my ($exit, undef, $err) = $few->ctl('workers', 20);
+    is($exit, 0, 'twenty') or diag $err;
+    ($exit, undef, $err) = $few->ctl('workers', 21);
+    is($exit, 1, 'not as many again beside them');
+    like($err, qr/there is room for 32 processes/, '... it is said why');
+    ok($few->wait_ready(10, 20), '... those that are there serve on');
+    is(($few->ctl('workers', 2))[0], 0, 'but fewer');
+    $few->finish;
+};
+
 subtest 'a number of workers that was refused' => sub {
     my $t = Test::Linnet->new(config => $base,
         files => { 'www/index.html' => "hello\n", 'run/trouble' => "hang\n" });

@@ -5,6 +5,7 @@
  * old ones told to drain.
  */
 #include "proc/bringup.h"
+#include "hub/zone.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -127,13 +128,30 @@ lnt_bringup_first(struct lnt_master *m, struct lnt_config *config,
     return store == 0 ? lnt_bringup_workers(m, errors) : store < 0 ? -1 : 0;
 }
 
+/* errno says why a worker could not be started. */
+static void
+tell_why_not(const struct lnt_master *m, struct lnt_strbuf *errors)
+{
+    unsigned n = 0;
+    if (errno != EUSERS) {
+        lnt_strbuf_addf(errors, "cannot start a worker: %s\n", strerror(errno));
+        return;
+    }
+    for (unsigned i = 0; i < LNT_CELLS; i++)
+        n += m->doorbells[i] >= 0;
+    lnt_strbuf_addf(errors,
+                    "cannot start a worker: there is room for %u processes, "
+                    "those that a reload replaces among them\n",
+                    n);
+}
+
 int
 lnt_bringup_workers(struct lnt_master *m, struct lnt_strbuf *errors)
 {
     lnt_slots_make(m, &m->now);
     if (lnt_slots_fill(m, &m->now) == 0)
         return 0;
-    lnt_strbuf_addf(errors, "cannot start a worker: %s\n", strerror(errno));
+    tell_why_not(m, errors);
     return -1;
 }
 
@@ -280,7 +298,7 @@ prepare(struct lnt_master *m, struct lnt_generation *g,
     lnt_slots_make(m, g);
     if (lnt_slots_fill(m, g) == 0)
         return 0;
-    lnt_strbuf_addf(errors, "cannot start a worker: %s\n", strerror(errno));
+    tell_why_not(m, errors);
     return -1;
 }
 

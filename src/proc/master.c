@@ -38,7 +38,7 @@
 enum {
     STARTED = 0,
     FAILED = LNT_ENDING_FAILED,
-    FILES_MANY = 4096, /* descriptors of a process */
+    FILES_MANY = 1024, /* descriptors of a process */
 };
 
 /* ---- commands ---- */
