@@ -253,6 +253,28 @@ subtest '-d detaches' => sub {
     $t->finish;
 };
 
+# As "ssh host linnet -d" does.
+subtest 'who reads what -d says comes to its end' => sub {
+    for my $access (qw(off stderr)) {
+        my $t = Test::Linnet->new(config => "$config\n[log]\n"
+                . "access = $access\n[history]\nstore = data/h.db\n");
+        pipe my $r, my $w or die $!;
+        my $pid = fork // die $!;
+        if (!$pid) {
+            open STDERR, '>&', $w or die $!;
+            exec $t->command('-d') or die $!;
+        }
+        close $w;
+        waitpid $pid, 0;
+        is($?, 0, "access = $access: exit 0");
+        vec(my $in = '', fileno $r, 1) = 1;
+        my $said = select($in, undef, undef, 10) ? sysread $r, $in, 1 : -1;
+        is($said, 0, '... nothing was said, and that is all');
+        is($t->stop, 0, 'stops');
+        $t->finish;
+    }
+};
+
 subtest 'daemon = on' => sub {
     my $t = Test::Linnet->new(config => $config,
         args => ['-o', 'server.daemon=on']);

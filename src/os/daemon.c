@@ -62,6 +62,19 @@ lnt_daemon_ready(int status)
     ready_fd = -1;
 }
 
+bool
+lnt_daemon_waited_for(void)
+{
+    return ready_fd >= 0;
+}
+
+void
+lnt_daemon_let_go(void)
+{
+    if (ready_fd >= 0)
+        to_null(STDERR_FILENO, O_WRONLY);
+}
+
 static _Noreturn void
 wait_for_child(int fd, pid_t child)
 {

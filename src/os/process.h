@@ -33,6 +33,10 @@ void lnt_signals_ignore_pipe(void);
  */
 int lnt_daemon_detach(void);
 void lnt_daemon_ready(int status); /* no-op when not detached */
+/* Whether the parent still waits; in processes forked meanwhile, for good. */
+bool lnt_daemon_waited_for(void);
+/* In those: stderr to /dev/null, or who reads it would wait for their end. */
+void lnt_daemon_let_go(void);
 
 /*
  * Changes to user and group by name (group NULL: the user's).  Supplementary

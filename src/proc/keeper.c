@@ -368,6 +368,7 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
     if (f->type == LNT_FRAME_START) {
         k->serving = true;
         lnt_log_stderr_too(false);
+        lnt_daemon_let_go();
         lnt_cell_set_state(k->cell, LNT_CELL_READY);
         if (k->lock >= 0)
             set_timer(k);
