@@ -168,6 +168,31 @@ subtest 'a worker that fails at each start' => sub {
     $t->finish;
 };
 
+# Some programs that start others do.
+subtest 'a server that was started with SIGCHLD ignored' => sub {
+    my $t = server();
+    $t->allow_alert(qr/signal 9/);
+    {
+        local $SIG{CHLD} = 'IGNORE';
+        $t->spawn;
+    }
+    $t->wait_ready(20) or die $t->evidence;
+    my ($victim) = $t->worker_pids;
+    kill KILL => $victim;
+    ok(wait_for(
+            sub {
+                my @now = $t->worker_pids;
+                return @now == 2 && !grep { $_ == $victim } @now;
+            },
+            5, 'another worker'
+        ),
+        'the worker that died is replaced'
+    );
+    is(($t->ctl('stop'))[0], 0, 'stop');
+    is($t->wait_exit(5), 0, '... and it ends');
+    $t->finish;
+};
+
 subtest 'the first start, with workers that fail' => sub {
     my $t = server();
     spew($t->path('run/trouble'), "fail\n");

@@ -13,8 +13,11 @@
 int
 lnt_signals_open(const int *signals, size_t n)
 {
+    struct sigaction action;
     sigset_t set;
 
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = SIG_DFL;
     sigemptyset(&set);
     for (size_t i = 0; i < n; i++) {
         if (sigaddset(&set, signals[i]) < 0)
@@ -22,6 +25,12 @@ lnt_signals_open(const int *signals, size_t n)
     }
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
         return -1;
+    /* Who started us may ignore them: then there would be no SIGCHLD, and
+       nothing to wait for. */
+    for (size_t i = 0; i < n; i++) {
+        if (sigaction(signals[i], &action, NULL) < 0)
+            return -1;
+    }
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
