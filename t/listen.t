@@ -48,6 +48,8 @@ subtest 'unix socket' => sub {
     is($exit, 0, 'mode = 600') or diag $err;
     is(sprintf('%o', (stat $t->path('run/private.sock'))[2] & 07777), '600',
         '... is the mode of a new one');
+    is(sprintf('%o', (stat $t->path('run/other.sock'))[2] & 07777), '600',
+        '... and of one that was there');
     kill KILL => $t->processes;
     $t->wait_exit(5);
     wait_for(sub { !$t->processes }, 5, 'all to be gone');

@@ -6,11 +6,13 @@
 #include "os/socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -44,6 +46,27 @@ lnt_socket_listen(const struct lnt_addr *a, int backlog, mode_t mode)
         fd = listen_inet(&any, backlog);
     }
     return fd;
+}
+
+int
+lnt_socket_chmod(const struct lnt_addr *a, mode_t mode)
+{
+    char self[64];
+    struct sockaddr_un un;
+    struct stat st;
+
+    memcpy(&un, &a->ss, sizeof(un));
+    /* By its descriptor: what is done to a socket must not be done to what
+       somebody has put in its place. */
+    int fd = open(un.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+    int rc = fstat(fd, &st);
+    if (rc == 0 && S_ISSOCK(st.st_mode) && (st.st_mode & 0777) != mode)
+        rc = chmod(self, mode);
+    lnt_file_close(fd);
+    return rc;
 }
 
 int

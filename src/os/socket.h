@@ -52,6 +52,8 @@ bool lnt_addr_network(const struct lnt_addr *a, struct lnt_network *net);
  * -1 with errno.
  */
 int lnt_socket_listen(const struct lnt_addr *a, int backlog, mode_t mode);
+/* The same mode for a unix socket that is there already.  0 or -1. */
+int lnt_socket_chmod(const struct lnt_addr *a, mode_t mode);
 
 /* One connection, non-blocking, close-on-exec; peer may be NULL.  fd or -1. */
 int lnt_socket_accept(int fd, struct lnt_addr *peer);

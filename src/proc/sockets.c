@@ -93,6 +93,8 @@ lnt_sockets_settle(const struct lnt_sockets *s)
     for (size_t i = 0; i < s->n; i++) {
         const struct lnt_socket *k = &s->v[i];
         (void)listen(k->fd, (int)k->listen->conf->backlog);
+        if (lnt_addr_is_unix(&k->addr))
+            (void)lnt_socket_chmod(&k->addr, (mode_t)k->listen->mode);
         inherit(k->fd, &k->addr, k->listen);
     }
 }
