@@ -121,6 +121,7 @@ subtest 'paths' => sub {
     my %want = (PREFIX => '/opt/l', SBIN_PATH => '/usr/sbin/linnet',
         CONF_PATH => '/etc/linnet/server.ini', ERROR_LOG_PATH => 'log/e.log',
         PID_PATH => '/run/linnet/x.pid', RUN_DIR => '/run/linnet',
+        PID_NAME => 'x.pid',
         MODULES_PATH => 'mod', USER => 'www', GROUP => 'web');
     for my $name (sort keys %want) {
         like($h, qr/define LNT_$name "\Q$want{$name}\E"/, $name);

@@ -495,7 +495,8 @@ build(struct lnt_config *c, const struct lnt_config_source *source,
     resolve_server(conf);
     check_user(server, conf, report);
     c->server = conf;
-    c->pid_path = lnt_arena_printf(c->arena, "%s/linnet.pid", conf->run_dir);
+    c->pid_path =
+        lnt_arena_printf(c->arena, "%s/%s", conf->run_dir, LNT_PID_NAME);
     c->control_path =
         lnt_arena_printf(c->arena, "%s/control.sock", conf->run_dir);
 
