@@ -114,8 +114,8 @@ static const struct lnt_directive server_directives[] = {
     {.name = "include",
      .type = LNT_TYPE_LIST,
      .offset = FIELD(include),
-     .help = "Files to read as part of this one, as in conf.d/*.ini; may "
-             "repeat."},
+     .help = "Files to read as part of this one, as in conf.d/*.ini, which "
+             "is looked for beside this one; may repeat."},
     {.name = NULL},
 };
 
