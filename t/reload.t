@@ -118,6 +118,24 @@ subtest 'a good one' => sub {
         'a listener that is no longer configured is closed');
 };
 
+# A signal has nobody to tell: its refusal is in the log, too.
+subtest 'SIGHUP to a server that ends' => sub {
+    my $t = Test::Linnet->new(config => <<'INI')->start;
+[listen echo]
+address = 127.0.0.1:%%PORT_echo%%
+app     = echo
+INI
+    my @workers = $t->worker_pids;
+    kill STOP => @workers;
+    $t->signal('QUIT');
+    $t->log_like(qr/quitting/, 'it waits for its workers');
+    $t->signal('HUP');
+    $t->log_like(qr/reload refused: the server ends/, 'the reason is there');
+    kill CONT => @workers;
+    is($t->wait_exit(10), 0, 'it ends');
+    $t->finish;
+};
+
 subtest 'SIGHUP' => sub {
     my $before = $t->status->{generation};
     $t->signal('HUP');

@@ -54,15 +54,16 @@ static void
 reload(struct lnt_master *m, struct lnt_asker *a)
 {
     struct lnt_asker *askers = NULL;
+    const char *why = m->state == LNT_MASTER_STARTING
+                          ? "the server is still starting"
+                          : "the server ends or is being upgraded";
     if (can_reload(m)) {
         lnt_bringup_reload(m, a);
         return;
     }
+    lnt_log_error("reload refused: %s", why);
     lnt_askers_add(&askers, a);
-    lnt_askers_tell(&askers, false,
-                    m->state == LNT_MASTER_STARTING
-                        ? "the server is still starting"
-                        : "the server ends or is being upgraded");
+    lnt_askers_tell(&askers, false, why);
 }
 
 static bool
