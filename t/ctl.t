@@ -57,6 +57,10 @@ subtest 'status' => sub {
     is(scalar(split /\n/, $out), 1, '--json is one line');
     my $s = JSON::PP->new->decode($out);
     is(ref $s->{workers}, 'ARRAY', 'with a list of workers');
+    ($exit, $out, $err) = run_command('sh', '-c', '"$@" >/dev/full', 'sh',
+        $t->command('ctl', 'status'));
+    is($exit, 1, 'to a full disk: exit 1');
+    like($err, qr/cannot write the answer: No space/, '... with the reason');
 };
 
 subtest 'counters' => sub {

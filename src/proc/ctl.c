@@ -67,6 +67,11 @@ show(const struct lnt_strbuf *in)
     else
         print(ok ? stdout : stderr, ok ? "" : "linnet: ", text);
     int status = text && ok ? 0 : 1;
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "linnet: cannot write the answer: %s\n",
+                strerror(errno));
+        status = 1;
+    }
     json_decref(root);
     return status;
 }
