@@ -248,6 +248,24 @@ subtest 'off' => sub {
     $t->finish;
 };
 
+# What goes wrong at the start is on stderr, too; nothing is after it.
+subtest 'errors of those that serve' => sub {
+    my $t = Test::Linnet->new(config => config(''),
+        args => ['-o', 'server.open_files=64', '-o', 'server.workers=1']);
+    $t->start;
+    my @c = map { $t->connect('trouble') } 1 .. 64;
+    $t->log_like(qr/\[error\].*cannot accept/, 'an error in the log');
+    ok(
+        wait_for(
+            sub { $t->status->{counters}{refused_no_descriptor_total} },
+            5, 'a refusal'
+        ),
+        'it has been told'
+    );
+    is(slurp($t->path('stderr.txt')), '', 'nothing on stderr');
+    $t->finish;
+};
+
 subtest 'syslog' => sub {
     plan skip_all => 'only root can stand in for the system log' if $>;
     plan skip_all => 'this machine has a system log' if -e '/dev/log';

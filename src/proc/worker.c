@@ -213,6 +213,7 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
         become_ready(w);
         return;
     case LNT_FRAME_START:
+        lnt_log_stderr_too(false);
         lnt_daemon_let_go();
         start_accepting(w);
         return;
