@@ -288,6 +288,24 @@ subtest 'WINCH behind USR2' => sub {
     $t->finish;
 };
 
+subtest 'WINCH behind USR2 that waits' => sub {
+    my $t = Test::Linnet->new(config => $config, copy_binary => 1,
+            files => { 'www/index.html' => "hello\n" })->start;
+    my $old = $t->{pid};
+    my $w = $t->websocket('web', '/echo');
+    my ($slow) = $t->worker_pids;
+    kill STOP => $slow;
+    is(($t->ctl('reload'))[0], 0, 'a reload; a worker takes its time to go');
+    $t->signal('USR2');
+    $t->signal('WINCH');
+    is($t->status->{pid}, $old, 'the upgrade waits for that');
+    kill CONT => $slow;
+    ok(wait_upgraded($t, $old), 'a new master serves');
+    $w->send_text('still here');
+    is($w->message, 'still here', 'a client noticed nothing');
+    $t->finish;
+};
+
 subtest 'an address that is given up' => sub {
     my $t = Test::Linnet->new(config => $config, copy_binary => 1,
             files => { 'www/index.html' => "hello\n" })->start;

@@ -367,8 +367,10 @@ on_other_child(struct lnt_master *m, pid_t pid, int status)
 static void
 drain_workers(struct lnt_master *m)
 {
-    /* At a reload or an upgrade they end anyway, and their connections move. */
-    if (m->state != LNT_MASTER_RUNNING || m->bringup || m->upgrade)
+    /* At a reload or an upgrade, also one that waits, they end anyway, and their
+       connections move. */
+    if (m->state != LNT_MASTER_RUNNING || m->bringup || m->upgrade ||
+        m->reload_again || m->upgrade_again)
         return;
     lnt_log_notice("draining all workers; a reload brings new ones");
     m->state = LNT_MASTER_IDLE;
