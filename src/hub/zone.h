@@ -282,7 +282,8 @@ void lnt_zone_peer_leave(struct lnt_zone *z, uint32_t visit, unsigned cell);
 /* What it is called from worker to worker, never 0.  Never locks. */
 uint64_t lnt_zone_peer_name(const struct lnt_zone *z, uint32_t visit);
 /* It goes over to the worker of that cell; its number, the low half of the
-   name, stays.  -1 with ENOENT: the worker that had it died meanwhile. */
+   name, stays.  -1 with ENOENT: the worker that had it died meanwhile, or it
+   counted in another zone. */
 int lnt_zone_peer_move(struct lnt_zone *z, uint64_t name, unsigned cell);
 /* How many there are from the same address. */
 uint64_t lnt_zone_peer_count(struct lnt_zone *z, uint32_t visit);

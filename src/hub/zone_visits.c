@@ -57,6 +57,9 @@ lnt_visit_add(struct lnt_zone *z, const struct lnt_network *net, unsigned cell,
         peer = new_peer(z, net);
     v = &z->visits[*visit];
     v->peer = peer;
+    /* One that comes from another zone is not called like any of this one. */
+    if (v->serial == 0)
+        v->serial = (uint32_t)z->map->hash_key;
     v->serial++;
     LNT_ZONE_STEP(z);
     v->incarnation = z->cells[cell].incarnation;

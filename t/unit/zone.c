@@ -13,6 +13,8 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include "os/socket.h"
+
 static const char *
 kind_name(uint16_t kind)
 {
@@ -508,6 +510,30 @@ test_lapped_middle(void)
     lnt_zone_close(z);
 }
 
+/* An upgrade to a binary with another layout: who moves there is not mistaken
+   for somebody who came anew. */
+static void
+test_visits_of_another_zone(void)
+{
+    struct lnt_zone *old = new_zone(1 << 20), *z = new_zone(1 << 20);
+    const struct lnt_network net = {.prefix = 1, .family = 4};
+    unsigned from = (unsigned)lnt_zone_cell_take(old, 0, 1);
+    unsigned cell = (unsigned)lnt_zone_cell_take(z, 0, 2);
+    uint32_t visit, other;
+
+    is_int(lnt_zone_peer_enter(old, &net, from, 0, &visit), 0, "one comes");
+    is_int(lnt_zone_peer_enter(z, &net, cell, 0, &other), 0,
+           "... another one to another zone");
+    is_int(lnt_zone_peer_move(z, lnt_zone_peer_name(z, other), cell), 0,
+           "... which moves there");
+    errno = 0;
+    is_int(lnt_zone_peer_move(z, lnt_zone_peer_name(old, visit), cell), -1,
+           "the first one is not known there");
+    is_int(errno, ENOENT, "... ENOENT");
+    lnt_zone_close(old);
+    lnt_zone_close(z);
+}
+
 int
 main(void)
 {
@@ -521,5 +547,6 @@ main(void)
     test_lists();
     test_log();
     test_lapped_middle();
+    test_visits_of_another_zone();
     return done_testing();
 }
