@@ -45,6 +45,7 @@ struct lnt_hub {
     struct lnt_fanout *fanout;
     struct pin *pins;
     size_t npins;
+    bool retired;
     uint64_t warn_again; /* ms; not before */
     /* The end of the log when a session moved here last: what is behind it
        names none by the id that it had before. */
@@ -327,6 +328,22 @@ lnt_hub_serve(struct lnt_hub *h)
     h->npins = 0;
 }
 
+void
+lnt_hub_retire(struct lnt_hub *h)
+{
+    h->retired = true;
+}
+
+static int
+keep_history(struct lnt_hub *h, uint32_t room, const struct lnt_keep *keep)
+{
+    struct lnt_kept k;
+
+    if (h->retired && lnt_zone_kept(h->zone, room, &k) == 0 && k.keep.count > 0)
+        return 0;
+    return lnt_zone_keep(h->zone, room, keep);
+}
+
 int
 lnt_hub_keep(struct lnt_hub *h, const struct lnt_sub *sub,
              const struct lnt_keep *keep)
@@ -339,7 +356,7 @@ lnt_hub_keep(struct lnt_hub *h, const struct lnt_sub *sub,
     if (r->kept && r->keep.count == keep->count &&
         r->keep.age_s == keep->age_s && r->keep.bytes == keep->bytes)
         return 0;
-    if (lnt_zone_keep(h->zone, r->room, keep) < 0)
+    if (keep_history(h, r->room, keep) < 0)
         return -1;
     r->kept = true;
     r->keep = *keep;
@@ -460,7 +477,7 @@ lnt_hub_post(struct lnt_hub *h, const struct lnt_module_ctx *m,
         return -1;
     /* Without a promise the room keeps what it can. */
     if (keep)
-        (void)lnt_zone_keep(h->zone, info.room, keep);
+        (void)keep_history(h, info.room, keep);
     e.room = info.room;
     rc = publish(h, &e, seq, time_us);
     int why = errno;

@@ -32,6 +32,9 @@ struct lnt_zone *lnt_hub_zone(struct lnt_hub *h);
 /* From now on this worker serves, to be said once: what lnt_hub_pin was asked
    for comes into force. */
 void lnt_hub_serve(struct lnt_hub *h);
+/* From now on others serve, as their configuration says: what a room keeps is
+   not changed from here any more, only said of one that keeps nothing. */
+void lnt_hub_retire(struct lnt_hub *h);
 
 /* ---- for the worker's loop hook ---- */
 

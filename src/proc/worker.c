@@ -102,6 +102,7 @@ drain(struct worker *w, const char *why)
     w->draining = true;
     lnt_log_info("draining %u connections: %s", lnt_net_count(w->net), why);
     lnt_cell_set_state(w->cell, LNT_CELL_DRAINING);
+    lnt_hub_retire(w->hub);
     close_listeners(w);
     if (lnt_mover_can_give(w->mover))
         lnt_mover_give_all(w->mover);

@@ -540,6 +540,35 @@ test_model(void)
     stop("model");
 }
 
+/* A reload: the new worker says what rooms keep, while the old one still has
+   clients. */
+static void
+test_retired(void)
+{
+    const struct lnt_keep before = {1, 0, 1000}, now = {5, 0, 1000};
+    struct lnt_room_info info;
+
+    start(LNT_ZONE_MIN_SIZE);
+    struct lnt_session *a = session(0, &nets[0].plain);
+    struct lnt_session *b = session(1, &nets[1].plain);
+    struct lnt_sub *sb = enter(b, "r", 0), *sa;
+    is_int(lnt_hub_keep(nets[1].hub, sb, &now), 0, "kept as it is now");
+    lnt_hub_retire(nets[0].hub);
+    for (int i = 0; i < 3; i++)
+        lnt_hub_post(nets[0].hub, &nets[0].app, LNT_STR("r"), &before, NOTE,
+                     LNT_EVENT_HISTORY, LNT_STR("1"), NULL, NULL);
+    sa = enter(a, "r", 0);
+    is_int(lnt_hub_keep(nets[0].hub, sa, &before), 0, "not as it was");
+    lnt_zone_room_find(zone, lnt_zone_app_id("app"), LNT_STR("r"), &info);
+    is_int(info.kept, 3, "nothing is lost");
+    lnt_hub_post(nets[0].hub, &nets[0].app, LNT_STR("new"), &before, NOTE,
+                 LNT_EVENT_HISTORY, LNT_STR("2"), NULL, NULL);
+    is_int(lnt_zone_room_find(zone, lnt_zone_app_id("app"), LNT_STR("new"),
+                              &info),
+           0, "one that is new has a history, too");
+    stop("retired");
+}
+
 int
 main(void)
 {
@@ -554,6 +583,7 @@ main(void)
     test_listen();
     test_skip();
     test_post();
+    test_retired();
     test_list();
     test_sleep();
     test_model();
