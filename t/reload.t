@@ -305,6 +305,21 @@ INI
     $few->finish;
 };
 
+subtest 'a shorter shutdown_timeout' => sub {
+    my $t = Test::Linnet->new(config => $base =~ s/= 2s/= 4s/r,
+            files => { 'www/big' => 'x' x (32 << 20) })->start;
+    my @old = $t->worker_pids;
+    my $c = $t->connect('web');
+    $c->write("GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+    like($c->read_exact(15, 5), qr{^HTTP/1.1 200}, 'a client takes its time');
+    is(($t->reload($base =~ s/= 2s/= 10ms/r))[0], 0, 'a reload');
+    ok(wait_for(sub { !grep { proc_alive($_) } @old }, 15, 'the old to go'),
+        'the old workers go');
+    $t->log_unlike(qr/is killed/,
+        'by themselves, in the time that they were started with');
+    $t->finish;
+};
+
 subtest 'a number of workers that was refused' => sub {
     my $t = Test::Linnet->new(config => $base,
         files => { 'www/index.html' => "hello\n", 'run/trouble' => "hang\n" });

@@ -197,6 +197,7 @@ lnt_child_spawn(struct lnt_master *m, const struct lnt_generation *g,
     c->incarnation = incarnation;
     c->generation = g->number;
     c->started = lnt_loop_now(m->loop);
+    c->grace = g->config->server->shutdown_timeout + DRAIN_SLACK;
     c->timer.fn = on_timer;
     c->next = m->children;
     m->children = c;
@@ -245,7 +246,7 @@ lnt_child_end(struct lnt_child *c, bool at_once)
         (void)kill(c->pid, SIGKILL);
     }
     if (!at_once)
-        grace = c->m->now.config->server->shutdown_timeout + DRAIN_SLACK;
+        grace = c->grace;
     uint64_t at = lnt_loop_now(c->m->loop) + grace;
     if (c->state != LNT_CHILD_DRAINING || !lnt_timer_active(&c->timer) ||
         lnt_timer_due(c->m->loop, &c->timer) > at)
@@ -256,9 +257,7 @@ lnt_child_end(struct lnt_child *c, bool at_once)
 void
 lnt_child_grant(struct lnt_child *c)
 {
-    lnt_timer_at(c->m->loop, &c->timer,
-                 lnt_loop_now(c->m->loop) +
-                     c->m->now.config->server->shutdown_timeout + DRAIN_SLACK);
+    lnt_timer_at(c->m->loop, &c->timer, lnt_loop_now(c->m->loop) + c->grace);
 }
 
 static void

@@ -32,6 +32,7 @@ struct lnt_child {
     uint32_t incarnation, generation;
     enum lnt_child_state state;
     uint64_t started; /* loop time */
+    uint64_t grace;   /* ms to drain, as its own configuration says */
     bool giving;      /* its connections are moving to others */
     bool failed;      /* said that it cannot start */
     bool late;        /* was killed for not getting ready or not ending */
