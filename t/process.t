@@ -136,6 +136,20 @@ subtest 'QUIT with a client that does not react' => sub {
     $t->finish;
 };
 
+subtest 'QUIT while connections move' => sub {
+    # In a build with --with-debug a move takes its time.
+    local $ENV{LINNET_TEST_MOVE_PAUSE} = 50;
+    my $t = Test::Linnet->new(config => $config =~ s/ 2s/ 500ms/r)->start;
+    my @clients = map { $t->websocket('web', '/echo') } 1 .. 20;
+    is(($t->ctl('reload'))[0], 0, 'a reload');
+    $t->signal('QUIT');
+    my %told;
+    $told{ $_->wait_close // 'nothing' }++ for @clients;
+    is_deeply(\%told, { 1001 => 20 }, 'all are told 1001');
+    is($t->wait_exit(15), 0, 'exit 0');
+    $t->finish;
+};
+
 subtest 'QUIT in the middle of a handshake' => sub {
     my $t = Test::Linnet->new(config => $config =~ s/ 2s/ 30s/r)->start;
     my $first = $t->connect('web');

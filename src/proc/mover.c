@@ -34,7 +34,7 @@ enum {
     PASSES = 20,      /* over the table for those of which nobody knows
                          when they can be moved */
     PASS_PAUSE = 50,  /* ms */
-    LINK_WAIT = 3000, /* ms for another taker when all have died */
+    LINK_WAIT = 3000, /* ms for another taker when all have died, at most */
 };
 _Static_assert((int)BATCH <= (int)LNT_FDS_MAX, "a batch fits one message");
 
@@ -349,7 +349,8 @@ waits_for_link(struct lnt_mover *mv)
     if (mv->alone || lnt_mover_can_give(mv) || !lnt_net_count(mv->p.net))
         return false;
     if (!mv->wait_until)
-        mv->wait_until = now + LINK_WAIT;
+        mv->wait_until =
+            now + (mv->p.patience < LINK_WAIT ? mv->p.patience : LINK_WAIT);
     if (now >= mv->wait_until)
         return false;
     lnt_timer_at(mv->p.loop, &mv->timer, mv->wait_until);

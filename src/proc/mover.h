@@ -23,7 +23,8 @@ struct lnt_mover_params {
     struct lnt_net *net;
     const struct lnt_endpoint *endpoints; /* of this worker's configuration */
     /* ms for those that can be moved when this worker has read on in the log:
-       on a machine that is overloaded it may be seconds behind. */
+       on a machine that is overloaded it may be seconds behind.  Another taker
+       is not awaited longer, either. */
     uint64_t patience;
     /* Everything that could be given has been given. */
     void (*done)(void *arg);
