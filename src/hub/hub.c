@@ -350,9 +350,6 @@ lnt_hub_keep(struct lnt_hub *h, const struct lnt_sub *sub,
 {
     struct lnt_hub_room *r = sub->group->room;
 
-    /* Others may serve by now that were told something else. */
-    if (lnt_cell_state(h->cell) == LNT_CELL_DRAINING)
-        return 0;
     if (r->kept && r->keep.count == keep->count &&
         r->keep.age_s == keep->age_s && r->keep.bytes == keep->bytes)
         return 0;
