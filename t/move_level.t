@@ -13,9 +13,8 @@ use Test::Linnet;
 
 use constant { ALL => 1000, WORKERS => 4 };
 
-my ($soft) = `sh -c 'ulimit -n'` =~ /^(\d+)$/;
 plan skip_all => 'too few descriptors are allowed here (ulimit -n)'
-    if $soft && $soft < ALL + 100;
+    if files_allowed() < ALL + 100;
 
 my $t = Test::Linnet->new(config => <<"INI")->start;
 [server]

@@ -26,7 +26,7 @@ use Test::Linnet::Stream;
 use Test::Linnet::WebSocket;
 
 our @EXPORT = qw(wait_for time_factor free_port run_command slurp spew
-    proc_alive proc_rss proc_cpu fd_count repo_top);
+    proc_alive proc_rss proc_cpu fd_count files_allowed repo_top);
 
 my $SANITIZER = qr/AddressSanitizer|LeakSanitizer|ThreadSanitizer
     |MemorySanitizer|UndefinedBehaviorSanitizer|runtime\ error:/x;
@@ -124,6 +124,13 @@ sub fd_count
 {
     opendir my $d, "/proc/$_[0]/fd" or return 0;
     return scalar grep { /^\d+$/ } readdir $d;
+}
+
+# How many descriptors this process, and what it starts, may have.
+sub files_allowed
+{
+    my ($n) = slurp('/proc/self/limits') =~ /^Max open files\s+(\d+)/m;
+    return $n // 1 << 30;
 }
 
 # Runs a command to its end: (exit, stdout, stderr); exit is 128 + signal when
@@ -858,8 +865,8 @@ C<wait_for($code, $timeout, $what)>: polls until the code is true and returns
 its value; after the timeout (times the factor) says what it waited for and
 returns nothing. Never sleep for a fixed time instead. C<run_command({timeout,
 stdin, env, cwd, user, ulimit}, @command)>. C<free_port>, C<slurp>, C<spew>,
-C<proc_alive>, C<proc_rss>, C<proc_cpu>, C<fd_count>, C<time_factor>,
-C<repo_top>.
+C<proc_alive>, C<proc_rss>, C<proc_cpu>, C<fd_count>, C<files_allowed>,
+C<time_factor>, C<repo_top>.
 
 =head2 The end
 
