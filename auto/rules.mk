@@ -115,8 +115,6 @@ TESTS = t
 PROVE = prove
 PROVE_FLAGS =
 
-# Some have a thousand clients in one process: more descriptors than shells of
-# most systems begin with.
 # Tests find the build by these; LINNET_BUILT says that nothing needs making.
 TEST_ENV = LINNET_TOP='$(TOP)' LINNET_BUILD='$(abspath $(BUILD))' \
     LINNET_BINARY='$(abspath $(BUILD))/linnet' LINNET_BUILT=1 \
@@ -124,6 +122,8 @@ TEST_ENV = LINNET_TOP='$(TOP)' LINNET_BUILD='$(abspath $(BUILD))' \
     LINNET_SANITIZE='$(filter yes,$(SANITIZE))' \
     TEST_TIME_FACTOR="$${TEST_TIME_FACTOR:-$(if $(filter yes,$(SANITIZE)),4,1)}"
 
+# Some have a thousand clients in one process: more descriptors than the shells
+# of many systems begin with.
 test: all unit
 	@sh auto/deps node || echo "tests with clients from npm are left out"
 	@ulimit -S -n 65536 2>/dev/null || ulimit -S -n "$$(ulimit -H -n)"; \

@@ -134,9 +134,8 @@ send_all(struct lnt_master *m, enum lnt_frame_type type, struct lnt_str payload,
     for (struct lnt_child *c = m->children; c; c = c->next) {
         if (lnt_channel_send(&c->channel, type, 0, payload, NULL, 0) == 0)
             continue;
-        if (why)
-            lnt_strbuf_addf(why, "%sworker %u: %s", why->n ? "; " : "", c->slot,
-                            strerror(errno));
+        lnt_strbuf_addf(why, "%sworker %u: %s", why->n ? "; " : "", c->slot,
+                        strerror(errno));
         ok = false;
     }
     return ok;
@@ -297,6 +296,17 @@ on_ended(struct lnt_master *m, struct lnt_child *c, int status)
     lnt_ending_check(m);
 }
 
+/* One worker's broadcast, to all. */
+static void
+pass_on(struct lnt_master *m, const struct lnt_child *c, struct lnt_str payload)
+{
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    if (!send_all(m, LNT_FRAME_BROADCAST, payload, &why))
+        lnt_log_error("a broadcast of worker %u does not reach all: %s",
+                      c->slot, why.p);
+    lnt_strbuf_release(&why);
+}
+
 static void
 on_frame(struct lnt_master *m, struct lnt_child *c, const struct lnt_frame *f)
 {
@@ -308,7 +318,7 @@ on_frame(struct lnt_master *m, struct lnt_child *c, const struct lnt_frame *f)
     if (lnt_queries_frame(m, c, f))
         return;
     if (f->type == LNT_FRAME_BROADCAST) {
-        (void)send_all(m, LNT_FRAME_BROADCAST, f->payload, NULL);
+        pass_on(m, c, f->payload);
     } else if (f->type == LNT_FRAME_RELOAD) {
         reload(m, NULL);
     } else {
