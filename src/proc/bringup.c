@@ -5,7 +5,6 @@
  * old ones told to drain.
  */
 #include "proc/bringup.h"
-#include "hub/zone.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +23,7 @@
 #include "proc/access.h"
 #include "proc/askers.h"
 #include "proc/child.h"
+#include "proc/doorbells.h"
 #include "proc/master.h"
 #include "proc/moves.h"
 #include "proc/slots.h"
@@ -132,17 +132,14 @@ lnt_bringup_first(struct lnt_master *m, struct lnt_config *config,
 static void
 tell_why_not(const struct lnt_master *m, struct lnt_strbuf *errors)
 {
-    unsigned n = 0;
     if (errno != EUSERS) {
         lnt_strbuf_addf(errors, "cannot start a worker: %s\n", strerror(errno));
         return;
     }
-    for (unsigned i = 0; i < LNT_CELLS; i++)
-        n += m->doorbells[i] >= 0;
     lnt_strbuf_addf(errors,
                     "cannot start a worker: there is room for %u processes, "
                     "those that a reload replaces among them\n",
-                    n);
+                    lnt_doorbells_count(m->doorbells));
 }
 
 int

@@ -24,6 +24,7 @@
 #include "proc/bringup.h"
 #include "proc/child.h"
 #include "proc/control.h"
+#include "proc/doorbells.h"
 #include "proc/ending.h"
 #include "proc/moves.h"
 #include "proc/orders.h"
@@ -35,11 +36,7 @@
 #include "proc/upgrade.h"
 #include "proc/values.h"
 
-enum {
-    STARTED = 0,
-    FAILED = LNT_ENDING_FAILED,
-    FILES_MANY = 1024, /* descriptors of a process */
-};
+enum { STARTED = 0, FAILED = LNT_ENDING_FAILED };
 
 /* ---- commands ---- */
 
@@ -475,44 +472,11 @@ lock_pidfile(struct lnt_master *m, const struct lnt_config *c,
     return -1;
 }
 
-/*
- * How many doorbells: for all cells there are, as nobody knows how many workers
- * a reload brings.  Each process has them all; where descriptors are few, only
- * for those that this server may need, two generations and some more.
- */
-static size_t
-how_many_doorbells(const struct lnt_config *c)
-{
-    uint64_t most = lnt_process_nofile(0);
-    size_t n = 4 * (size_t)c->server->workers;
-    if (c->server->open_files && (uint64_t)c->server->open_files < most)
-        most = (uint64_t)c->server->open_files;
-    if (most >= FILES_MANY || n > LNT_CELLS)
-        return LNT_CELLS;
-    return n < 32 ? 32 : n;
-}
-
-/* All before the first fork: a process that does not have a doorbell could not
-   wake its owner. */
-static int
-make_doorbells(struct lnt_master *m, const struct lnt_config *c)
-{
-    size_t wanted = how_many_doorbells(c);
-    if (m->doorbells[0] >= 0)
-        return 0; /* handed over; older processes know only those */
-    for (size_t i = 0; i < wanted; i++) {
-        m->doorbells[i] = lnt_eventfd_create();
-        if (m->doorbells[i] < 0)
-            return -1;
-    }
-    return 0;
-}
-
 static int
 share_memory(struct lnt_master *m, const struct lnt_config *c,
              struct lnt_strbuf *why)
 {
-    if (make_doorbells(m, c) < 0) {
+    if (lnt_doorbells_make(m->doorbells, c) < 0) {
         lnt_strbuf_addf(why, "doorbells: %s", strerror(errno));
         return -1;
     }
@@ -574,10 +538,7 @@ tear_down(struct lnt_master *m)
         close(m->now.access_fd);
     lnt_config_free(m->now.config);
     lnt_zone_close(m->zone);
-    for (size_t i = 0; i < LNT_CELLS; i++)
-        if (m->doorbells[i] >= 0)
-            close(m->doorbells[i]);
-    free(m->doorbells);
+    lnt_doorbells_free(m->doorbells);
     free(m->last_reload.error);
     free(m->older_givers);
     if (m->older) {
@@ -608,9 +569,7 @@ lnt_server_run(const struct lnt_run_params *p)
         .keeper_events = &lnt_store_events,
         .commands = &commands,
     };
-    m.doorbells = lnt_malloc(LNT_CELLS * sizeof(int));
-    for (size_t i = 0; i < LNT_CELLS; i++)
-        m.doorbells[i] = -1;
+    m.doorbells = lnt_doorbells_new();
     lnt_log_stderr_too(true);
     (void)lnt_process_nofile(UINT64_MAX); /* ours; workers set their own */
     if (p->detach && lnt_daemon_detach() < 0) {

@@ -1,0 +1,75 @@
+/*
+ * Doorbells: how many, and their descriptors.
+ */
+#include "proc/doorbells.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/mem.h"
+#include "hub/zone.h"
+#include "os/memory.h"
+#include "os/process.h"
+#include "proc/config.h"
+
+enum {
+    FILES_MANY = 1024, /* descriptors of a process */
+    FEWEST = 32,
+};
+
+int *
+lnt_doorbells_new(void)
+{
+    int *bells = lnt_malloc(LNT_CELLS * sizeof(int));
+    for (size_t i = 0; i < LNT_CELLS; i++)
+        bells[i] = -1;
+    return bells;
+}
+
+/*
+ * For all cells there are, as nobody knows how many workers a reload brings;
+ * where descriptors are few, only for those that this server may need, two
+ * generations and some more.
+ */
+static size_t
+how_many(const struct lnt_config *c)
+{
+    uint64_t most = lnt_process_nofile(0);
+    size_t n = 4 * (size_t)c->server->workers;
+    if (c->server->open_files && (uint64_t)c->server->open_files < most)
+        most = (uint64_t)c->server->open_files;
+    if (most >= FILES_MANY || n > LNT_CELLS)
+        return LNT_CELLS;
+    return n < FEWEST ? FEWEST : n;
+}
+
+int
+lnt_doorbells_make(int *bells, const struct lnt_config *c)
+{
+    size_t wanted = bells[0] < 0 ? how_many(c) : 0;
+    for (size_t i = 0; i < wanted; i++) {
+        bells[i] = lnt_eventfd_create();
+        if (bells[i] < 0)
+            return -1;
+    }
+    return 0;
+}
+
+unsigned
+lnt_doorbells_count(const int *bells)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < LNT_CELLS; i++)
+        n += bells[i] >= 0;
+    return n;
+}
+
+void
+lnt_doorbells_free(int *bells)
+{
+    for (size_t i = 0; i < LNT_CELLS; i++)
+        if (bells[i] >= 0)
+            close(bells[i]);
+    free(bells);
+}

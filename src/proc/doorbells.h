@@ -1,0 +1,20 @@
+/*
+ * Doorbells: an eventfd for each cell, by which whoever writes to the log wakes
+ * the process that has that cell.  Every process has them all.
+ */
+#ifndef LNT_PROC_DOORBELLS_H
+#define LNT_PROC_DOORBELLS_H
+
+struct lnt_config;
+
+/* LNT_CELLS of them, all -1. */
+int *lnt_doorbells_new(void);
+/* Makes them, before the first fork: a process that does not have a doorbell
+   could not wake its owner.  Those that were handed over stay, and no others
+   come to them, as older processes know only those.  0, or -1 with errno. */
+int lnt_doorbells_make(int *bells, const struct lnt_config *c);
+/* How many there are: so many processes can be alive at once. */
+unsigned lnt_doorbells_count(const int *bells);
+void lnt_doorbells_free(int *bells);
+
+#endif
