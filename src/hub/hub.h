@@ -77,7 +77,7 @@ void lnt_hub_skip(struct lnt_hub *h, struct lnt_sub *sub, uint64_t start);
 /*
  * What the room keeps of what is published with LNT_EVENT_HISTORY, as
  * lnt_zone_keep.  Costs nothing when it was said before: to be said at every
- * join.  A worker that drains leaves it to those that follow.
+ * join.  After lnt_hub_retire it counts for rooms that keep nothing alone.
  */
 int lnt_hub_keep(struct lnt_hub *h, const struct lnt_sub *sub,
                  const struct lnt_keep *keep);

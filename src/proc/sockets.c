@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/conf.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "core/strbuf.h"
 #include "net/endpoint.h"
@@ -93,8 +94,13 @@ lnt_sockets_settle(const struct lnt_sockets *s)
     for (size_t i = 0; i < s->n; i++) {
         const struct lnt_socket *k = &s->v[i];
         (void)listen(k->fd, (int)k->listen->conf->backlog);
-        if (lnt_addr_is_unix(&k->addr))
-            (void)lnt_socket_chmod(&k->addr, (mode_t)k->listen->mode);
+        if (lnt_addr_is_unix(&k->addr) &&
+            lnt_socket_chmod(&k->addr, (mode_t)k->listen->mode) < 0) {
+            char text[LNT_ADDR_TEXT];
+            lnt_log_warn("cannot set the mode of %s: %s",
+                         lnt_addr_format(&k->addr, text, sizeof(text)),
+                         strerror(errno));
+        }
         inherit(k->fd, &k->addr, k->listen);
     }
 }
