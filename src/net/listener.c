@@ -4,9 +4,9 @@
  * Fairness: the kernel wakes whichever worker it likes.  One that has more
  * than its share takes the listener out of its epoll for a moment, asks the
  * worker with the fewest connections to look (and to watch, if it had stopped
- * to do so itself), and comes back; if by then nobody has taken anything (that
- * worker is stopped or stuck) it accepts all the same, so nobody waits in the
- * backlog for a process that does not come.
+ * to do so itself), and comes back; if that worker did not look by then (it is
+ * stopped, or stuck) or nobody has taken anything, it counts no more for a
+ * moment, so nobody waits in the backlog for a process that does not come.
  *
  * Connections leave a few descriptors to what else needs some: log files that
  * are opened again, the links over which connections move.
@@ -38,7 +38,6 @@ enum {
     BUDGET = 64,       /* accepts a turn */
     PASS_PAUSE = 20,   /* ms for the others to take what waits */
     ERROR_PAUSE = 100, /* ms without descriptors */
-    TAKEOVER = 500,    /* ms in which the share does not count */
     COMPLAIN_EVERY = 60000,
     FDS_LEFT = 8, /* descriptors that are not for connections */
 };
@@ -49,10 +48,9 @@ struct lnt_listener {
     struct lnt_net *net;
     const struct lnt_endpoint *endpoint;
     const struct lnt_accept_policy *policy;
-    bool passed;             /* asked the others before this pause */
-    uint64_t progress;       /* theirs at that time */
-    uint64_t takeover_until; /* loop time */
-    uint64_t complain_at;    /* loop time of the next line about errors */
+    bool passed; /* asked another one before this pause: */
+    struct lnt_accept_asked asked;
+    uint64_t complain_at; /* loop time of the next line about errors */
 };
 
 static void on_event(struct lnt_watch *w, uint32_t events);
@@ -264,8 +262,6 @@ share(const struct lnt_listener *l)
     const struct lnt_accept_policy *p = l->policy;
     if (!p->share)
         return BUDGET;
-    if (lnt_loop_now(l->net->loop) < l->takeover_until)
-        return BUDGET;
     unsigned n = p->share(p->arg);
     return n < BUDGET ? n : BUDGET;
 }
@@ -297,20 +293,17 @@ on_event(struct lnt_watch *w, uint32_t events)
                                 offsetof(struct lnt_listener, watch));
     const struct lnt_accept_policy *p = l->policy;
     (void)events;
-    unsigned n = share(l);
-    if (n == 0 && l->passed && p->progress(p->arg) == l->progress) {
-        l->takeover_until = lnt_loop_now(l->net->loop) + TAKEOVER;
-        n = BUDGET;
-    }
+    if (l->passed)
+        p->still_waits(p->arg, l->asked);
     l->passed = false;
+    unsigned n = share(l);
     if (n) {
         accept_some(l, n);
         return;
     }
     l->passed = true;
-    l->progress = p->progress(p->arg);
+    l->asked = p->pass(p->arg);
     pause_for(l, PASS_PAUSE);
-    p->pass(p->arg);
 }
 
 /* Who is asked has the fewest: it watches again, or nobody would. */

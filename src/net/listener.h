@@ -12,14 +12,21 @@ struct lnt_endpoint;
 struct lnt_listener;
 struct lnt_net;
 
+/* Who was asked to accept, and what the siblings had accepted by then. */
+struct lnt_accept_asked {
+    int cell; /* -1: nobody */
+    uint64_t accepted;
+};
+
 /* What the worker knows of its siblings; handed down by the process floor. */
 struct lnt_accept_policy {
     /* How many connections this worker may take now; 0: others have fewer. */
     unsigned (*share)(void *arg);
     /* Asks the one with the fewest to look at its listeners. */
-    void (*pass)(void *arg);
-    /* A number that grows whenever a sibling accepts. */
-    uint64_t (*progress)(void *arg);
+    struct lnt_accept_asked (*pass)(void *arg);
+    /* Connections still wait: if that is because whoever was asked does not
+       come, it counts no more for a moment. */
+    void (*still_waits)(void *arg, struct lnt_accept_asked asked);
     void *arg; /* NULL functions: no siblings */
 };
 

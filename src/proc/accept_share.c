@@ -3,26 +3,53 @@
  * sibling with the fewest, plus an eighth.  Exact for the first few, loose
  * enough for thousands not to be handed around; looser where they come and go,
  * for then it is not worth a turn of a sibling who gets the next one.
+ *
+ * A sibling that does not come when it is asked is not waited for until it
+ * does, or for a moment; the share is then one of those who are there.
  */
 #include "proc/accept_share.h"
 
-#include "hub/zone.h"
 #include "os/clock.h"
 #include "os/memory.h"
 
 enum {
     LOOK_BACK = 100, /* ms */
     SLACK_MAX = 64,
+    AWAY = 500, /* ms */
 };
 
 struct view {
-    int fewest_cell;   /* -1: no sibling is accepting */
+    int fewest_cell;   /* -1: no sibling is there to accept */
     uint64_t fewest;   /* its connections */
     uint64_t accepted; /* of all siblings, ever */
 };
 
+static uint64_t
+accepted_by(const struct lnt_cell *c)
+{
+    return __atomic_load_n(&c->stats.counters[LNT_C_ACCEPTED],
+                           __ATOMIC_RELAXED);
+}
+
+static bool
+is_asked(const struct lnt_cell *c)
+{
+    return __atomic_load_n(&c->hint, __ATOMIC_SEQ_CST) != 0;
+}
+
+static bool
+is_away(struct lnt_accept_away *a, const struct lnt_cell *c)
+{
+    if (a->until == 0)
+        return false;
+    if (accepted_by(c) != a->accepted || (a->deaf && !is_asked(c)) ||
+        lnt_clock_ms() >= a->until)
+        a->until = 0;
+    return a->until != 0;
+}
+
 static struct view
-look(const struct lnt_accept_share *s)
+look(struct lnt_accept_share *s)
 {
     struct view v = {.fewest_cell = -1};
     uint32_t seen = 1;
@@ -33,8 +60,9 @@ look(const struct lnt_accept_share *s)
             continue;
         uint64_t n = __atomic_load_n(&c->stats.connections, __ATOMIC_RELAXED);
         seen++;
-        v.accepted += __atomic_load_n(&c->stats.counters[LNT_C_ACCEPTED],
-                                      __ATOMIC_RELAXED);
+        v.accepted += accepted_by(c);
+        if (is_away(&s->away[i], c))
+            continue;
         if (v.fewest_cell < 0 || n < v.fewest) {
             v.fewest_cell = (int)i;
             v.fewest = n;
@@ -71,25 +99,43 @@ share(void *arg)
     return mine < allowed ? (unsigned)(allowed - mine) : 0;
 }
 
-static void
+static struct lnt_accept_asked
 pass(void *arg)
 {
-    const struct lnt_accept_share *s = arg;
+    struct lnt_accept_share *s = arg;
     struct view v = look(s);
+    struct lnt_accept_asked asked = {v.fewest_cell, v.accepted};
     if (v.fewest_cell < 0)
-        return;
+        return asked;
     struct lnt_cell *c = lnt_zone_cell(s->zone, (unsigned)v.fewest_cell);
     /* The order of a publish: the word first, then the look whether it
        sleeps. */
     __atomic_store_n(&c->hint, 1, __ATOMIC_SEQ_CST);
     if (__atomic_exchange_n(&c->asleep, 0, __ATOMIC_SEQ_CST))
         lnt_eventfd_ring(s->doorbells[v.fewest_cell]);
+    return asked;
 }
 
-static uint64_t
-progress(void *arg)
+/* That one did not look; or it did, but nobody took anything, twice (it has no
+   descriptors, say; the first time it may have been waiting for another one).
+   If others did, it may have come too late for them. */
+static void
+still_waits(void *arg, struct lnt_accept_asked asked)
 {
-    return look(arg).accepted;
+    struct lnt_accept_share *s = arg;
+    if (asked.cell < 0)
+        return;
+    const struct lnt_cell *c = lnt_zone_cell(s->zone, (unsigned)asked.cell);
+    struct lnt_accept_away *a = &s->away[asked.cell];
+    uint64_t accepted = accepted_by(c);
+    bool deaf = is_asked(c);
+    if (!deaf && look(s).accepted != asked.accepted)
+        return;
+    bool is_new = !deaf && !(a->warned && a->accepted == accepted);
+    *a = (struct lnt_accept_away){.until = is_new ? 0 : lnt_clock_ms() + AWAY,
+                                  .accepted = accepted,
+                                  .deaf = deaf,
+                                  .warned = is_new};
 }
 
 struct lnt_accept_policy
@@ -99,7 +145,7 @@ lnt_accept_share_policy(struct lnt_accept_share *s)
     if (s->siblings > 1) {
         p.share = share;
         p.pass = pass;
-        p.progress = progress;
+        p.still_waits = still_waits;
     }
     return p;
 }

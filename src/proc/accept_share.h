@@ -5,11 +5,11 @@
 #ifndef LNT_PROC_ACCEPT_SHARE_H
 #define LNT_PROC_ACCEPT_SHARE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "hub/zone.h"
 #include "net/listener.h"
-
-struct lnt_zone;
 
 struct lnt_accept_share {
     struct lnt_zone *zone;
@@ -19,6 +19,13 @@ struct lnt_accept_share {
     /* Our own: how many connections came to an end of late. */
     uint64_t since, closed; /* clock, and the counter at that time */
     unsigned slack;
+    /* Siblings that did not come when we asked them. */
+    struct lnt_accept_away {
+        uint64_t until;    /* clock, 0: not away */
+        uint64_t accepted; /* at that time */
+        bool deaf;         /* had not even looked */
+        bool warned;       /* looked in vain; the next time it is away */
+    } away[LNT_CELLS];
 };
 
 /* A policy over s, which must outlive it. */

@@ -2,17 +2,18 @@
 // what they are told of the past and what they hear afterwards must fit
 // together without a message twice or left out.
 //
-//   node late.js URL ROOM speak WINDOW SECONDS [BYTES]
+//   node late.js URL ROOM speak WINDOW SECONDS [BYTES [RATE]]
 //
 // One that speaks as fast as it is acknowledged, WINDOW messages at a time, for
-// SECONDS from a line "go" on, each with so many BYTES more.  Says
-// {"event":"joined"}; at the end {"event":"spoken"} with how many were
-// acknowledged.
+// SECONDS from a line "go" on, each with so many BYTES more, at most RATE a
+// second.  Says {"event":"joined"}; at the end {"event":"spoken"} with how many
+// were acknowledged and the seq of the last.
 //
 //   node late.js URL ROOM listen
 //
-// One that listens.  Says {"event":"joined"}.  When a line "stop" comes, it
-// waits for silence and says {"event":"heard"} with
+// One that listens.  Says {"event":"joined"}.  When a line with a seq comes, it
+// goes on until it has heard that one, and silence; then it says
+// {"event":"heard"} with
 //
 //   seqs        of the messages it has heard
 //   gaps        seqs of the gaps it was told of
@@ -26,8 +27,9 @@
 //   node late.js URL ROOM race JOINERS
 //
 // One that listens all the time, and JOINERS that come, read pages of history,
-// go and come back, over and over.  Says {"event":"joined"}.  When a line
-// "stop" comes, it waits for silence and says {"event":"raced"} with
+// go and come back, over and over.  Says {"event":"joined"}.  When a line with
+// a seq comes, it goes on until the listener has heard that one, and silence;
+// then it says {"event":"raced"} with
 //
 //   heard       messages that the listener has heard
 //   visits      joins without since, and
@@ -98,9 +100,11 @@ class Client {
 
 // ---- one that speaks ----
 
-function speak(window, seconds, bytes = 0) {
+function speak(window, seconds, bytes = 0, rate = Infinity) {
     let said = 0;
     let acknowledged = 0;
+    let seq = 0;
+    let start = 0;
     let over = false;
     const more = ' '.padEnd(bytes, 'x');
     const text = () => `${process.pid}.${said++}${more}`;
@@ -110,17 +114,27 @@ function speak(window, seconds, bytes = 0) {
                 throw new Error(JSON.stringify(m));
             }
             acknowledged++;
-            if (!over) {
-                one();
-            } else if (acknowledged === said) {
-                tell('spoken', { acknowledged });
-                client.ws.close();
+            seq = Math.max(seq, m.seq);
+            const early = start + said * 1000 / rate - Date.now();
+            if (early > 0) {
+                setTimeout(next, early);
+            } else {
+                next();
             }
         });
+    const next = () => {
+        if (!over) {
+            one();
+        } else if (acknowledged === said) {
+            tell('spoken', { acknowledged, seq });
+            client.ws.close();
+        }
+    };
     const client = new Client(() => {});
     client.join(undefined, () => {
         tell('joined');
         process.stdin.once('data', () => {
+            start = Date.now();
             for (let i = 0; i < window; i++) {
                 one();
             }
@@ -135,9 +149,11 @@ function listen() {
     const heard = { seqs: [], gaps: [], pause: 0, page: null, next: 0,
         code: 0 };
     let last = 0;
+    let end = 0; /* the largest seq that it knows of */
     let asked = false;
     const client = new Client((m) => {
         const now = Date.now();
+        end = Math.max(end, m.seq ?? 0);
         if (m.type === 'gap') {
             heard.gaps.push(m.seq);
         }
@@ -162,8 +178,8 @@ function listen() {
     });
     client.closed.then((code) => { heard.code = code; });
     client.join(undefined, () => tell('joined'));
-    process.stdin.once('data', async () => {
-        while (Date.now() - last < 500) {
+    process.stdin.once('data', async (line) => {
+        while (end < Number(line) || Date.now() - last < 300) {
             await pause(50);
         }
         const { code } = heard;
@@ -278,10 +294,10 @@ function race(joiners) {
         }
     }
 
-    async function stop() {
+    async function stop(seq) {
         stopping = true;
         await all;
-        while (Date.now() - last < 500) {
+        while (heard.at(-1) < seq || Date.now() - last < 300) {
             await pause(50);
         }
         const where = new Map(heard.map((seq, i) => [seq, i]));
@@ -296,7 +312,7 @@ function race(joiners) {
         tell('joined');
         all = Promise.all(Array.from({ length: joiners }, (_, n) => come(n)));
     });
-    process.stdin.once('data', () => stop());
+    process.stdin.once('data', (line) => stop(Number(line)));
 }
 
 // ---- one that breaks ----
