@@ -50,13 +50,18 @@ path    = /healthz
 handler = status
 INI
 
-# What it says of a short run, and its exit status.
+# What it says of a short run, and its exit status.  A busy machine may bring
+# nothing to an end in that time: then the next is longer.
 sub load
 {
     my ($work, $port, @options) = @_;
-    my ($status, $out, $err) = run_command("$tools/load", $work, '--port',
-        $port, '--time', '0.4', '--warm-up', '0.1', @options);
-    my $got = eval { JSON::PP::decode_json($out) } // {why => $out . $err};
+    my ($got, $status);
+    for my $time (0.4, 2, 10) {
+        ($status, my ($out, $err)) = run_command("$tools/load", $work, '--port',
+            $port, '--time', $time, '--warm-up', '0.1', @options);
+        $got = eval { JSON::PP::decode_json($out) } // {why => $out . $err};
+        last if $status != 0 || ($got->{counted} // 1) > 0;
+    }
     return ($got, $status);
 }
 

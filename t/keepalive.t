@@ -39,7 +39,7 @@ app      = chat
 [listen raw]
 address      = %%HOST%%:%%PORT_raw%%
 app          = echo
-idle_timeout = 3s
+idle_timeout = 5s
 
 [listen admin]
 address  = unix:%%UNIX_admin%%
@@ -208,7 +208,7 @@ subtest 'a peer that vanishes' => sub {
         $end = undef;
         plan skip_all => 'no virtual interfaces here';
     }
-    my $t = server(interval => '2s', timeout => '2s', idle => '6s',
+    my $t = server(interval => '2s', timeout => '3s', idle => '8s',
         host => "$net.1");
     my $host = "$net.1";
 
@@ -262,7 +262,7 @@ PERL
     ok(wait_for(sub { $t->status->{connections} == 0 }, 15, 'none is left'),
         'all of them are found to be gone');
     my $took = time - $begin;
-    cmp_ok($took, '<', (2 + 2) * 1.2 * time_factor() + 5,
+    cmp_ok($took, '<', (2 + 3) * 1.2 * time_factor() + 5,
         sprintf '... after %.2f s', $took);
     my $c = $t->status->{counters};
     is($c->{ping_timeouts_total}, 5, 'five by a ping');

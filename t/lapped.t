@@ -98,7 +98,9 @@ sub stand_still
         sleep 0.2;
     }
     kill CONT => $stopped;
-    cmp_ok($longest, '<', time_factor(), "... after $longest s at most");
+    # As long as the one stands still nobody waits for it; a busy machine may
+    # have its own pauses.
+    cmp_ok($longest, '<', 2, "... after $longest s at most");
     my $spoken = $speaker->wait_event('spoken', 60) or die $t->evidence;
     my $said = $spoken->{acknowledged};
     $_->say($spoken->{seq}) for $ear, $other;
@@ -106,7 +108,7 @@ sub stand_still
     my $all = $other->wait_event('heard', 60) or die $t->evidence;
     is(scalar @{ $all->{seqs} }, $said, "others heard all $said messages");
     is_deeply($all->{gaps}, [], '... without a gap');
-    cmp_ok($all->{pause}, '<', 1000 * time_factor(),
+    cmp_ok($all->{pause}, '<', 2000,
         "... nor a pause of more than $all->{pause} ms");
     cmp_ok($one->{pause}, '>', 2000, 'the one did stand still');
     # A sanitizer keeps what is freed for a while, up to 256 MiB of it.

@@ -55,6 +55,14 @@ protocol     = websocket
 app          = echo
 idle_timeout = 700ms
 
+[route calm]
+listen        = web
+path          = /calm
+protocol      = websocket
+app           = echo
+ping_interval = 400ms
+ping_timeout  = 10s
+
 [route ping]
 listen        = web
 path          = /ping
@@ -333,7 +341,7 @@ subtest 'idle_timeout and ping_timeout' => sub {
             ok($w->stream->closed(2), '... and the end at once');
         });
     counted({}, 'one who answers', sub {
-        my $w = $t->websocket('web', '/ping');
+        my $w = $t->websocket('web', '/calm');
         for (1 .. 4) {
             my $f = $w->frame;
             is($f->{op}, 9, 'a ping comes');
