@@ -237,8 +237,8 @@ subtest 'a slow reader whose messages may be dropped' => sub {
 };
 
 subtest 'a peer that says nothing' => sub {
-    my $c = $t->connect('fast');
     my $begin = time;
+    my $c = $t->connect('fast');
     ok($c->closed(5), 'idle_timeout = 1s: closed');
     my $took = time - $begin;
     cmp_ok($took, '>', 0.7, '... not before');

@@ -440,8 +440,8 @@ subtest 'a download that lasts longer than idle_timeout' => sub {
     ok(!$over, 'is not cut off') or diag sprintf '%d bytes, %.1f s', $got, time - $begin;
     $c->close;
     $c = $t->connect('hasty', rcvbuf => 4096);
-    $c->write("GET /big.bin HTTP/1.0\r\n\r\n");
     $begin = time;
+    $c->write("GET /big.bin HTTP/1.0\r\n\r\n");
     my ($worker) = $t->worker_pids;
     my $fds = sub { scalar grep { (readlink($_) // '') =~ /big\.bin/ } glob "/proc/$worker/fd/*" };
     ok(wait_for(sub { $fds->() > 0 }, 5, 'the file'), 'one that is not read');
