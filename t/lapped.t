@@ -72,6 +72,13 @@ sub own_memory
     return ($kb // die "no RssAnon of $_[0]") * 1024;
 }
 
+sub messages_out
+{
+    my ($pid) = @_;
+    my ($w) = grep { $_->{pid} == $pid } $t->workers;
+    return $w->{messages_out};
+}
+
 # What one heard that listens on a worker that stood still, and one elsewhere.
 sub stand_still
 {
@@ -83,7 +90,8 @@ sub stand_still
     my $memory = own_memory($stopped);
 
     $speaker->say('go');
-    sleep 0.5; # of speaking
+    wait_for(sub { messages_out($stopped) > 200 }, 10, 'speech')
+        or die $t->evidence;
     kill STOP => $stopped;
     my $until = time + 3;
     my $longest = 0;

@@ -69,9 +69,18 @@ cmp_ok(sum0(@lost), '>=', $rounds, 'each had members');
 cmp_ok($said, '>', 100, "$said messages were said meanwhile");
 is($d->finish, 0, 'the driver ends');
 
-my (undef, $out) = $t->ctl('zone');
-like($out, qr/^users +0 of/m, 'no nick is left over')
-    if wait_for(sub { $t->status->{connections} == 0 }, 10, 'none');
+my $out;
+ok(
+    wait_for(
+        sub {
+            (undef, $out) = $t->ctl('zone');
+            return $out =~ /^users +0 of/m;
+        },
+        10,
+        'none'
+    ),
+    'no nick is left over'
+) or diag $out;
 like($out, qr/^history/m, 'the zone is looked at');
 $t->finish;
 done_testing;

@@ -49,13 +49,17 @@ sub connections
     my ($t, $n) = @_;
     my %by;
     my $workers = $t->workers;
-    for (1 .. 400) {
-        my $c = $t->connect('trouble');
-        $c->write("pid\n");
-        my $pid = $c->line // die 'no answer';
-        push @{ $by{$pid} }, $c;
-        last if keys %by == $workers && !grep { @$_ < $n } values %by;
-    }
+    wait_for(
+        sub {
+            my $c = $t->connect('trouble');
+            $c->write("pid\n");
+            my $pid = $c->line // die 'no answer';
+            push @{ $by{$pid} }, $c;
+            return keys %by == $workers && !grep { @$_ < $n } values %by;
+        },
+        15,
+        "$n clients of each"
+    ) or die $t->evidence;
     return \%by;
 }
 

@@ -270,13 +270,17 @@ subtest 'much in one turn' => sub {
     is(join(' ', numbers($two, 60)), $all, '... and nothing is dropped');
     $_->close(1000) for $one, $two;
 
-    # Who reads again when its queue is nearly full.
+    # Who reads again when its queue is nearly full.  Another one on its worker
+    # tells how far that is, or much would come in one turn already.
     my ($late) = open_on('/close', 'c', $other, to => 'unix:local');
+    my ($beside) = open_on('/close', 'c', $other);
     my $said = 60;
     while ($said < 2000 && !grep { $_ > $QUEUE / 2 } queues()) {
         say_all($speaker, 'c', $said + 1, 5);
         $said += 5;
+        numbers($beside, $said);
     }
+    $beside->close(1000);
     kill STOP => $pid;
     1 while $late->stream->fill(time);
     say_all($speaker, 'c', $said + $_ * 20 + 1, 20) for 0 .. 2;

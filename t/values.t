@@ -487,6 +487,8 @@ subtest 'who does not answer' => sub {
     cmp_ok(time - $begin, '<', 3 * time_factor(), '... in about that time');
     # Those behind it wait, as long as they want; and hear of its end.
     $w[2]{c}->write("ask $w[1]{cell} 30000 where\n");
+    like(asked(@w[2, 0], '5000 where'), qr/^yes \d+ 0 /,
+        'one asks, and another one, too');
     $w[3]{c}->write("ask $w[1]{cell} 100 where\n");
     like($w[3]{c}->line(5), qr/^no \d+ no answer in time$/,
         'so it is for others');
