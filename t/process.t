@@ -387,7 +387,7 @@ subtest 'starts that cannot be' => sub {
     for my $how ([], ['-d']) {
         my ($exit, $out, $err) = $t->run(@$how);
         is($exit, 1, "port occupied: exit 1 (@$how)");
-        like($err, qr/127\.0\.0\.1:$port\b.*in use/i, '... and says so');
+        like($err, qr/127\.0\.0\.1:$port\b.*in use$/im, '... and says so');
     }
     close $s;
     ok(!-e $t->path('run/linnet.pid'), 'no pidfile left');

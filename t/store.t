@@ -382,6 +382,9 @@ subtest 'kill -9 of the master alone' => sub {
     my $last = say_all($w, 'lobby', 1 .. 20);
     kill KILL => $t->master_pid;
     $t->wait_exit;
+    # Its workers stop listening first; the store's process may take longer.
+    wait_for(sub { !Test::Linnet::Stream->try_connect(host => '127.0.0.1',
+                port => $t->port('web')) }, 10, 'a free port');
     $t->start;
     my (undef, $joined) = enter($t, 'lobby');
     is(texts($joined), join(' ', 1 .. 20), 'started at once: all of it');

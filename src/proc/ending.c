@@ -5,6 +5,8 @@
  */
 #include "proc/ending.h"
 
+#include <string.h>
+
 #include "core/log.h"
 #include "os/process.h"
 #include "proc/askers.h"
@@ -53,7 +55,11 @@ lnt_ending_begin(struct lnt_master *m, bool at_once, struct lnt_asker *a)
 void
 lnt_ending_give_up(struct lnt_master *m, const char *why)
 {
-    lnt_log_error("the server does not start: %s", why);
+    size_t n;
+    for (const char *line = why; *line; line += n + (line[n] == '\n')) {
+        n = strcspn(line, "\n");
+        lnt_log_error("the server does not start: %.*s", (int)n, line);
+    }
     m->exit_status = LNT_ENDING_FAILED;
     if (m->older)
         (void)lnt_channel_send(m->older, LNT_FRAME_FAILED, 0, lnt_str_c(why),
