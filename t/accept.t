@@ -78,7 +78,7 @@ sub is_spread
     my ($mean, @crowd) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     my @n;
-    for (1 .. 3) {
+    for (1 .. 5) {
         @n = crowd(@crowd);
         last if $n[0] <= 1.25 * $mean;
         note "uneven: @n";

@@ -206,7 +206,7 @@ subtest 'heads that trickle' => sub {
     my @slow = map { $t->connect('web') } 1 .. 100;
     my @head = split //, "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: " . 'y' x 500;
     my $quick = 0;
-    my $worst = 0;
+    my @took;
     # A byte on each of them every 100 ms; meanwhile somebody else asks.
     for my $byte (@head) {
         my $alive = 0;
@@ -222,7 +222,7 @@ subtest 'heads that trickle' => sub {
         my $r = $t->http_get('web', '/');
         $quick++ if $r && $r->{status} == 200;
         my $took = time - $asked;
-        $worst = $took if $took > $worst;
+        push @took, $took;
         select undef, undef, undef, 0.1 - $took if $took < 0.1;
     }
     my $took = time - $begin;
@@ -230,8 +230,10 @@ subtest 'heads that trickle' => sub {
     cmp_ok($took, '<', 1 * time_factor() + 2,
         sprintf '... at the total deadline (%.1f s)', $took);
     cmp_ok($quick, '>=', 5, "$quick others were answered meanwhile");
-    cmp_ok($worst, '<', 0.1 * time_factor() + 0.1,
-        sprintf '... within %.0f ms', 1000 * $worst);
+    # The median: a busy machine has pauses of its own.
+    @took = sort { $a <=> $b } @took;
+    cmp_ok($took[@took / 2], '<', 0.05 * time_factor(),
+        sprintf '... most of them within %.1f ms', 1000 * $took[@took / 2]);
     $t->finish;
 };
 
