@@ -116,7 +116,9 @@ $t->finish;
 $t = Test::Linnet->new(config => $config);
 for my $nth (1 .. 5) {
     $t->spawn;
-    wait_for(sub { $t->processes >= $nth }, 5, "$nth processes");
+    wait_for(sub { $t->processes >= $nth || !$t->{pid} }, 5,
+        "$nth processes");
+    die "it ended\n" . $t->evidence unless $t->{pid};
     kill KILL => $t->{pid};
     $t->wait_exit(5);
     ok(wait_for(sub { !$t->processes }, 8, 'processes to go'),

@@ -10,7 +10,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use File::Path qw(make_path);
 use JSON::PP ();
-use List::Util qw(shuffle);
+use List::Util qw(max shuffle);
 use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -357,7 +357,7 @@ subtest 'kill -9 of the store\'s process' => sub {
         });
     is(scalar keys %seen, 4, 'it was killed three times, and is back');
     is(scalar(grep { $_->{gone} } @$crowd), 0, 'no client noticed');
-    ok(wait_saved($t, $acked->[-1][0]), 'the fourth writes');
+    ok(wait_saved($t, max(map { $_->[0] } @$acked)), 'the fourth writes');
     is(lacking(stored($file, 'lobby'), @$acked), 0,
         "nothing is missing, of @{[scalar @$acked]}");
     is($t->status->{store}{restarts}, 3, 'restarts are counted');
