@@ -72,30 +72,33 @@ sub own_memory
     return ($kb // die "no RssAnon of $_[0]") * 1024;
 }
 
-sub messages_out
+# messages_in or messages_out of a worker.
+sub messages
 {
-    my ($pid) = @_;
+    my ($which, $pid) = @_;
     my ($w) = grep { $_->{pid} == $pid } $t->workers;
-    return $w->{messages_out};
+    return $w->{"messages_$which"};
 }
 
 # What one heard that listens on a worker that stood still, and one elsewhere.
 sub stand_still
 {
-    my ($size, @speech) = @_;
+    my ($size, $least, @speech) = @_;
     $t = Test::Linnet->new(config => $config =~ s/%%SIZE%%/$size/r)->start;
     my ($ear, $stopped) = elsewhere([], 'listen');
     my ($other) = elsewhere([$stopped], 'listen');
-    my ($speaker) = elsewhere([$stopped], 'speak', 16, 5, @speech);
+    my ($speaker, $speakers) =
+        elsewhere([$stopped], 'speak', 16, 60 * time_factor(), @speech);
     my $memory = own_memory($stopped);
 
     $speaker->say('go');
-    wait_for(sub { messages_out($stopped) > 200 }, 10, 'speech')
+    wait_for(sub { messages('out', $stopped) > 200 }, 10, 'speech')
         or die $t->evidence;
     kill STOP => $stopped;
     my $until = time + 3;
+    my $enough = messages('in', $speakers) + $least;
     my $longest = 0;
-    while (time < $until) {
+    while (time < $until || messages('in', $speakers) < $enough) {
         my $begin = time;
         my $w = $t->websocket('web', '/chat');
         $w->send_json({ type => 'ping', id => 1 });
@@ -106,6 +109,10 @@ sub stand_still
         sleep 0.2;
     }
     kill CONT => $stopped;
+    my $more = messages('in', $speakers) + 2000;
+    wait_for(sub { messages('in', $speakers) > $more }, 30, 'more speech')
+        or die $t->evidence;
+    $speaker->say('enough');
     # As long as the one stands still nobody waits for it; a busy machine may
     # have its own pauses.
     cmp_ok($longest, '<', 2, "... after $longest s at most");
@@ -135,7 +142,7 @@ sub lapped
 }
 
 subtest 'a log that is long enough' => sub {
-    my ($one, $all) = stand_still('256m');
+    my ($one, $all) = stand_still('256m', 0);
     is_deeply($one->{gaps}, [], 'it tells of no gap');
     ok("@{ $one->{seqs} }" eq "@{ $all->{seqs} }", 'and has caught up');
     is(lapped(), 0, 'nobody was lapped');
@@ -143,9 +150,9 @@ subtest 'a log that is long enough' => sub {
 };
 
 subtest 'a log that is too short' => sub {
-    # What is said in three seconds is twice what the log holds, in one second
-    # less: a steady pace, so that a busy machine does not lap the others.
-    my ($one, $all) = stand_still('4m', 1000, 1500);
+    # What is said meanwhile is twice what the log holds; in one second less: a
+    # steady pace, so that a busy machine does not lap the others.
+    my ($one, $all) = stand_still('4m', 4000, 1000, 1500);
     cmp_ok(scalar @{ $one->{gaps} }, '>=', 1, 'it tells of the gap');
     cmp_ok(scalar @{ $one->{seqs} }, '<', scalar @{ $all->{seqs} },
         'which is one');

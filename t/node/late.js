@@ -5,9 +5,9 @@
 //   node late.js URL ROOM speak WINDOW SECONDS [BYTES [RATE]]
 //
 // One that speaks as fast as it is acknowledged, WINDOW messages at a time, for
-// SECONDS from a line "go" on, each with so many BYTES more, at most RATE a
-// second.  Says {"event":"joined"}; at the end {"event":"spoken"} with how many
-// were acknowledged and the seq of the last.
+// SECONDS from a line "go" on or until another line, each with so many BYTES
+// more, at most RATE a second.  Says {"event":"joined"}; at the end
+// {"event":"spoken"} with how many were acknowledged and the seq of the last.
 //
 //   node late.js URL ROOM listen
 //
@@ -138,7 +138,11 @@ function speak(window, seconds, bytes = 0, rate = Infinity) {
             for (let i = 0; i < window; i++) {
                 one();
             }
-            setTimeout(() => { over = true; }, seconds * 1000);
+            const end = setTimeout(() => { over = true; }, seconds * 1000);
+            process.stdin.once('data', () => {
+                clearTimeout(end);
+                over = true;
+            });
         });
     });
 }
