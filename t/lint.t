@@ -127,6 +127,17 @@ subtest 'an #include upwards' => sub {
         'its others are not');
 };
 
+subtest 'a call of an application' => sub {
+    my $call = 'struct app { void (*gap)(int); }; void f(struct app *app);
+        void f(struct app *app) { app->gap(1); }';
+    my ($status, $text) = made_up(%clean, 'src/net/app.c' => $call);
+    is($status, 0, 'is fine in net/app.c') or diag $text;
+    ($status, $text) = made_up(%clean, 'modules/sse/s.c' => $call);
+    is($status, 1, '... and nowhere else');
+    like($text, qr{^modules/sse/s\.c:\d+:.*app->gap.*through net/app\.h}m,
+        'which is told');
+};
+
 subtest 'this build' => sub {
     # What the program was linked from, by the paths that make knows.
     open my $fh, '<', "$build/objects"

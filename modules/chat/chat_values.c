@@ -15,6 +15,7 @@
 #include "core/units.h"
 #include "core/utf8.h"
 #include "hub/hub.h"
+#include "net/app.h"
 #include "net/module.h"
 #include "net/net.h"
 #include "net/server_info.h"
@@ -51,10 +52,12 @@ tell_all(struct lnt_module_ctx *m, struct lnt_str text, bool greeted)
         chat_render_notice(&c->out, human, text);
         at = 0;
         while ((s = lnt_net_next(m->net, &at))) {
-            const struct chat_session *chat = chat_session(s);
+            const struct chat_session *chat;
 
-            if (chat && lnt_session_app(s) == m && chat->human == human &&
-                (chat->greeted || !greeted) && !lnt_session_closing(s))
+            if (lnt_session_app(s) != m || !lnt_app_is_open(s))
+                continue;
+            chat = chat_session(s);
+            if (chat->human == human && (chat->greeted || !greeted))
                 lnt_session_send(s, LNT_TEXT, c->out.p, c->out.n);
         }
     }

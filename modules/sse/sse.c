@@ -23,6 +23,7 @@
 #include "modules/http/http.h"
 #include "modules/sse/event.h"
 #include "modules/sse/query.h"
+#include "net/app.h"
 #include "net/endpoint.h"
 #include "net/limits.h"
 #include "net/module.h"
@@ -316,12 +317,9 @@ begin(struct lnt_session *s, struct sse_worker *w)
 static lnt_verdict
 listen_to(struct lnt_session *s, struct sse_worker *w)
 {
-    const struct lnt_app *app = lnt_session_app(s)->module->app;
     lnt_verdict v = lnt_session_ready(s);
 
-    if (v == LNT_GO_ON)
-        v = app->listen(s, &w->query.listen);
-    return v;
+    return v == LNT_GO_ON ? lnt_app_listen(s, &w->query.listen) : v;
 }
 
 /* The request has been answered with the head; its query is still there. */

@@ -17,6 +17,7 @@
 #include "core/mem.h"
 #include "core/strbuf.h"
 #include "hub/subs.h"
+#include "net/app.h"
 #include "net/module.h"
 #include "net/net.h"
 #include "net/session.h"
@@ -242,12 +243,11 @@ to_session(struct lnt_fanout *f, const struct lnt_event *e)
     struct lnt_session *s = find_named(f, e->target, e->seq);
     const struct lnt_module_ctx *m = s ? lnt_session_app(s) : NULL;
 
-    if (!m || !m->module->app->direct ||
-        lnt_zone_app_id(m->module->name) != e->app)
+    if (!m || lnt_zone_app_id(m->module->name) != e->app)
         return;
     lnt_fanout_flush(f);
     lnt_strbuf_clear(&f->direct);
-    if (!m->module->app->direct(s, e, &f->direct))
+    if (!lnt_app_direct(s, e, &f->direct))
         return;
     lnt_session_send(s, LNT_TEXT, f->direct.p, f->direct.n);
     lnt_count(f->stats, LNT_C_DELIVERED);
@@ -295,14 +295,12 @@ lnt_fanout_gap(struct lnt_fanout *f)
         qsort(ids, n, sizeof(*ids), compare_ids);
     for (size_t i = 0; i < n; i++) {
         struct lnt_session *s = NULL;
-        const struct lnt_module_ctx *m;
 
         if (ids[i] != last)
             s = lnt_net_session(f->net, ids[i]);
         last = ids[i];
-        m = s ? lnt_session_app(s) : NULL;
-        if (m && m->module->app->gap)
-            m->module->app->gap(s);
+        if (s)
+            lnt_app_gap(s);
     }
     lnt_strbuf_release(&all);
 }

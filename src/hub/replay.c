@@ -8,6 +8,7 @@
 #include "core/strbuf.h"
 #include "hub/hub.h"
 #include "hub/subs.h"
+#include "net/app.h"
 #include "net/module.h"
 
 struct replay {
@@ -43,8 +44,7 @@ render(struct replay *r, const struct lnt_event *e)
     if (e->app != lnt_zone_app_id(m->module->name))
         return false;
     if (e->flags & LNT_EVENT_DIRECT)
-        return is_mine(r, e->target) && app->direct &&
-               app->direct(r->session, e, &r->text);
+        return is_mine(r, e->target) && lnt_app_direct(r->session, e, &r->text);
     if ((e->flags & LNT_EVENT_NOT_ORIGIN) && is_mine(r, e->origin))
         return false;
     sub = e->room == LNT_ROOM_NONE ? NULL : find_sub(r, e->room);
@@ -63,18 +63,17 @@ lnt_replay(struct lnt_zone *z, struct lnt_session *s,
         .old_id = old_session,
         .id = lnt_session_id(s),
     };
-    const struct lnt_app *app = lnt_session_app(s)->module->app;
     struct lnt_event e;
     uint64_t n = 0;
 
-    while (c.seq < to) {
+    /* What is sent may end the session, and with it its subs. */
+    while (c.seq < to && lnt_app_is_open(s)) {
         enum lnt_read got = lnt_zone_read(z, &c, &e);
 
         if (got == LNT_READ_NONE)
             break;
         if (got == LNT_READ_LAPPED) {
-            if (app->gap)
-                app->gap(s);
+            lnt_app_gap(s);
             break;
         }
         lnt_strbuf_clear(&r.text);

@@ -44,13 +44,6 @@ protocol_of(const struct lnt_conn *c)
     return c->session.endpoint->protocol->protocol;
 }
 
-static const struct lnt_app *
-app_of(const struct lnt_conn *c)
-{
-    const struct lnt_module *m = c->session.endpoint->app;
-    return m ? m->app : NULL;
-}
-
 /* ---- begin and end ---- */
 
 /* What every session of an endpoint begins with. */
@@ -131,20 +124,6 @@ lnt_conn_attach(struct lnt_net *n, int fd, const struct lnt_endpoint *e)
     return c;
 }
 
-/* The application is told once, as soon as nothing more can reach it. */
-static void
-end_app(struct lnt_conn *c)
-{
-    if (c->state != LNT_CONN_READY)
-        return;
-    c->state = LNT_CONN_GOODBYE;
-    const struct lnt_app *app = app_of(c);
-    if (app && app->close)
-        app->close(&c->session);
-    lnt_loop_free(c->net->loop, c->session.app_state);
-    c->session.app_state = NULL;
-}
-
 static void
 end_protocol(struct lnt_conn *c)
 {
@@ -161,7 +140,7 @@ static void
 end_conn(struct lnt_conn *c)
 {
     struct lnt_net *n = c->net;
-    end_app(c);
+    lnt_app_close(c);
     end_protocol(c);
     c->state = LNT_CONN_DEAD;
     lnt_timer_stop(n->loop, &c->timer);
@@ -216,7 +195,7 @@ lnt_conn_finish(struct lnt_conn *c)
 {
     if (c->state >= LNT_CONN_FINISHING)
         return;
-    end_app(c);
+    lnt_app_close(c);
     c->state = LNT_CONN_FINISHING;
     bound_state(c, FINISH_TIME);
     lnt_output_touch(c);
@@ -227,7 +206,7 @@ lnt_conn_goodbye(struct lnt_conn *c, int code, const char *reason)
 {
     if (c->state >= LNT_CONN_GOODBYE)
         return;
-    end_app(c);
+    lnt_app_close(c);
     c->state = LNT_CONN_GOODBYE;
     const struct lnt_protocol *p = protocol_of(c);
     if (p->goodbye && p->goodbye(&c->session, code, reason)) {
@@ -262,7 +241,7 @@ lnt_conn_become(struct lnt_conn *c, const struct lnt_endpoint *e)
     uint64_t unacked = lnt_limits_unacked(e->limits);
     if (unacked != lnt_limits_unacked(c->session.endpoint->limits))
         lnt_socket_user_timeout(c->watch.fd, unacked);
-    end_app(c);
+    lnt_app_close(c);
     end_protocol(c);
     lnt_verdict v = open_protocol(c, e);
     if (!v)
@@ -275,16 +254,10 @@ lnt_conn_ready(struct lnt_conn *c)
 {
     if (c->state != LNT_CONN_HANDSHAKE)
         return LNT_GO_ON;
-    c->state = LNT_CONN_READY;
-    const struct lnt_app *app = app_of(c);
-    if (!app)
-        return LNT_GO_ON;
     /* It was let in just before the worker began to drain. */
-    if (c->net->draining)
+    if (c->net->draining && c->session.endpoint->app)
         lnt_conn_ask_close(c, LNT_CLOSE_AWAY, "server is going away");
-    if (app->state_size)
-        c->session.app_state = lnt_calloc(1, app->state_size);
-    return app->open ? app->open(&c->session) : LNT_GO_ON;
+    return lnt_app_open(c);
 }
 
 /* ---- input ---- */
@@ -542,7 +515,7 @@ reap(struct lnt_conn *c)
     const struct lnt_protocol *p = protocol_of(c);
     lnt_count(c->net->stats, LNT_C_TIMEOUTS_PING);
     lnt_log_info("no answer to a ping");
-    end_app(c);
+    lnt_app_close(c);
     c->state = LNT_CONN_GOODBYE;
     if (p->goodbye)
         (void)p->goodbye(&c->session, LNT_CLOSE_AWAY, "no answer to a ping");

@@ -21,6 +21,7 @@
 
 struct lnt_buf;
 struct lnt_endpoint;
+struct lnt_strbuf;
 
 enum lnt_conn_state {
     LNT_CONN_HANDSHAKE, /* the protocol is open, the application is not */
@@ -197,6 +198,18 @@ lnt_output_fits(struct lnt_conn *c, size_t n, uint64_t cap)
 ssize_t lnt_output_file(struct lnt_conn *c, int fd, uint64_t offset,
                         uint64_t n);
 void lnt_output_release(struct lnt_conn *c);
+
+/* ---- app.c ---- */
+
+/* The handshake is over: the application gets its state and the session. */
+lnt_verdict lnt_app_open(struct lnt_conn *c);
+/* The same for one that was moved here: app->thaw; -1 when that failed. */
+int lnt_app_thaw(struct lnt_conn *c, struct lnt_str state);
+/* app->freeze; 0 without one, -1 when it cannot be moved now. */
+int lnt_app_freeze(struct lnt_conn *c, struct lnt_strbuf *out);
+/* The application is told once, and nothing reaches it any more.  No-op unless
+   the session was opened or thawed. */
+void lnt_app_close(struct lnt_conn *c);
 
 /* ---- deadline.c ---- */
 

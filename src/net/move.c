@@ -81,8 +81,8 @@ pack(struct lnt_conn *c, struct lnt_strbuf *out)
     lnt_pack_u64(out, c->visit ? peers->name(peers->arg, c->visit) : 0);
     lnt_pack_str(out, lnt_strbuf_str(&state));
     lnt_strbuf_clear(&state);
-    if (rc == 0 && c->state == LNT_CONN_READY && e->app && e->app->app->freeze)
-        rc = e->app->app->freeze(&c->session, &state) < 0 ? -EAGAIN : 0;
+    if (rc == 0)
+        rc = lnt_app_freeze(c, &state) < 0 ? -EAGAIN : 0;
     lnt_pack_str(out, lnt_strbuf_str(&state));
     lnt_pack_str(out, c->in ? lnt_str(c->in->data, c->in->n) : lnt_str("", 0));
     pack_output(c, out);
@@ -163,18 +163,11 @@ count_peer(struct lnt_conn *c, uint64_t name)
 static void
 thaw_app(struct lnt_conn *c, const struct frozen *f)
 {
-    const struct lnt_module *m = c->session.endpoint->app;
-    const struct lnt_app *app = m ? m->app : NULL;
-    c->state = LNT_CONN_READY;
-    if (!app)
-        return;
-    if (app->state_size)
-        c->session.app_state = lnt_calloc(1, app->state_size);
-    if (!app->thaw || app->thaw(&c->session, f->app_state) == 0)
+    if (lnt_app_thaw(c, f->app_state) == 0)
         return;
     lnt_log_warn("a connection cannot be taken over and ends: the state of "
                  "its application %s is not understood, or gone",
-                 m->name);
+                 c->session.endpoint->app->name);
     lnt_conn_ask_close(c, LNT_CLOSE_RESTART, "cannot be taken over");
 }
 

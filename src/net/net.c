@@ -10,6 +10,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "net/app.h"
 #include "net/conn.h"
 #include "net/endpoint.h"
 #include "net/stats.h"
@@ -167,7 +168,6 @@ drain_one(struct lnt_conn *c)
     if (c->state >= LNT_CONN_GOODBYE)
         return;
     const struct lnt_protocol *p = c->session.endpoint->protocol->protocol;
-    const struct lnt_module *app = c->session.endpoint->app;
     bool idle = p->drain && p->drain(&c->session);
     /* A peer that we have let in but not yet heard may speak first; its time
        is bounded by handshake_timeout. */
@@ -177,8 +177,7 @@ drain_one(struct lnt_conn *c)
         lnt_conn_finish(c);
         return;
     }
-    if (app && app->app->drain)
-        app->app->drain(&c->session);
+    lnt_app_drain(&c->session);
     lnt_conn_goodbye(c, LNT_CLOSE_AWAY, "server is going away");
 }
 

@@ -8,6 +8,7 @@
 
 #include "core/buf.h"
 #include "core/log.h"
+#include "net/app.h"
 #include "net/conn.h"
 #include "net/endpoint.h"
 #include "net/limits.h"
@@ -170,7 +171,7 @@ lnt_session_send(struct lnt_session *s, enum lnt_message_type type,
                  const void *p, size_t n)
 {
     struct lnt_conn *c = conn(s);
-    if (c->state > LNT_CONN_READY || !may_send(c, n))
+    if (c->state != LNT_CONN_READY || !may_send(c, n))
         return;
     lnt_count(c->net->stats, LNT_C_MESSAGES_OUT);
     s->endpoint->protocol->protocol->send(s, type, p, n);
@@ -224,7 +225,7 @@ lnt_session_message(struct lnt_session *s, enum lnt_message_type type, void *p,
                     size_t n)
 {
     struct lnt_conn *c = conn(s);
-    if (c->state != LNT_CONN_READY || (c->flags & LNT_F_CLOSE_ASKED))
+    if (!lnt_app_is_open(s))
         return LNT_GO_ON;
     lnt_count(c->net->stats, LNT_C_MESSAGES_IN);
     uint64_t rate = s->endpoint->limits->message_rate;
@@ -233,11 +234,8 @@ lnt_session_message(struct lnt_session *s, enum lnt_message_type type, void *p,
         lnt_session_close(s, LNT_CLOSE_POLICY, "too many messages");
         return LNT_GO_ON;
     }
-    const struct lnt_app *app = s->endpoint->app->app;
-    if (!app->message)
-        return LNT_GO_ON;
     struct lnt_message m = {.type = type, .data = {p, n}};
-    return app->message(s, &m);
+    return lnt_app_message(s, &m);
 }
 
 lnt_verdict

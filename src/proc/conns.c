@@ -7,6 +7,7 @@
 
 #include "core/strbuf.h"
 #include "core/units.h"
+#include "net/app.h"
 #include "net/endpoint.h"
 #include "net/module.h"
 #include "net/net.h"
@@ -36,9 +37,7 @@ lnt_conns_list(struct lnt_net *n, unsigned slot, struct lnt_strbuf *out)
                         "%16" PRIu64 " %6u  %-16s %-24s %8" PRIu64 " %9zu  ",
                         lnt_session_id(s), slot, e->name, text,
                         lnt_session_age(s) / 1000, lnt_session_queued(s));
-        /* Until its handshake is over the application has no state of it. */
-        if (e->app && e->app->app->describe && lnt_session_is_ready(s))
-            e->app->app->describe(s, out);
+        lnt_app_describe(s, out);
         lnt_strbuf_addc(out, '\n');
     }
 }

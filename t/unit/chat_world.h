@@ -17,6 +17,7 @@
 #include "core/strbuf.h"
 #include "hub/hub.h"
 #include "modules/chat/chat.h"
+#include "net/app.h"
 #include "net/limits.h"
 #include "net/net.h"
 #include "net/server_info.h"
@@ -116,6 +117,12 @@ bool
 lnt_session_closing(const struct lnt_session *s)
 {
     return s->closing;
+}
+
+bool
+lnt_app_is_open(const struct lnt_session *s)
+{
+    return s->open && !s->closing;
 }
 
 void

@@ -12,6 +12,7 @@
 #include "core/buf.h"
 #include "core/mem.h"
 #include "hub/hub.h"
+#include "net/app.h"
 #include "net/net.h"
 #include "t/unit/zone_help.h"
 
@@ -94,6 +95,30 @@ struct lnt_module_ctx *
 lnt_session_protocol(const struct lnt_session *s)
 {
     return s->protocol;
+}
+
+bool
+lnt_app_is_open(const struct lnt_session *s)
+{
+    return s->id != 0;
+}
+
+bool
+lnt_app_direct(struct lnt_session *s, const struct lnt_event *e,
+               struct lnt_strbuf *out)
+{
+    const struct lnt_app *app = s->app->module->app;
+
+    return app->direct && app->direct(s, e, out);
+}
+
+void
+lnt_app_gap(struct lnt_session *s)
+{
+    const struct lnt_app *app = s->app->module->app;
+
+    if (app->gap)
+        app->gap(s);
 }
 
 /* ---- modules ---- */

@@ -30,6 +30,17 @@
 
 extern const struct lnt_module *const lnt_static_modules[];
 
+/* A program that wants another configuration, other modules or another size of
+   the zone says so before it includes this. */
+#ifndef WORLD_MODULES
+#define WORLD_MODULES lnt_static_modules
+#endif
+#ifndef WORLD_ZONE
+#define WORLD_ZONE (16 * 1024 * 1024)
+#endif
+#ifdef WORLD_TEXT
+static const char world_text[] = WORLD_TEXT;
+#else
 static const char world_text[] = "[server]\n"
                                  "workers = 1\n"
                                  "[listen raw]\n"
@@ -56,6 +67,7 @@ static const char world_text[] = "[server]\n"
                                  "app = echo\n"
                                  "[room slow]\n"
                                  "slow_mode = 1h\n";
+#endif
 
 /* ---- workers ---- */
 
@@ -66,7 +78,8 @@ struct worker {
     struct lnt_net *net;
     struct lnt_hub *hub;
     struct lnt_module_ctx *ctx;
-    unsigned turns;
+    unsigned turns, cell;
+    uint32_t incarnation;
 };
 
 static struct worker workers[WORLD_WORKERS];
@@ -137,7 +150,7 @@ world_load(void)
     struct lnt_config_source source = {
         .prefix = folder,
         .path = path,
-        .builtin = lnt_static_modules,
+        .builtin = WORLD_MODULES,
         .info = &info,
     };
     info.slot = -1;
@@ -163,6 +176,10 @@ world_start(struct worker *w)
     lnt_loop_set_hook(w->loop, &hook);
     world_run(w); /* so that it knows the time */
     int cell = lnt_zone_cell_take(zone, 0, 1);
+    if (cell < 0)
+        exit(1);
+    w->cell = (unsigned)cell;
+    w->incarnation = lnt_zone_cell(zone, w->cell)->incarnation;
     w->ctx = lnt_calloc(config->nmodules + 1, sizeof(*w->ctx));
     w->net = lnt_net_new(&(struct lnt_net_params){
         .loop = w->loop,
@@ -195,7 +212,7 @@ world_begin(unsigned n)
     struct lnt_strbuf why = LNT_STRBUF_INIT;
     signal(SIGPIPE, SIG_IGN);
     world_load();
-    zone = lnt_zone_create(16 * 1024 * 1024, &why);
+    zone = lnt_zone_create(WORLD_ZONE, &why);
     for (; nworkers < n; nworkers++)
         world_start(&workers[nworkers]);
 }
@@ -210,6 +227,7 @@ world_stop(struct worker *w)
             w->ctx[i].module->worker_stop(&w->ctx[i]);
     lnt_hub_free(w->hub);
     w->hub = NULL;
+    lnt_zone_cell_release(zone, w->cell, w->incarnation);
     lnt_net_free(w->net);
     lnt_loop_destroy(w->loop);
     free(w->ctx);

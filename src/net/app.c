@@ -1,0 +1,145 @@
+/*
+ * The life of a session in its application, and every call into it.  The
+ * application's state is allocated and freed here, so that what decides
+ * whether a call may be made and what it would be made with stand together.
+ */
+#include "net/app.h"
+
+#include <errno.h>
+
+#include "core/mem.h"
+#include "net/conn.h"
+#include "net/endpoint.h"
+
+static const struct lnt_app *
+app_of(const struct lnt_conn *c)
+{
+    const struct lnt_module *m = c->session.endpoint->app;
+
+    return m ? m->app : NULL;
+}
+
+/* The application, if it has the session now. */
+static inline const struct lnt_app *
+open_app(const struct lnt_conn *c)
+{
+    if (c->state != LNT_CONN_READY || (c->flags & LNT_F_CLOSE_ASKED))
+        return NULL;
+    return app_of(c);
+}
+
+bool
+lnt_app_is_open(const struct lnt_session *s)
+{
+    return open_app(lnt_conn_of(s)) != NULL;
+}
+
+/* ---- begin and end ---- */
+
+static void
+new_state(struct lnt_conn *c, const struct lnt_app *app)
+{
+    if (app->state_size)
+        c->session.app_state = lnt_calloc(1, app->state_size);
+}
+
+lnt_verdict
+lnt_app_open(struct lnt_conn *c)
+{
+    const struct lnt_app *app = app_of(c);
+
+    c->state = LNT_CONN_READY;
+    if (!app)
+        return LNT_GO_ON;
+    new_state(c, app);
+    return app->open ? app->open(&c->session) : LNT_GO_ON;
+}
+
+int
+lnt_app_thaw(struct lnt_conn *c, struct lnt_str state)
+{
+    const struct lnt_app *app = app_of(c);
+
+    c->state = LNT_CONN_READY;
+    if (!app)
+        return 0;
+    new_state(c, app);
+    return app->thaw ? app->thaw(&c->session, state) : 0;
+}
+
+int
+lnt_app_freeze(struct lnt_conn *c, struct lnt_strbuf *out)
+{
+    const struct lnt_app *app = open_app(c);
+
+    return app && app->freeze ? app->freeze(&c->session, out) : 0;
+}
+
+void
+lnt_app_close(struct lnt_conn *c)
+{
+    const struct lnt_app *app = app_of(c);
+
+    if (c->state != LNT_CONN_READY)
+        return;
+    c->state = LNT_CONN_GOODBYE;
+    if (app && app->close)
+        app->close(&c->session);
+    /* Its code may be on the stack above us. */
+    lnt_loop_free(c->net->loop, c->session.app_state);
+    c->session.app_state = NULL;
+}
+
+/* ---- while it is open ---- */
+
+lnt_verdict
+lnt_app_message(struct lnt_session *s, const struct lnt_message *m)
+{
+    const struct lnt_app *app = open_app(lnt_conn_of(s));
+
+    return app && app->message ? app->message(s, m) : LNT_GO_ON;
+}
+
+bool
+lnt_app_direct(struct lnt_session *s, const struct lnt_event *e,
+               struct lnt_strbuf *out)
+{
+    const struct lnt_app *app = open_app(lnt_conn_of(s));
+
+    return app && app->direct && app->direct(s, e, out);
+}
+
+void
+lnt_app_gap(struct lnt_session *s)
+{
+    const struct lnt_app *app = open_app(lnt_conn_of(s));
+
+    if (app && app->gap)
+        app->gap(s);
+}
+
+lnt_verdict
+lnt_app_listen(struct lnt_session *s, const struct lnt_interest *l)
+{
+    const struct lnt_app *app = open_app(lnt_conn_of(s));
+
+    return app && app->listen ? app->listen(s, l) : LNT_GO_ON;
+}
+
+void
+lnt_app_describe(const struct lnt_session *s, struct lnt_strbuf *out)
+{
+    const struct lnt_app *app = open_app(lnt_conn_of(s));
+
+    if (app && app->describe)
+        app->describe(s, out);
+}
+
+void
+lnt_app_drain(struct lnt_session *s)
+{
+    const struct lnt_app *app = open_app(lnt_conn_of(s));
+
+    if (app && app->drain)
+        app->drain(s);
+}
