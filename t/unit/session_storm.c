@@ -57,6 +57,50 @@
     "path = /look\n"                                                           \
     "protocol = sse\n"                                                         \
     "app = probe\n"                                                            \
+    "[route own]\n"                                                            \
+    "listen = web\n"                                                           \
+    "path = /own\n"                                                            \
+    "protocol = websocket\n"                                                   \
+    "app = chat\n"                                                             \
+    "compression = 16k\n"                                                      \
+    "compression_min = 1\n"                                                    \
+    "[route probe_own]\n"                                                      \
+    "listen = web\n"                                                           \
+    "path = /probe_own\n"                                                      \
+    "protocol = websocket\n"                                                   \
+    "app = probe\n"                                                            \
+    "compression = 16k\n"                                                      \
+    "compression_min = 1\n"                                                    \
+    "send_queue_policy = drop\n"                                               \
+    "[route echo]\n"                                                           \
+    "listen = web\n"                                                           \
+    "path = /echo\n"                                                           \
+    "protocol = websocket\n"                                                   \
+    "app = echo\n"                                                             \
+    "compression = 8k\n"                                                       \
+    "compression_min = 1\n"                                                    \
+    "[route api]\n"                                                            \
+    "listen = web\n"                                                           \
+    "path = /api/\n"                                                           \
+    "handler = chat_api\n"                                                     \
+    "[route status]\n"                                                         \
+    "listen = web\n"                                                           \
+    "path = /status\n"                                                         \
+    "handler = status\n"                                                       \
+    "[route page]\n"                                                           \
+    "listen = web\n"                                                           \
+    "path = /\n"                                                               \
+    "handler = static\n"                                                       \
+    "root = builtin:chat\n"                                                    \
+    "[listen rawchat]\n"                                                       \
+    "address = 127.0.0.1:12\n"                                                 \
+    "app = chat\n"                                                             \
+    "[listen rawprobe]\n"                                                      \
+    "address = 127.0.0.1:13\n"                                                 \
+    "app = probe\n"                                                            \
+    "[listen raw]\n"                                                           \
+    "address = 127.0.0.1:14\n"                                                 \
+    "app = echo\n"                                                             \
     "[chat]\n"                                                                 \
     "history = 5\n"
 
@@ -70,17 +114,9 @@
 static const struct lnt_module *storm_modules[64];
 
 #include "t/unit/move_world.h"
+#include "t/unit/storm_words.h"
 
 enum { CLIENTS = 24, DEFAULT_STEPS = 400000, GRACE = 30 };
-
-static unsigned seed = 1;
-
-static unsigned
-draw(unsigned below)
-{
-    seed = seed * 1103515245 + 12345;
-    return (seed >> 16) % below;
-}
 
 /* ---- the probe ---- */
 
@@ -415,156 +451,11 @@ static const struct lnt_module probe_module = {
 
 /* ---- clients ---- */
 
-enum { PROBE_LINE, PROBE_WS, PROBE_SSE, CHAT_LINE, CHAT_WS, CHAT_SSE, TALKS };
-
 static struct {
     int fd; /* -1: none */
-    int talk;
+    enum talk talk;
     struct lnt_strbuf rest; /* what is sent next time */
 } clients[CLIENTS];
-
-static void
-add_frame(struct lnt_strbuf *out, uint8_t op, const char *text)
-{
-    size_t n = strlen(text);
-
-    lnt_strbuf_addc(out, (char)op);
-    if (n < 126) {
-        lnt_strbuf_addc(out, (char)(0x80 | n));
-    } else {
-        lnt_strbuf_addc(out, (char)0xfe);
-        lnt_strbuf_addc(out, (char)(n >> 8));
-        lnt_strbuf_addc(out, (char)n);
-    }
-    lnt_strbuf_add(out, "\0\0\0\0", 4);
-    lnt_strbuf_add(out, text, n);
-}
-
-/* One request of the chat, as a line or as JSON. */
-static void
-chat_words(bool human, char *out, size_t size)
-{
-    unsigned a = draw(6), b = draw(6), r = draw(3);
-    static const char *const lines[] = {
-        "/nick n%u",     "/msg n%u psst %u %u",
-        "/join c%3$u",   "hello",
-        "/leave",        "/who",
-        "/history 3",    "/quit",
-        "/msg n%u a %u",
-    };
-    static const char *const objects[] = {
-        "{\"type\":\"nick\",\"nick\":\"n%u\"}",
-        "{\"type\":\"direct\",\"to\":\"n%u\",\"text\":\"psst %u\"}",
-        "{\"type\":\"join\",\"room\":\"c%3$u\"}",
-        "{\"type\":\"message\",\"room\":\"c%3$u\",\"text\":\"hello\"}",
-        "{\"type\":\"leave\",\"room\":\"c%3$u\"}",
-        "{\"type\":\"typing\",\"room\":\"c%3$u\"}",
-        "{\"type\":\"history\",\"room\":\"c%3$u\"}",
-        "{\"type\":\"join\",\"room\":\"c%3$u\",\"nick\":\"n%1$u\"}",
-        "{\"type\":",
-    };
-    unsigned i = draw(sizeof(lines) / sizeof(lines[0]));
-    char from[128];
-    size_t n = 0;
-
-    /* The numbers by their places, as printf's %1$u. */
-    snprintf(from, sizeof(from), "%s", human ? lines[i] : objects[i]);
-    unsigned values[] = {a, b, r}, next = 0;
-    for (const char *p = from; *p && n + 12 < size; p++) {
-        if (*p != '%') {
-            out[n++] = *p;
-            continue;
-        }
-        p++;
-        unsigned which = next++;
-        if (p[1] == '$') {
-            which = (unsigned)(*p - '1');
-            p += 2;
-        }
-        n += (size_t)snprintf(out + n, size - n, "%u", values[which % 3]);
-    }
-    out[n] = '\0';
-}
-
-static void
-probe_words(char *out, size_t size)
-{
-    static const char letters[] = "eejjpppddssbblcxv";
-    size_t n = 1 + draw(8);
-
-    for (size_t i = 0; i < n && i + 1 < size; i++)
-        out[i] = letters[draw(draw(3) ? 13 : sizeof(letters) - 1)];
-    out[n < size ? n : size - 1] = '\0';
-}
-
-/* What a client of that kind says, some of it wrong. */
-static void
-add_words(int talk, struct lnt_strbuf *out)
-{
-    char text[160];
-    bool human = talk == CHAT_LINE || talk == PROBE_LINE;
-
-    if (talk == PROBE_SSE || talk == CHAT_SSE)
-        return;
-    if (talk == CHAT_LINE || talk == CHAT_WS)
-        chat_words(human, text, sizeof(text));
-    else
-        probe_words(text, sizeof(text));
-    if (human) {
-        lnt_strbuf_adds(out, text);
-        lnt_strbuf_addc(out, '\n');
-        return;
-    }
-    switch (draw(16)) {
-    case 0:
-        add_frame(out, 0x88, "\x03\xe8");
-        break;
-    case 1:
-        add_frame(out, 0x83, "no such opcode");
-        break;
-    case 2:
-        add_frame(out, 0x81, "\xff\xfe");
-        break;
-    case 3:
-        add_frame(out, 0x89, "ping");
-        break;
-    case 4:
-        add_frame(out, 0x01, "the first part");
-        break;
-    case 5:
-        add_frame(out, 0xc1, "not deflate");
-        break;
-    default:
-        add_frame(out, 0x81, text);
-    }
-}
-
-static void
-add_head(int talk, struct lnt_strbuf *out)
-{
-    static const char upgrade[] =
-        " HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Extensions: permessage-deflate\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
-    static const char get[] = " HTTP/1.1\r\nHost: x\r\n\r\n";
-
-    switch (talk) {
-    case PROBE_WS:
-        lnt_strbuf_addf(out, "GET /probe%s", upgrade);
-        break;
-    case CHAT_WS:
-        lnt_strbuf_addf(out, "GET /chat%s", upgrade);
-        break;
-    case PROBE_SSE:
-        lnt_strbuf_addf(out, "GET /look?room=r%u&room=r%u%s", draw(2),
-                        2 + draw(2), get);
-        break;
-    case CHAT_SSE:
-        lnt_strbuf_addf(out, "GET /events?room=c%u%s", draw(3), get);
-        break;
-    }
-}
 
 /* As much as the socket takes. */
 static void
@@ -590,14 +481,11 @@ hang_up(unsigned i)
 static void
 come(unsigned i)
 {
-    static const char *const endpoints[TALKS] = {
-        "listen probe", "listen web", "listen web",
-        "listen lines", "listen web", "listen web",
-    };
     int size = 4096;
 
-    clients[i].talk = (int)draw(TALKS);
-    clients[i].fd = dial(&workers[draw(nworkers)], endpoints[clients[i].talk]);
+    clients[i].talk = draw(TALKS);
+    clients[i].fd =
+        dial(&workers[draw(nworkers)], storm_listeners[clients[i].talk]);
     (void)setsockopt(clients[i].fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
     add_head(clients[i].talk, &clients[i].rest);
 }
@@ -614,7 +502,7 @@ step_client(unsigned i)
         return;
     }
     for (unsigned k = draw(5); k > 0; k--)
-        add_words(clients[i].talk, &clients[i].rest);
+        add_words(&clients[i].talk, &clients[i].rest);
     /* Whole, or cut somewhere. */
     send_rest(i, draw(4) ? SIZE_MAX : 1 + draw(200));
     while (n > 0 && draw(3))
