@@ -6,7 +6,9 @@
 #include "hub/zone.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -155,6 +157,52 @@ shape(void)
     return mix;
 }
 
+/* ---- the lock ---- */
+
+static int
+init_lock(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t attr;
+    int e = pthread_mutexattr_init(&attr);
+
+    if (e == 0) {
+        e = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+        if (e == 0)
+            e = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+        if (e == 0)
+            e = pthread_mutex_init(lock, &attr);
+        pthread_mutexattr_destroy(&attr);
+    }
+    return e;
+}
+
+/* Where in a mutex of this C library is the word that names the holder: the
+   first one that names this process while it has the lock, and nobody
+   afterwards.  -1: there is none. */
+static int
+find_lock_word(void)
+{
+    enum { WORDS = sizeof(pthread_mutex_t) / sizeof(uint32_t) };
+    bool held[WORDS];
+    pthread_mutex_t lock;
+    int found = -1;
+
+    if (init_lock(&lock) != 0)
+        return -1;
+    if (pthread_mutex_lock(&lock) == 0) {
+        for (int i = 0; i < WORDS; i++)
+            held[i] = (lnt_lock_word(&lock, i) & FUTEX_TID_MASK) ==
+                      (uint32_t)getpid();
+        pthread_mutex_unlock(&lock);
+        for (int i = WORDS; i-- > 0;) {
+            if (held[i] && lnt_lock_word(&lock, i) == 0)
+                found = i;
+        }
+    }
+    pthread_mutex_destroy(&lock);
+    return found;
+}
+
 /* ---- life ---- */
 
 static struct lnt_zone *
@@ -176,28 +224,13 @@ handle(int fd, struct lnt_zone_map *map)
     z->blocks = lnt_zone_at(z, p->blocks.base);
     while ((1u << z->room_bits) <= p->rooms.max + 1)
         z->room_bits++;
+    z->lock_word = find_lock_word();
 #ifdef LNT_DEBUG_BUILD
     const char *n = getenv("LINNET_TEST_ZONE_KILL");
     z->die_at = n ? strtoull(n, NULL, 10) : 0;
+    z->stop_file = getenv("LINNET_TEST_ZONE_STOP");
 #endif
     return z;
-}
-
-static int
-init_lock(pthread_mutex_t *lock)
-{
-    pthread_mutexattr_t attr;
-    int e = pthread_mutexattr_init(&attr);
-
-    if (e == 0) {
-        e = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-        if (e == 0)
-            e = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-        if (e == 0)
-            e = pthread_mutex_init(lock, &attr);
-        pthread_mutexattr_destroy(&attr);
-    }
-    return e;
 }
 
 /* map is zeroed memory. */
@@ -396,6 +429,28 @@ lnt_zone_plan(size_t size, struct lnt_zone_usage *u)
 
 /* ---- faults, for tests ---- */
 
+/* The file has one line: the process that is to stop, and at which step from
+   now; taking the lock is one, too. */
+static void
+stop_if_asked(struct lnt_zone *z)
+{
+    FILE *f = fopen(z->stop_file, "re");
+    long pid, n;
+    int got;
+
+    if (!f)
+        return;
+    got = fscanf(f, "%ld %ld", &pid, &n);
+    fclose(f);
+    if (got != 2 || pid != (long)getpid() || ++z->stop_steps != (uint64_t)n)
+        return;
+    z->stop_steps = 0;
+    if (unlink(z->stop_file) == 0)
+        kill(getpid(), SIGSTOP);
+}
+
+/* LINNET_TEST_ZONE_KILL=n: a process dies at its n-th step.
+   LINNET_TEST_ZONE_STOP=file: see above. */
 void
 lnt_zone_step(struct lnt_zone *z)
 {
@@ -403,5 +458,7 @@ lnt_zone_step(struct lnt_zone *z)
     z->steps++;
     if (z->steps == z->die_at)
         kill(getpid(), SIGKILL);
+    if (z->stop_file)
+        stop_if_asked(z);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }

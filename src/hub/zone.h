@@ -53,6 +53,23 @@ uint64_t lnt_zone_head(const struct lnt_zone *z);  /* seq of the last record */
 /* The most payload one record can have, bytes. */
 size_t lnt_zone_record_max(const struct lnt_zone *z);
 
+/* ---- the lock ---- */
+
+/*
+ * For a process that must not hang with the one that holds the lock: it never
+ * waits longer than that many ms, and not at all while a holder that it has
+ * waited for in vain still holds the lock.  It may only call what says EBUSY
+ * below, and what never locks; anything else is an assertion.  0, as at first:
+ * it waits as long as it takes.  Belongs to the handle, so a forked process
+ * inherits it.
+ */
+void lnt_zone_set_patience(struct lnt_zone *z, unsigned ms);
+/* Whether the lock could be had.  0, or -1 with EBUSY. */
+int lnt_zone_probe(struct lnt_zone *z);
+/* The process that holds the lock, 0 none (or this C library does not show it);
+   *turn changes with each time that the lock is taken.  Never locks. */
+pid_t lnt_zone_holder(const struct lnt_zone *z, uint64_t *turn);
+
 /* ---- cells ---- */
 
 enum lnt_cell_state {
@@ -75,17 +92,20 @@ struct lnt_cell {
 } __attribute__((aligned(64)));
 
 /* Takes a free cell for a worker to come: state STARTING, statistics zero, new
-   incarnation.  Its index, or -1 when all are taken. */
+   incarnation.  Its index, or -1 with EUSERS (all are taken) or EBUSY. */
 int lnt_zone_cell_take(struct lnt_zone *z, uint32_t slot, uint32_t generation);
 /* Frees it; users of that incarnation are removed with their leaves in the
-   log.  Safe to call twice, and for a process that was killed. */
-void lnt_zone_cell_release(struct lnt_zone *z, unsigned cell,
-                           uint32_t incarnation);
+   log.  Safe to call twice, and for a process that was killed.  0, or -1 with
+   EBUSY: it is not free yet, to be called again. */
+int lnt_zone_cell_release(struct lnt_zone *z, unsigned cell,
+                          uint32_t incarnation);
 struct lnt_cell *lnt_zone_cell(struct lnt_zone *z, unsigned cell);
 /* What the owners of released cells had counted, all together: with this, sums
    over the server never go back. */
 const struct lnt_stats *lnt_zone_past(const struct lnt_zone *z);
-/* The sums over the whole server, of workers that are gone, too. */
+/* The sums over the whole server, of workers that are gone, too.  A process
+   whose patience is over gets them without the lock: a cell that another master
+   releases meanwhile may be missing. */
 void lnt_zone_counters(struct lnt_zone *z, uint64_t sums[LNT_COUNTERS]);
 static inline uint32_t
 lnt_cell_state(const struct lnt_cell *c)
@@ -248,10 +268,11 @@ unsigned lnt_zone_room_nicks(struct lnt_zone *z, uint32_t room, unsigned max,
 /* The same by its number. */
 int lnt_zone_room_info(struct lnt_zone *z, uint32_t room,
                        struct lnt_room_info *info);
-/* One call for each room of the application (0: all); outside the lock. */
-void lnt_zone_rooms(struct lnt_zone *z, uint32_t app,
-                    void (*fn)(void *arg, const struct lnt_room_info *info),
-                    void *arg);
+/* One call for each room of the application (0: all); outside the lock.  0, or
+   -1 with EBUSY: those that come first, at most. */
+int lnt_zone_rooms(struct lnt_zone *z, uint32_t app,
+                   void (*fn)(void *arg, const struct lnt_room_info *info),
+                   void *arg);
 
 struct lnt_member_info {
     uint64_t session;
@@ -382,7 +403,8 @@ struct lnt_store_state {
 struct lnt_store_state *lnt_zone_store(struct lnt_zone *z);
 
 /* Drops history that has become too old and rooms that only it kept alive.  To
-   be called now and then by one process; cheap. */
+   be called now and then by one process; cheap.  What cannot be locked in time
+   is left for the next time. */
 void lnt_zone_sweep(struct lnt_zone *z);
 
 /* ---- repair ---- */
@@ -395,7 +417,8 @@ struct lnt_zone_usage {
     uint64_t history_bytes, history_used, history_promised, kept;
     uint64_t repairs;
 };
-void lnt_zone_usage(struct lnt_zone *z, struct lnt_zone_usage *u);
+/* 0, or -1 with EBUSY. */
+int lnt_zone_usage(struct lnt_zone *z, struct lnt_zone_usage *u);
 /* What a zone of size bytes would have, without making it: the _max,
    log_bytes and history_bytes. */
 void lnt_zone_plan(size_t size, struct lnt_zone_usage *u);

@@ -36,13 +36,14 @@ use_log(const struct lnt_zone *z, struct lnt_zone_usage *u)
     }
 }
 
-void
+int
 lnt_zone_usage(struct lnt_zone *z, struct lnt_zone_usage *u)
 {
     const struct lnt_zone_parts *p = &z->map->parts;
 
     *u = (struct lnt_zone_usage){0};
-    lnt_zone_lock(z);
+    if (lnt_zone_lock_soon(z) < 0)
+        return -1;
     use_log(z, u);
     u->size = z->map->size;
     u->users = p->users.used;
@@ -63,6 +64,7 @@ lnt_zone_usage(struct lnt_zone *z, struct lnt_zone_usage *u)
     }
     u->repairs = z->map->repairs;
     lnt_zone_unlock(z);
+    return 0;
 }
 
 /* ---- check ---- */

@@ -95,7 +95,8 @@ lnt_zone_sweep(struct lnt_zone *z)
     uint32_t i = 1, n;
 
     do {
-        lnt_zone_lock(z);
+        if (lnt_zone_lock_soon(z) < 0)
+            return;
         for (n = 0; n < ROOMS_AT_ONCE && i < p->fresh; n++, i++) {
             if (z->rooms[i].state != LNT_NODE_USED)
                 continue;

@@ -1,29 +1,119 @@
 /*
  * The lock of the zone.  Its holder may have died: then what it left is
- * repaired before anybody sees it.
+ * repaired before anybody sees it.  Its holder may also stand still: the master
+ * then does not wait for it (lnt_zone_lock_soon), and is told who it is
+ * (lnt_zone_holder).
+ *
+ * Who it is stands in the lock itself.  A robust mutex has a word that the
+ * kernel reads when a thread dies, so its contents are the kernel's protocol:
+ * the thread's id, which is the pid of a process with one thread, and two flags.
+ * The word changes in the same instruction with which the lock is taken; a field
+ * of our own, written behind it, would leave a gap in which a holder can stop
+ * unnamed.  It is right for a holder of an older release, too.  Only where the
+ * word stands is the C library's business, so that is found out.
  */
 #include "hub/zone_map.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <string.h>
+#include <time.h>
 
+#include "auto_config.h"
 #include "core/log.h"
 #include "hub/zone_repair.h"
+
+enum { NS_PER_MS = 1000 * 1000, MS_PER_S = 1000 };
+
+/* ---- who holds it ---- */
+
+static uint64_t
+turn_of(const struct lnt_zone *z)
+{
+    return __atomic_load_n(&z->map->turns, __ATOMIC_RELAXED);
+}
+
+pid_t
+lnt_zone_holder(const struct lnt_zone *z, uint64_t *turn)
+{
+    uint32_t word;
+
+    *turn = turn_of(z);
+    if (z->lock_word < 0)
+        return 0;
+    word = lnt_lock_word(&z->map->lock, z->lock_word);
+    return word & FUTEX_OWNER_DIED ? 0 : (pid_t)(word & FUTEX_TID_MASK);
+}
+
+/* ---- taking it ---- */
+
+/* e is what the C library said when it gave us the lock. */
+static void
+take(struct lnt_zone *z, int e)
+{
+    if (e != 0 && e != EOWNERDEAD) {
+        lnt_log_alert("the lock of the zone: %s", strerror(e));
+        lnt_assert(e == 0);
+    }
+    __atomic_store_n(&z->map->turns, z->map->turns + 1, __ATOMIC_RELAXED);
+    if (e == EOWNERDEAD) {
+        /* First, so that dying in the repair is EOWNERDEAD again for the
+           next. */
+        pthread_mutex_consistent(&z->map->lock);
+        lnt_zone_repair(z);
+    }
+    LNT_ZONE_STEP(z);
+}
 
 void
 lnt_zone_lock(struct lnt_zone *z)
 {
-    int e = pthread_mutex_lock(&z->map->lock);
+    lnt_assert(z->patience == 0);
+    take(z, pthread_mutex_lock(&z->map->lock));
+}
 
-    if (e == 0)
-        return;
-    if (e != EOWNERDEAD) {
-        lnt_log_alert("the lock of the zone: %s", strerror(e));
-        lnt_assert(e == 0);
+/* Where only the wall clock can end a wait there is none: the clock may be set
+   back. */
+static int
+wait_for_lock(struct lnt_zone *z)
+{
+#ifdef LNT_HAVE_MUTEX_CLOCKLOCK
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += z->patience / MS_PER_S;
+    until.tv_nsec += (long)(z->patience % MS_PER_S) * NS_PER_MS;
+    if (until.tv_nsec >= (long)MS_PER_S * NS_PER_MS) {
+        until.tv_sec++;
+        until.tv_nsec -= (long)MS_PER_S * NS_PER_MS;
     }
-    /* First, so that dying in the repair is EOWNERDEAD again for the next. */
-    pthread_mutex_consistent(&z->map->lock);
-    lnt_zone_repair(z);
+    return pthread_mutex_clocklock(&z->map->lock, CLOCK_MONOTONIC, &until);
+#else
+    (void)z;
+    return EBUSY;
+#endif
+}
+
+int
+lnt_zone_lock_soon(struct lnt_zone *z)
+{
+    int e;
+
+    if (z->patience == 0) {
+        lnt_zone_lock(z);
+        return 0;
+    }
+    e = pthread_mutex_trylock(&z->map->lock);
+    if (e == EBUSY && z->stuck != turn_of(z) + 1)
+        e = wait_for_lock(z);
+    if (e == EBUSY || e == ETIMEDOUT) {
+        z->stuck = turn_of(z) + 1;
+        errno = EBUSY;
+        return -1;
+    }
+    z->stuck = 0;
+    take(z, e);
+    return 0;
 }
 
 void
@@ -32,4 +122,22 @@ lnt_zone_unlock(struct lnt_zone *z)
     int e = pthread_mutex_unlock(&z->map->lock);
 
     lnt_assert(e == 0);
+}
+
+/* ---- a process with patience ---- */
+
+void
+lnt_zone_set_patience(struct lnt_zone *z, unsigned ms)
+{
+    z->patience = ms;
+    z->stuck = 0;
+}
+
+int
+lnt_zone_probe(struct lnt_zone *z)
+{
+    if (lnt_zone_lock_soon(z) < 0)
+        return -1;
+    lnt_zone_unlock(z);
+    return 0;
 }

@@ -196,6 +196,10 @@ struct lnt_zone_map {
 
     pthread_mutex_t lock __attribute__((aligned(64)));
     uint64_t repairs;
+    /* How often the lock was taken: goes up with each time.  Written by the
+       holder, atomic.  Fills what was padding: nothing else has moved, and a
+       release that does not know it leaves it alone. */
+    uint64_t turns;
 
     /* Cells that are not free, a bit each; atomic. */
     uint64_t cells_used[LNT_CELLS / 64] __attribute__((aligned(64)));
@@ -227,7 +231,12 @@ struct lnt_zone {
     uint32_t room_bits; /* of a room's number that are its index */
     int fd;
     bool unrung;            /* published since lnt_zone_sleepers */
+    int lock_word;          /* see lnt_lock_word; -1 unknown */
+    unsigned patience;      /* ms, see lnt_zone_set_patience; 0 no bound */
+    uint64_t stuck;         /* the turn that outlasted it + 1, 0 none */
     uint64_t steps, die_at; /* debug builds: 0 never */
+    const char *stop_file;  /* debug builds, see lnt_zone_step; NULL: none */
+    uint64_t stop_steps;    /* steps since it told this process to stop */
 };
 
 void lnt_zone_step(struct lnt_zone *z);
@@ -276,9 +285,21 @@ lnt_room_index(const struct lnt_zone *z, uint32_t number)
     return index;
 }
 
+/* The i-th word of a mutex; one of them has the holder (zone_lock.c). */
+static inline uint32_t
+lnt_lock_word(const pthread_mutex_t *lock, int i)
+{
+    return __atomic_load_n((const uint32_t *)(const void *)lock + i,
+                           __ATOMIC_ACQUIRE);
+}
+
 /* ---- zone_lock.c ---- */
 
+/* Waits as long as it takes: not for a process that has a patience. */
 void lnt_zone_lock(struct lnt_zone *z);
+/* For what such a process may call, too.  0, or -1 with EBUSY when its patience
+   is over; without one it waits as long as it takes. */
+int lnt_zone_lock_soon(struct lnt_zone *z);
 void lnt_zone_unlock(struct lnt_zone *z);
 
 #endif

@@ -75,7 +75,7 @@ lnt_zone_peer_count(struct lnt_zone *z, uint32_t visit)
     return n;
 }
 
-void
+int
 lnt_peers_sweep(struct lnt_zone *z, uint32_t incarnation)
 {
     enum { SWEEP = 1024 }; /* nodes looked at in one locked section */
@@ -83,7 +83,8 @@ lnt_peers_sweep(struct lnt_zone *z, uint32_t incarnation)
     bool more = true;
 
     for (uint32_t i = 1; more;) {
-        lnt_zone_lock(z);
+        if (lnt_zone_lock_soon(z) < 0)
+            return -1;
         for (uint32_t n = 0; n < SWEEP && i < p->fresh; n++, i++) {
             if (z->visits[i].incarnation == incarnation)
                 lnt_visit_end(z, i);
@@ -91,4 +92,5 @@ lnt_peers_sweep(struct lnt_zone *z, uint32_t incarnation)
         more = i < p->fresh;
         lnt_zone_unlock(z);
     }
+    return 0;
 }

@@ -8,7 +8,8 @@
 
 struct lnt_zone;
 
-/* The worker of that incarnation is gone, and its connections with it; locks. */
-void lnt_peers_sweep(struct lnt_zone *z, uint32_t incarnation);
+/* The worker of that incarnation is gone, and its connections with it; locks.  0,
+   or -1 with EBUSY: not all of them yet. */
+int lnt_peers_sweep(struct lnt_zone *z, uint32_t incarnation);
 
 #endif

@@ -195,7 +195,7 @@ lnt_zone_room_info(struct lnt_zone *z, uint32_t room,
     return -1;
 }
 
-void
+int
 lnt_zone_rooms(struct lnt_zone *z, uint32_t app,
                void (*fn)(void *arg, const struct lnt_room_info *info),
                void *arg)
@@ -208,7 +208,8 @@ lnt_zone_rooms(struct lnt_zone *z, uint32_t app,
     do {
         n = 0;
         looked = 0;
-        lnt_zone_lock(z);
+        if (lnt_zone_lock_soon(z) < 0)
+            return -1;
         for (; i < p->fresh && n < ROOMS_AT_ONCE && looked < 1024; i++) {
             const struct lnt_zone_room *r = &z->rooms[i];
 
@@ -220,6 +221,7 @@ lnt_zone_rooms(struct lnt_zone *z, uint32_t app,
         for (size_t k = 0; k < n; k++)
             fn(arg, &v[k]);
     } while (looked > 0);
+    return 0;
 }
 
 /* A copy of some members. */

@@ -174,7 +174,8 @@ lnt_zone_cell_take(struct lnt_zone *z, uint32_t slot, uint32_t generation)
 {
     int found = -1;
 
-    lnt_zone_lock(z);
+    if (lnt_zone_lock_soon(z) < 0)
+        return -1;
     for (unsigned i = 0; i < LNT_CELLS && found < 0; i++) {
         struct lnt_cell *c = &z->cells[i];
 
@@ -194,10 +195,12 @@ lnt_zone_cell_take(struct lnt_zone *z, uint32_t slot, uint32_t generation)
         found = (int)i;
     }
     lnt_zone_unlock(z);
+    if (found < 0)
+        errno = EUSERS;
     return found;
 }
 
-static void
+static int
 sweep_users(struct lnt_zone *z, uint32_t incarnation)
 {
     const struct lnt_zone_pool *p = &z->map->parts.users;
@@ -205,7 +208,8 @@ sweep_users(struct lnt_zone *z, uint32_t incarnation)
     bool more = true;
 
     while (more) {
-        lnt_zone_lock(z);
+        if (lnt_zone_lock_soon(z) < 0)
+            return -1;
         for (n = 0; n < SWEEP && i < p->fresh; n++, i++) {
             const struct lnt_zone_user *u = &z->users[i];
 
@@ -215,9 +219,10 @@ sweep_users(struct lnt_zone *z, uint32_t incarnation)
         more = i < p->fresh;
         lnt_zone_unlock(z);
     }
+    return 0;
 }
 
-static void
+static int
 sweep_holds(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
 {
     const struct lnt_zone_pool *p = &z->map->parts.members;
@@ -225,7 +230,8 @@ sweep_holds(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
     bool more = true;
 
     while (more) {
-        lnt_zone_lock(z);
+        if (lnt_zone_lock_soon(z) < 0)
+            return -1;
         for (n = 0; n < SWEEP && i < p->fresh; n++, i++) {
             const struct lnt_zone_member *m = &z->members[i];
 
@@ -236,6 +242,7 @@ sweep_holds(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
         more = i < p->fresh;
         lnt_zone_unlock(z);
     }
+    return 0;
 }
 
 /* The connections are gone, what was counted stays. */
@@ -247,15 +254,19 @@ add_to_past(struct lnt_zone *z, const struct lnt_stats *s)
                       __atomic_load_n(&s->counters[i], __ATOMIC_RELAXED));
 }
 
-void
+/* What was done before the lock could not be had is not done again: it finds
+   nothing any more. */
+int
 lnt_zone_cell_release(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
 {
     struct lnt_cell *c = &z->cells[cell];
 
-    sweep_users(z, incarnation);
-    sweep_holds(z, cell, incarnation);
-    lnt_peers_sweep(z, incarnation);
-    lnt_zone_lock(z);
+    /* It may have died between publishing and ringing. */
+    z->unrung = true;
+    if (sweep_users(z, incarnation) < 0 ||
+        sweep_holds(z, cell, incarnation) < 0 ||
+        lnt_peers_sweep(z, incarnation) < 0 || lnt_zone_lock_soon(z) < 0)
+        return -1;
     if (c->incarnation == incarnation && lnt_cell_state(c) != LNT_CELL_FREE) {
         __atomic_and_fetch(&z->map->cells_used[cell / 64],
                            ~(UINT64_C(1) << cell % 64), __ATOMIC_SEQ_CST);
@@ -264,14 +275,14 @@ lnt_zone_cell_release(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
         add_to_past(z, &c->stats);
     }
     lnt_zone_unlock(z);
-    /* It may have died between publishing and ringing. */
-    z->unrung = true;
+    return 0;
 }
 
 void
 lnt_zone_counters(struct lnt_zone *z, uint64_t sums[LNT_COUNTERS])
 {
-    lnt_zone_lock(z);
+    bool locked = lnt_zone_lock_soon(z) == 0;
+
     for (unsigned i = 0; i < LNT_COUNTERS; i++)
         sums[i] = z->map->past.counters[i];
     for (unsigned cell = 0; cell < LNT_CELLS; cell++) {
@@ -282,5 +293,6 @@ lnt_zone_counters(struct lnt_zone *z, uint64_t sums[LNT_COUNTERS])
         for (unsigned i = 0; i < LNT_COUNTERS; i++)
             sums[i] += __atomic_load_n(&s->counters[i], __ATOMIC_RELAXED);
     }
-    lnt_zone_unlock(z);
+    if (locked)
+        lnt_zone_unlock(z);
 }
