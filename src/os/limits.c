@@ -7,8 +7,10 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "os/process.h"
@@ -97,27 +99,67 @@ lnt_process_pin(unsigned nth)
     return rc;
 }
 
-uint64_t
-lnt_process_rss(pid_t pid)
+/* The beginning of a small file of pid under /proc, as text; 0, or -1. */
+static int
+read_proc(pid_t pid, const char *name, char *text, size_t size)
 {
-    char path[64], text[128];
-    unsigned long long pages;
+    char path[64];
     ssize_t n;
 
-    snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return 0;
+        return -1;
     do
-        n = read(fd, text, sizeof(text) - 1);
+        n = read(fd, text, size - 1);
     while (n < 0 && errno == EINTR);
     close(fd);
     if (n <= 0)
-        return 0;
+        return -1;
     text[n] = '\0';
-    if (sscanf(text, "%*u %llu", &pages) != 1)
+    return 0;
+}
+
+uint64_t
+lnt_process_rss(pid_t pid)
+{
+    char text[128];
+    unsigned long long pages;
+
+    if (read_proc(pid, "statm", text, sizeof(text)) < 0 ||
+        sscanf(text, "%*u %llu", &pages) != 1)
         return 0;
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* The name in front of the state may have parentheses of its own. */
+char
+lnt_process_state(pid_t pid)
+{
+    char text[256], state;
+    const char *end;
+
+    if (read_proc(pid, "stat", text, sizeof(text)) < 0)
+        return 0;
+    end = strrchr(text, ')');
+    return end && sscanf(end, ") %c", &state) == 1 ? state : 0;
+}
+
+#ifndef SYS_pidfd_open /* headers of Linux 5.2 and older */
+#define SYS_pidfd_open -1
+#define SYS_pidfd_send_signal -1
+#endif
+
+int
+lnt_pidfd_open(pid_t pid)
+{
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+int
+lnt_pidfd_signal(int fd, int signal)
+{
+    return (int)syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0);
 }
 
 /* The processors this process may run on; free with CPU_FREE. */

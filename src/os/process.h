@@ -60,6 +60,14 @@ int lnt_process_dumpable(void);
 
 /* Resident memory of pid in bytes; 0 if it cannot be read. */
 uint64_t lnt_process_rss(pid_t pid);
+/* The letter that /proc shows for pid's state (R, S, D, T stopped, t traced and
+   stopped, Z, ...); 0 if it cannot be read. */
+char lnt_process_state(pid_t pid);
+
+/* A descriptor that stays that process's, whoever gets its pid afterwards; -1
+   with errno. */
+int lnt_pidfd_open(pid_t pid);
+int lnt_pidfd_signal(int fd, int signal); /* 0, or -1 with errno */
 
 /* Process title over argv and environ.  Call init once, first thing. */
 void lnt_title_init(int argc, char **argv);

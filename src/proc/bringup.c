@@ -24,6 +24,7 @@
 #include "proc/askers.h"
 #include "proc/child.h"
 #include "proc/doorbells.h"
+#include "proc/lock_watch.h"
 #include "proc/master.h"
 #include "proc/moves.h"
 #include "proc/slots.h"
@@ -132,8 +133,11 @@ lnt_bringup_first(struct lnt_master *m, struct lnt_config *config,
 static void
 tell_why_not(const struct lnt_master *m, struct lnt_strbuf *errors)
 {
-    if (errno != EUSERS) {
-        lnt_strbuf_addf(errors, "cannot start a worker: %s\n", strerror(errno));
+    int error = errno;
+    if (error != EUSERS) {
+        lnt_strbuf_adds(errors, "cannot start a worker: ");
+        lnt_lock_why_not(m, error, errors);
+        lnt_strbuf_addc(errors, '\n');
         return;
     }
     lnt_strbuf_addf(errors,
@@ -189,7 +193,7 @@ lnt_bringup_next(struct lnt_master *m)
 {
     struct lnt_asker *waiting = m->reload_askers;
     if (!m->reload_again || m->bringup || m->upgrade ||
-        m->state > LNT_MASTER_IDLE || lnt_moves_going(m))
+        m->state > LNT_MASTER_IDLE || lnt_moves_going(m) || !lnt_lock_ready(m))
         return;
     m->reload_again = false;
     m->reload_askers = NULL;
@@ -328,7 +332,7 @@ start_reload(struct lnt_master *m, struct lnt_asker *askers)
 void
 lnt_bringup_reload(struct lnt_master *m, struct lnt_asker *a)
 {
-    if (m->bringup || lnt_moves_going(m)) {
+    if (m->bringup || lnt_moves_going(m) || !lnt_lock_ready(m)) {
         m->reload_again = true;
         lnt_askers_add(&m->reload_askers, a);
         return;

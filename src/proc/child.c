@@ -18,6 +18,8 @@
 #include "os/memory.h"
 #include "os/process.h"
 #include "os/socket.h"
+#include "proc/doorbells.h"
+#include "proc/lock_watch.h"
 #include "proc/master.h"
 #include "proc/requests.h"
 #include "proc/values.h"
@@ -89,6 +91,7 @@ run_worker(const struct lnt_master *m, const struct lnt_generation *g,
            const struct lnt_slot *s, unsigned cell, uint32_t incarnation,
            int channel)
 {
+    lnt_lock_watch_forked(m);
     keep_fds(m, g, channel);
     lnt_signals_reset();
     lnt_signals_ignore_pipe();
@@ -123,15 +126,16 @@ run_worker(const struct lnt_master *m, const struct lnt_generation *g,
 
 /* ---- in the master ---- */
 
-/* A free cell with a doorbell, or -1. */
+/* A free cell with a doorbell, or -1 with errno. */
 static int
 try_cell(struct lnt_master *m, unsigned slot, uint32_t generation)
 {
     int cell = lnt_zone_cell_take(m->zone, slot, generation);
     if (cell < 0 || m->doorbells[cell] >= 0)
         return cell;
-    lnt_zone_cell_release(m->zone, (unsigned)cell,
-                          lnt_zone_cell(m->zone, (unsigned)cell)->incarnation);
+    lnt_lock_release(m, (unsigned)cell,
+                     lnt_zone_cell(m->zone, (unsigned)cell)->incarnation);
+    errno = EUSERS;
     return -1;
 }
 
@@ -141,22 +145,15 @@ int
 lnt_child_take_cell(struct lnt_master *m, unsigned slot, uint32_t generation)
 {
     int cell = try_cell(m, slot, generation);
-    if (cell >= 0)
+    if (cell >= 0 || errno == EBUSY)
         return cell;
     for (unsigned i = 0; i < LNT_CELLS; i++) {
         const struct lnt_cell *c = lnt_zone_cell(m->zone, i);
         pid_t pid = c->pid;
         if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
-            lnt_zone_cell_release(m->zone, i, c->incarnation);
+            lnt_lock_release(m, i, c->incarnation);
     }
     return try_cell(m, slot, generation);
-}
-
-static void
-give_back(struct lnt_master *m, unsigned cell, uint32_t incarnation)
-{
-    lnt_zone_cell_release(m->zone, cell, incarnation);
-    lnt_children_ring(m);
 }
 
 struct lnt_child *
@@ -165,14 +162,12 @@ lnt_child_spawn(struct lnt_master *m, const struct lnt_generation *g,
 {
     int fds[2];
     int cell = lnt_child_take_cell(m, s->number, g->number);
-    if (cell < 0) {
-        errno = EUSERS;
+    if (cell < 0)
         return NULL;
-    }
     struct lnt_cell *cl = lnt_zone_cell(m->zone, (unsigned)cell);
     uint32_t incarnation = cl->incarnation;
     if (lnt_socket_pair(fds) < 0) {
-        give_back(m, (unsigned)cell, incarnation);
+        lnt_lock_release(m, (unsigned)cell, incarnation);
         return NULL;
     }
     pid_t pid = fork();
@@ -182,7 +177,7 @@ lnt_child_spawn(struct lnt_master *m, const struct lnt_generation *g,
     close(fds[1]);
     if (pid < 0) {
         close(fds[0]);
-        give_back(m, (unsigned)cell, incarnation);
+        lnt_lock_release(m, (unsigned)cell, incarnation);
         errno = error;
         return NULL;
     }
@@ -343,7 +338,7 @@ reap_one(struct lnt_master *m, struct lnt_child *c, int status)
         lnt_log_alert("worker %u (pid %d) %s", c->slot, (int)c->pid, how);
     else
         lnt_log_error("worker %u (pid %d) %s", c->slot, (int)c->pid, how);
-    give_back(m, c->cell, c->incarnation);
+    lnt_lock_release(m, c->cell, c->incarnation);
     m->events->ended(m, c, status);
     lnt_loop_free(m->loop, c);
 }
@@ -368,8 +363,5 @@ lnt_children_reap(struct lnt_master *m,
 void
 lnt_children_ring(struct lnt_master *m)
 {
-    uint8_t cells[LNT_CELLS];
-    size_t n = lnt_zone_sleepers(m->zone, -1, cells);
-    for (size_t i = 0; i < n; i++)
-        lnt_eventfd_ring(m->doorbells[cells[i]]);
+    lnt_doorbells_ring(m->doorbells, m->zone);
 }

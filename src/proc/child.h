@@ -48,7 +48,7 @@ struct lnt_child *lnt_child_spawn(struct lnt_master *m,
                                   const struct lnt_generation *g,
                                   const struct lnt_slot *s);
 /* For other children of the master, too: a free cell that has a doorbell, or
-   -1; and the log of a generation to come, opened in its process. */
+   -1 with errno (EUSERS, or EBUSY: the zone is locked); and the log of a generation to come, opened in its process. */
 int lnt_child_take_cell(struct lnt_master *m, unsigned slot,
                         uint32_t generation);
 void lnt_child_log(const struct lnt_log_conf *conf);

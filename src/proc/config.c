@@ -64,6 +64,15 @@ static const struct lnt_directive server_directives[] = {
      .min = 100,
      .max = 3600000,
      .help = "How long a new worker may take to get ready."},
+    {.name = "lock_timeout",
+     .type = LNT_TYPE_DURATION,
+     .offset = FIELD(lock_timeout),
+     .def = "2s",
+     .min = 0,
+     .max = 3600000,
+     .help = "How long a process may be stopped (SIGSTOP, a debugger) while it "
+             "holds the lock of the shared memory, for which all others wait; "
+             "then it is killed. 0: never."},
     {.name = "user",
      .type = LNT_TYPE_STRING,
      .offset = FIELD(user),

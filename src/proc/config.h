@@ -24,6 +24,7 @@ struct lnt_server_conf {
     uint64_t zone_size;
     uint64_t shutdown_timeout; /* ms */
     uint64_t start_timeout;    /* ms */
+    uint64_t lock_timeout;     /* ms; 0 for ever */
     const char *user, *group;
     bool daemon;
     bool affinity;

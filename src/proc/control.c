@@ -322,9 +322,9 @@ do_data(struct peer *p, enum lnt_command command, const char *const *words)
     struct lnt_str key = lnt_str_c(words[1]), value;
     bool ok = true;
     if (command == LNT_COMMAND_ROOMS) {
-        lnt_queries_rooms(m, &out);
+        ok = lnt_queries_rooms(m, &out);
     } else if (command == LNT_COMMAND_ZONE) {
-        lnt_queries_zone(m, &out);
+        ok = lnt_queries_zone(m, &out);
     } else if (command == LNT_COMMAND_VALUES) {
         lnt_values_list(m, &out);
     } else if (command == LNT_COMMAND_GET) {

@@ -66,6 +66,15 @@ lnt_doorbells_count(const int *bells)
 }
 
 void
+lnt_doorbells_ring(const int *bells, struct lnt_zone *z)
+{
+    uint8_t cells[LNT_CELLS];
+    size_t n = lnt_zone_sleepers(z, -1, cells);
+    for (size_t i = 0; i < n; i++)
+        lnt_eventfd_ring(bells[cells[i]]);
+}
+
+void
 lnt_doorbells_free(int *bells)
 {
     for (size_t i = 0; i < LNT_CELLS; i++)

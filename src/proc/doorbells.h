@@ -6,6 +6,7 @@
 #define LNT_PROC_DOORBELLS_H
 
 struct lnt_config;
+struct lnt_zone;
 
 /* LNT_CELLS of them, all -1. */
 int *lnt_doorbells_new(void);
@@ -15,6 +16,8 @@ int *lnt_doorbells_new(void);
 int lnt_doorbells_make(int *bells, const struct lnt_config *c);
 /* How many there are: so many processes can be alive at once. */
 unsigned lnt_doorbells_count(const int *bells);
+/* Rings those that sleep although the log of the zone has grown. */
+void lnt_doorbells_ring(const int *bells, struct lnt_zone *z);
 void lnt_doorbells_free(int *bells);
 
 #endif

@@ -12,14 +12,20 @@
 #include "proc/askers.h"
 #include "proc/bringup.h"
 #include "proc/child.h"
+#include "proc/lock_watch.h"
 #include "proc/master.h"
 #include "proc/upgrade.h"
 
 void
 lnt_ending_check(struct lnt_master *m)
 {
-    if (m->state >= LNT_MASTER_QUITTING && !m->children && lnt_keepers_end(m))
-        lnt_loop_stop(m->loop);
+    if (m->state < LNT_MASTER_QUITTING || m->children || !lnt_keepers_end(m))
+        return;
+    /* The newer master goes on with the zone: nobody else tells it who is not
+       there any more.  Not for a server that is to end at once. */
+    if (m->handed_over && m->state == LNT_MASTER_QUITTING && lnt_lock_owes(m))
+        return;
+    lnt_loop_stop(m->loop);
 }
 
 void

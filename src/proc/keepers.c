@@ -25,6 +25,7 @@
 #include "os/socket.h"
 #include "proc/child.h"
 #include "proc/keeper.h"
+#include "proc/lock_watch.h"
 #include "proc/master.h"
 #include "proc/requests.h"
 #include "proc/slots.h"
@@ -97,6 +98,7 @@ _Noreturn static void
 run(const struct lnt_master *m, const struct lnt_generation *g,
     const struct lnt_keeper *k, int channel, unsigned how)
 {
+    lnt_lock_watch_forked(m);
     keep_fds(m, channel);
     lnt_signals_reset();
     lnt_signals_ignore_pipe();
@@ -150,10 +152,8 @@ static struct lnt_keeper *
 spawn(struct lnt_master *m, const struct lnt_generation *g, unsigned how)
 {
     int cell = lnt_child_take_cell(m, LNT_SLOT_STORE, 0);
-    if (cell < 0) {
-        errno = EUSERS;
+    if (cell < 0)
         return NULL;
-    }
     struct lnt_keeper *k = lnt_calloc(1, sizeof(*k));
     k->m = m;
     k->cell = (unsigned)cell;
@@ -163,7 +163,7 @@ spawn(struct lnt_master *m, const struct lnt_generation *g, unsigned how)
     k->channel.watch.fd = -1;
     if (launch(k, g, how) < 0) {
         int error = errno;
-        lnt_zone_cell_release(m->zone, k->cell, k->incarnation);
+        lnt_lock_release(m, k->cell, k->incarnation);
         free(k);
         errno = error;
         return NULL;
@@ -298,10 +298,14 @@ static void
 spawn_last(struct lnt_master *m)
 {
     m->keepers.now = spawn(m, &m->now, WAIT);
-    if (!m->keepers.now)
-        lnt_log_error("cannot start the store's process: %s; what was said "
-                      "last is not in the store",
-                      strerror(errno));
+    if (m->keepers.now)
+        return;
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    lnt_lock_why_not(m, errno, &why);
+    lnt_log_error("cannot start the store's process: %s; what was said last is "
+                  "not in the store",
+                  why.p);
+    lnt_strbuf_release(&why);
 }
 
 /* It was killed over the last word: once more, unless another master's goes
@@ -341,7 +345,7 @@ lnt_keepers_reap(struct lnt_master *m, pid_t pid, int status)
         lnt_log_alert("the store's process (pid %d) %s", (int)pid, how);
     else
         lnt_log_error("the store's process (pid %d) %s", (int)pid, how);
-    lnt_zone_cell_release(m->zone, k->cell, k->incarnation);
+    lnt_lock_release(m, k->cell, k->incarnation);
     enum lnt_keeper_role role = LNT_KEEPER_FORMER;
     if (m->keepers.now == k) {
         role = LNT_KEEPER_NOW;
@@ -366,7 +370,10 @@ follow(struct lnt_master *m)
     m->keepers.now = spawn(m, &m->now, WAIT);
     if (m->keepers.now)
         return;
-    lnt_log_error("cannot start the store's process: %s", strerror(errno));
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    lnt_lock_why_not(m, errno, &why);
+    lnt_log_error("cannot start the store's process: %s", why.p);
+    lnt_strbuf_release(&why);
     lnt_keepers_retry(m, 0);
 }
 
@@ -392,10 +399,12 @@ lnt_keepers_retry(struct lnt_master *m, uint64_t lived)
 /* ---- generations ---- */
 
 static int
-cannot_spawn(struct lnt_strbuf *why)
+cannot_spawn(const struct lnt_master *m, struct lnt_strbuf *why)
 {
-    lnt_strbuf_addf(why, "cannot start the store's process: %s\n",
-                    strerror(errno));
+    int error = errno;
+    lnt_strbuf_adds(why, "cannot start the store's process: ");
+    lnt_lock_why_not(m, error, why);
+    lnt_strbuf_addc(why, '\n');
     return -1;
 }
 
@@ -408,7 +417,7 @@ lnt_keepers_first(struct lnt_master *m, bool load, struct lnt_strbuf *why)
         return -1;
     m->keepers.now =
         spawn(m, &m->now, STRICT | (load ? LOAD : 0) | (m->older ? WAIT : 0));
-    return m->keepers.now ? 1 : cannot_spawn(why);
+    return m->keepers.now ? 1 : cannot_spawn(m, why);
 }
 
 static bool
@@ -443,7 +452,7 @@ lnt_keepers_prepare(struct lnt_master *m, const struct lnt_generation *g,
     if (make_folder(g->config, why) < 0)
         return -1;
     m->keepers.coming = spawn(m, g, STRICT);
-    return m->keepers.coming ? 0 : cannot_spawn(why);
+    return m->keepers.coming ? 0 : cannot_spawn(m, why);
 }
 
 bool

@@ -208,6 +208,7 @@ settled(struct lnt_master *m)
         reopen(m, NULL);
     lnt_bringup_next(m);
     lnt_upgrade_next(m);
+    lnt_ending_check(m);
 }
 
 static const struct lnt_commands commands = {
@@ -290,7 +291,6 @@ on_ended(struct lnt_master *m, struct lnt_child *c, int status)
         s->child = NULL;
     }
     settled(m);
-    lnt_ending_check(m);
 }
 
 /* One worker's broadcast, to all. */
@@ -485,6 +485,7 @@ share_memory(struct lnt_master *m, const struct lnt_config *c,
         m->zone = lnt_zone_create(c->server->zone_size, why);
     if (!m->zone)
         return -1;
+    lnt_lock_watch_start(m);
     lnt_timer_at(m->loop, &m->sweep_timer, lnt_loop_now(m->loop) + SWEEP_EVERY);
     on_level(&m->level_timer); /* sets itself */
     return 0;
@@ -537,6 +538,7 @@ tear_down(struct lnt_master *m)
     if (m->now.access_fd >= 0)
         close(m->now.access_fd);
     lnt_config_free(m->now.config);
+    lnt_lock_watch_stop(m);
     lnt_zone_close(m->zone);
     lnt_doorbells_free(m->doorbells);
     free(m->last_reload.error);

@@ -17,6 +17,7 @@
 #include "proc/config.h"
 #include "proc/dict.h"
 #include "proc/keepers.h"
+#include "proc/lock_watch.h"
 #include "proc/sockets.h"
 
 struct lnt_child;
@@ -128,12 +129,14 @@ struct lnt_master {
     struct lnt_requests *requests; /* to workers */
     struct lnt_timer sweep_timer;  /* the zone's housekeeping */
     struct lnt_timer level_timer;
+    struct lnt_lock_watch lock; /* the zone's */
     int64_t workers; /* what ctl workers said, for the next load; 0 none */
     struct lnt_asker *end_askers;
 
     struct lnt_control *control;
     struct lnt_upgrade *upgrade;  /* going on, or NULL */
     struct lnt_channel *newer;    /* to the binary that is to take over */
+    pid_t newer_pid;              /* its process, until it has taken over */
     struct lnt_sockets inherited; /* from an older binary */
     struct lnt_channel *older;    /* to it, until we serve */
     uint32_t *older_givers;       /* incarnations of those that will give us */

@@ -20,6 +20,7 @@
 #include "os/clock.h"
 #include "proc/child.h"
 #include "proc/conns.h"
+#include "proc/lock_watch.h"
 #include "proc/master.h"
 #include "proc/requests.h"
 #include "proc/status.h"
@@ -89,12 +90,12 @@ answer_self(struct lnt_master *m, struct lnt_child *from, uint32_t id,
     if (ok && lnt_str_eq(q->name, LNT_STR("status")))
         lnt_status_json(m, &out);
     else if (ok && lnt_str_eq(q->name, LNT_STR("zone")))
-        lnt_queries_zone(m, &out);
+        ok = lnt_queries_zone(m, &out);
     else if (ok && lnt_str_eq(q->name, LNT_STR("rooms")))
-        lnt_queries_rooms(m, &out);
+        ok = lnt_queries_rooms(m, &out);
     else
         ok = false;
-    if (!ok)
+    if (!ok && out.n == 0)
         lnt_strbuf_adds(&out, "the master does not answer that");
     answer(from, id, ok, lnt_strbuf_str(&out));
     lnt_strbuf_release(&out);
@@ -155,8 +156,7 @@ clear_predecessor(struct lnt_master *m, const struct lnt_frame *f)
     memcpy(v, f->payload.p, sizeof(v));
     /* Usually done when its end was seen; the zone does it once. */
     if (v[0] < LNT_CELLS)
-        lnt_zone_cell_release(m->zone, v[0], v[1]);
-    lnt_children_ring(m);
+        lnt_lock_release(m, v[0], v[1]);
 }
 
 bool
@@ -320,11 +320,20 @@ add_room(void *arg, const struct lnt_room_info *r)
     lnt_strbuf_addf(arg, "%-32s %8u %8u\n", r->name, r->members, r->kept);
 }
 
-void
+static bool
+refuse(const struct lnt_master *m, struct lnt_strbuf *out)
+{
+    lnt_strbuf_clear(out);
+    lnt_lock_text(m, out);
+    lnt_strbuf_adds(out, "; try again in a moment");
+    return false;
+}
+
+bool
 lnt_queries_rooms(struct lnt_master *m, struct lnt_strbuf *out)
 {
     lnt_strbuf_addf(out, "%-32s %8s %8s\n", "room", "members", "history");
-    lnt_zone_rooms(m->zone, 0, add_room, out);
+    return lnt_zone_rooms(m->zone, 0, add_room, out) == 0 || refuse(m, out);
 }
 
 static void
@@ -335,12 +344,13 @@ add_share(struct lnt_strbuf *out, const char *what, uint64_t used, uint64_t of)
                     used, of, percent);
 }
 
-void
+bool
 lnt_queries_zone(struct lnt_master *m, struct lnt_strbuf *out)
 {
     struct lnt_zone_usage u;
     uint64_t lapped = 0, now = lnt_clock_wall_us();
-    lnt_zone_usage(m->zone, &u);
+    if (lnt_zone_usage(m->zone, &u) < 0)
+        return refuse(m, out);
     for (unsigned i = 0; i < LNT_CELLS; i++) {
         const struct lnt_cell *c = lnt_zone_cell(m->zone, i);
         if (lnt_cell_state(c) != LNT_CELL_FREE)
@@ -364,4 +374,5 @@ lnt_queries_zone(struct lnt_master *m, struct lnt_strbuf *out)
         u.records,
         u.oldest_us && now > u.oldest_us ? (now - u.oldest_us) / 1000000 : 0,
         u.published, u.kept, lapped, u.repairs);
+    return true;
 }

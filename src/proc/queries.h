@@ -25,8 +25,8 @@ void lnt_queries_kick(struct lnt_master *m, struct lnt_str id,
                       struct lnt_asker *a);
 void lnt_queries_publish(struct lnt_master *m, struct lnt_str room,
                          struct lnt_str text, struct lnt_asker *a);
-/* From the zone alone. */
-void lnt_queries_rooms(struct lnt_master *m, struct lnt_strbuf *out);
-void lnt_queries_zone(struct lnt_master *m, struct lnt_strbuf *out);
+/* From the zone alone.  false: out says who has locked it. */
+bool lnt_queries_rooms(struct lnt_master *m, struct lnt_strbuf *out);
+bool lnt_queries_zone(struct lnt_master *m, struct lnt_strbuf *out);
 
 #endif

@@ -9,13 +9,16 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/strbuf.h"
 #include "proc/child.h"
+#include "proc/lock_watch.h"
 #include "proc/master.h"
 
 enum {
     DELAY_FIRST = 100, /* ms */
     DELAY_MAX = 15000,
     HEALTHY = 30000,
+    LOCKED = 250, /* before the next try when the zone is locked */
 };
 
 static void on_timer(struct lnt_timer *t);
@@ -86,6 +89,19 @@ lnt_slot_retry(struct lnt_slot *s, const struct lnt_child *c)
                    (unsigned)s->delay);
 }
 
+/* That is nothing that the worker has done, and no reason to wait longer each
+   time. */
+static void
+wait_for_lock(struct lnt_slot *s)
+{
+    struct lnt_loop *loop = s->m->loop;
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    lnt_timer_at(loop, &s->timer, lnt_loop_now(loop) + LOCKED);
+    lnt_lock_text(s->m, &why);
+    lnt_log_info("cannot start worker %u yet: %s", s->number, why.p);
+    lnt_strbuf_release(&why);
+}
+
 static void
 on_timer(struct lnt_timer *t)
 {
@@ -95,6 +111,10 @@ on_timer(struct lnt_timer *t)
     if (s->child)
         return;
     int error = errno;
+    if (error == EBUSY) {
+        wait_for_lock(s);
+        return;
+    }
     set_timer(s, 0);
     lnt_log_error("cannot start worker %u: %s; trying again in %u ms",
                   s->number, strerror(error), (unsigned)s->delay);

@@ -15,6 +15,7 @@
 #include "os/clock.h"
 #include "os/process.h"
 #include "proc/child.h"
+#include "proc/lock_watch.h"
 #include "proc/master.h"
 
 struct row {
@@ -157,6 +158,8 @@ lnt_status_json(const struct lnt_master *m, struct lnt_strbuf *out)
     lnt_keepers_json(m, out);
     lnt_strbuf_adds(out, ",\"last_reload\":");
     last_reload_json(m, out);
+    lnt_strbuf_adds(out, ",\"zone_lock\":");
+    lnt_lock_status_json(m, out);
     lnt_strbuf_addc(out, '}');
     free(rows);
 }
@@ -177,6 +180,7 @@ lnt_status_text(const struct lnt_master *m, struct lnt_strbuf *out)
         lnt_strbuf_addf(out, "last reload: %s\n",
                         m->last_reload.ok ? "ok" : m->last_reload.error);
     lnt_keepers_text(m, out);
+    lnt_lock_status_text(m, out);
     lnt_strbuf_adds(out, "\nslot     pid  gen  state     up(s)  restarts  "
                          "connections  messages in  messages out  queue(k)  "
                          "memory(k)\n");

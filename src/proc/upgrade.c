@@ -24,6 +24,7 @@
 #include "proc/askers.h"
 #include "proc/child.h"
 #include "proc/control.h"
+#include "proc/lock_watch.h"
 #include "proc/master.h"
 #include "proc/moves.h"
 #include "proc/values.h"
@@ -54,6 +55,7 @@ fail(struct lnt_master *m, const char *text)
     struct lnt_asker *askers = u->askers;
     m->upgrade = NULL;
     m->newer = NULL;
+    m->newer_pid = 0;
     m->reopen_again = false;
     if (u->pid > 0)
         (void)kill(u->pid, SIGKILL);
@@ -79,6 +81,7 @@ on_taken(struct lnt_master *m)
     char text[96], state[64];
     m->upgrade = NULL;
     m->newer = NULL;
+    m->newer_pid = 0;
     m->handed_over = true;
     snprintf(text, sizeof(text), "upgraded, pid %d took over from pid %d",
              (int)u->pid, (int)getpid());
@@ -149,6 +152,7 @@ lnt_upgrade_reap(struct lnt_master *m, pid_t pid, int status)
     char how[96];
     struct lnt_strbuf text = LNT_STRBUF_INIT;
     m->upgrade->pid = 0;
+    m->newer_pid = 0;
     lnt_channel_poll(&m->upgrade->channel); /* its reason may wait there */
     if (m->upgrade) {
         lnt_strbuf_addf(&text, "the new binary %s before it was ready",
@@ -267,6 +271,7 @@ launch(struct lnt_upgrade *u)
         errno = error;
         return -1;
     }
+    m->newer_pid = u->pid;
     if (lnt_channel_open(&u->channel, m->loop, fds[0], 0, &old_handler) < 0)
         return -1;
     /* One that has ended already says why, or its exit status does. */
@@ -307,7 +312,7 @@ lnt_upgrade_start(struct lnt_master *m, struct lnt_asker *a)
 {
     struct lnt_asker *askers = NULL;
     if (m->state == LNT_MASTER_RUNNING && !m->bringup && !m->upgrade &&
-        lnt_moves_going(m)) {
+        (lnt_moves_going(m) || !lnt_lock_ready(m))) {
         m->upgrade_again = true;
         lnt_askers_add(&m->upgrade_askers, a);
         return;
@@ -332,7 +337,8 @@ lnt_upgrade_next(struct lnt_master *m)
         m->upgraded = NULL;
     }
     if (!m->upgrade_again || m->bringup || m->upgrade ||
-        m->state != LNT_MASTER_RUNNING || lnt_moves_going(m))
+        m->state != LNT_MASTER_RUNNING || lnt_moves_going(m) ||
+        !lnt_lock_ready(m))
         return;
     m->upgrade_again = false;
     m->upgrade_askers = NULL;
