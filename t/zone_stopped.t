@@ -464,6 +464,29 @@ for my $case (['reload', 'an old worker at a reload'],
     };
 }
 
+# It stops at the first thing that it does in the zone.
+subtest 'a new master that has not taken over' => sub {
+    my $t = server('500ms', '', copy_binary => 1);
+    my $ann = enter($t, 'ann');
+    my ($stop, $real) = ($t->path('run/stop'), $t->{original});
+    $t->install_binary(<<"SH");
+#!/bin/sh
+echo "\$\$ 1" >$stop.new
+mv $stop.new $stop
+exec $real "\$@"
+SH
+    my $master = $t->status->{pid};
+    my ($exit, $out, $err) = $t->ctl('upgrade');
+    is($exit, 1, 'the upgrade fails') or diag $out, $t->evidence;
+    like($err, qr/the new binary was killed by signal 9/, '... and says why');
+    $t->expect_alert(
+        qr/the other master \(pid \d+\) was stopped while it held the lock/);
+    is($t->status->{pid}, $master, 'the old master goes on');
+    is(ask($ann, type => 'message', room => 'hall', text => 'x')->{type},
+        'ack', '... and so do its clients');
+    $t->finish;
+};
+
 # A client that never pauses, in a process of its own; what it asks for are many
 # short changes of the zone.
 sub load
