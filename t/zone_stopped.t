@@ -306,14 +306,16 @@ subtest 'a worker that is stopped without the lock' => sub {
 
 # Everybody stands still for longer than lock_timeout, and the holder longest.
 subtest 'the whole server is suspended' => sub {
-    my $t = server('2s');
+    my $t = server('3s');
     my ($ann, $bob, $slot, $pid) = two_clients($t);
     ok(stop_holding($t, $pid, $ann), 'a worker is stopped with the lock');
+    $t->log_like(qr/holds the lock.*is stopped/, 'the master has begun to count',
+        10);
     my @all = $t->processes;
     my ($master) = $t->master_pid;
     kill STOP => @all;
     wait_for(sub { !grep { state_of($_) ne 'T' } @all }, 10, 'all stopped');
-    sleep 2.5; # longer than lock_timeout: this is what is tested
+    sleep 3.5; # longer than lock_timeout: this is what is tested
     kill CONT => $master;
     # It runs, and looks more than once.
     is((answers_in($t, 'status'))[0], 0, 'the master answers') for 1 .. 10;
