@@ -123,6 +123,31 @@ subtest 'several addresses of one listener' => sub {
     $t->finish;
 };
 
+subtest 'while the server quits' => sub {
+    my $t = Test::Linnet->new(config => <<'INI');
+[listen web]
+address  = 127.0.0.1:%%PORT_x%%
+address  = unix:%%UNIX_x%%
+protocol = http
+[route echo]
+listen   = web
+path     = /echo
+protocol = websocket
+app      = echo
+INI
+    $t->start;
+    my $c = $t->websocket('x', '/echo'); # does not answer the goodbye
+    $t->signal('QUIT');
+    for my $to ('x', 'unix:x') {
+        ok(wait_for(sub { !eval { $t->connect($to) } }, 5, 'a refusal'),
+            "a new client is refused ($to)");
+    }
+    ok(!defined $t->reap, 'while the server waits for the other one');
+    $c->stream->close;
+    is($t->wait_exit(10), 0, 'it ends after that');
+    $t->finish;
+};
+
 subtest 'an address that is not ours' => sub {
     my $t = Test::Linnet->new(config => config(['192.0.2.1:%%PORT_x%%']));
     my ($exit, $out, $err) = $t->run;

@@ -51,6 +51,10 @@ lnt_ending_begin(struct lnt_master *m, bool at_once, struct lnt_asker *a)
         lnt_timer_stop(m->loop, &m->now.slots[i].timer);
     for (struct lnt_child *c = m->children; c; c = c->next)
         lnt_child_end(c, at_once);
+    /* As long as somebody has them open, clients would be let in that nobody
+       accepts: refused, they can go elsewhere, to a newer master's sockets
+       that overlap with ours, too. */
+    lnt_sockets_close(&m->now.sockets, &m->inherited, !m->handed_over);
     /* The store is the newer master's as soon as it can have it, or has been
        the older one's all the time. */
     if (m->handed_over || in_vain)
