@@ -259,7 +259,7 @@ subtest 'IPv6' => sub {
     plan skip_all => 'no IPv6 here' unless $can;
     my $t = Test::Linnet->new(config => $config . <<'INI')->start;
 [listen both]
-address            = [::]:%%PORT_both%%
+address            = %%PORT_both%%
 app                = echo
 connections_per_ip = 5
 INI

@@ -14,10 +14,18 @@
 #include "core/conf_value.h"
 #include "core/strbuf.h"
 
+/* Where one value of a key that may repeat was written. */
+struct value {
+    size_t directive;
+    struct lnt_origin origin;
+    struct value *next;
+};
+
 /* A block with its origins, which outside only show as const. */
 struct block {
     struct lnt_block b;
     uint64_t filled; /* bit i: directive i has something in it */
+    struct value *values, **last;
     struct lnt_origin origins[];
 };
 
@@ -170,6 +178,21 @@ lnt_section_origin(const struct lnt_section *s,
     return section;
 }
 
+struct lnt_origin
+lnt_section_origin_at(const struct lnt_section *s,
+                      const struct lnt_directive_set *set, const char *key,
+                      size_t i)
+{
+    const struct lnt_block *b = lnt_section_block(s, set);
+    const struct value *v = b ? ((const struct block *)b)->values : NULL;
+
+    for (; v; v = v->next) {
+        if (strcmp(set->directives[v->directive].name, key) == 0 && i-- == 0)
+            return v->origin;
+    }
+    return lnt_section_origin(s, set, key);
+}
+
 void *
 lnt_block_inherit(struct lnt_arena *a, struct lnt_block *b,
                   const struct lnt_block *from)
@@ -245,6 +268,7 @@ new_section(struct build *b, const struct lnt_section_kind *kind)
         block->b.set = set;
         block->b.data = lnt_arena_alloc(b->arena, set->size);
         block->b.origins = block->origins;
+        block->last = &block->values;
         *last = &block->b;
         last = &block->b.next;
     }
@@ -267,6 +291,18 @@ set_entry(struct build *b, struct lnt_section *s, const struct lnt_ini_entry *e)
         }
     }
     unknown_key(b, s, e);
+}
+
+static void
+note_value(struct build *b, struct block *block, size_t i,
+           const struct lnt_ini_entry *e)
+{
+    struct value *v = lnt_arena_alloc(b->arena, sizeof(*v));
+
+    v->directive = i;
+    v->origin = (struct lnt_origin){e->file, e->line};
+    *block->last = v;
+    block->last = &v->next;
 }
 
 static void
@@ -310,6 +346,8 @@ set_value(struct build *b, struct block *block, size_t i,
                         &error) < 0)
         lnt_report_add(b->report, e->file, e->line, "\"%s\" = \"%s\": %s",
                        e->key, e->value, error.p);
+    else if (*e->value && lnt_value_is_list(d))
+        note_value(b, block, i, e);
     lnt_strbuf_release(&error);
 }
 

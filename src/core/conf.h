@@ -158,6 +158,10 @@ const char *lnt_section_text(const struct lnt_section *s, const char *key,
 struct lnt_origin lnt_section_origin(const struct lnt_section *s,
                                      const struct lnt_directive_set *set,
                                      const char *key);
+/* That of the value with index i of a key that may repeat. */
+struct lnt_origin lnt_section_origin_at(const struct lnt_section *s,
+                                        const struct lnt_directive_set *set,
+                                        const char *key, size_t i);
 /*
  * The set's struct with the fields that were given in b and those of the same
  * set's block from for the others (limits of a listener from [limits]).  The

@@ -221,7 +221,7 @@ format_address(const struct lnt_addr *a, struct lnt_strbuf *out)
 
     lnt_addr_format(a, text, sizeof(text));
     /* "8080" is what people write for it */
-    lnt_strbuf_adds(out, text + (strncmp(text, "[::]:", 5) == 0 ? 5 : 0));
+    lnt_strbuf_adds(out, text + (strncmp(text, "*:", 2) == 0 ? 2 : 0));
 }
 
 void

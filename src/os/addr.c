@@ -4,11 +4,14 @@
  * Opening sockets on them is left to socket.c.
  */
 #include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "os/socket.h"
@@ -17,6 +20,11 @@ static const char expected[] =
     "expected host:port, port, [v6]:port or unix:path (numeric hosts, "
     "localhost or *)";
 
+static bool takes_both(const struct lnt_addr *a);
+static bool is_any(const struct lnt_addr *a);
+static in_port_t port_of(const struct lnt_addr *a);
+static bool same_but_scope(const struct lnt_addr *a, const struct lnt_addr *b);
+static int stat_folder(const char *path, struct stat *st);
 static int parse_unix(struct lnt_addr *a, const char *path, const char **why);
 static int parse_port(const char *text, in_port_t *port, const char **why);
 static int parse_v6(struct lnt_addr *a, const char *host, in_port_t port,
@@ -41,6 +49,7 @@ lnt_addr_parse(struct lnt_addr *a, const char *text, const char **why)
         return -1;
     if (!colon) {
         set_v6(a, &in6addr_any, port, 0);
+        a->both = true;
         return 0;
     }
     size_t n = (size_t)(colon - text);
@@ -57,6 +66,7 @@ lnt_addr_parse(struct lnt_addr *a, const char *text, const char **why)
     }
     if (strcmp(host, "*") == 0) {
         set_v6(a, &in6addr_any, port, 0);
+        a->both = true;
         return 0;
     }
     if (strcmp(host, "localhost") == 0) {
@@ -96,7 +106,9 @@ lnt_addr_format(const struct lnt_addr *a, char *out, size_t size)
             break;
         }
         inet_ntop(AF_INET6, &v6.sin6_addr, ip, sizeof(ip));
-        if (v6.sin6_scope_id)
+        if (takes_both(a))
+            snprintf(out, size, "*:%u", ntohs(v6.sin6_port));
+        else if (v6.sin6_scope_id)
             snprintf(out, size, "[%s%%%u]:%u", ip, v6.sin6_scope_id,
                      ntohs(v6.sin6_port));
         else
@@ -140,12 +152,52 @@ lnt_addr_equal(const struct lnt_addr *a, const struct lnt_addr *b)
         memcpy(&y, &b->ss, sizeof(y));
         return x.sin6_port == y.sin6_port &&
                x.sin6_scope_id == y.sin6_scope_id &&
+               takes_both(a) == takes_both(b) &&
                memcmp(&x.sin6_addr, &y.sin6_addr, sizeof(x.sin6_addr)) == 0;
     }
     /* unix: as text, because a length may count the NUL or not */
     char x[LNT_ADDR_TEXT], y[LNT_ADDR_TEXT];
     return strcmp(lnt_addr_format(a, x, sizeof(x)),
                   lnt_addr_format(b, y, sizeof(y))) == 0;
+}
+
+bool
+lnt_addr_overlaps(const struct lnt_addr *a, const struct lnt_addr *b)
+{
+    if (lnt_addr_equal(a, b))
+        return true;
+    if (!a->len || !b->len)
+        return false;
+    if (lnt_addr_is_unix(a) || lnt_addr_is_unix(b)) {
+        struct sockaddr_un x, y;
+
+        if (!lnt_addr_is_unix(a) || !lnt_addr_is_unix(b))
+            return false;
+        memcpy(&x, &a->ss, sizeof(x));
+        memcpy(&y, &b->ss, sizeof(y));
+        return lnt_path_same(x.sun_path, y.sun_path);
+    }
+    if (port_of(a) != port_of(b))
+        return false;
+    if (takes_both(a) || takes_both(b))
+        return true;
+    /* What remains is of one family each, and equal addresses were found. */
+    return a->ss.ss_family == b->ss.ss_family &&
+           (is_any(a) || is_any(b) || same_but_scope(a, b));
+}
+
+bool
+lnt_path_same(const char *a, const char *b)
+{
+    const char *x = strrchr(a, '/'), *y = strrchr(b, '/');
+    struct stat of_a, of_b;
+
+    if (strcmp(a, b) == 0)
+        return true;
+    if (strcmp(x ? x + 1 : a, y ? y + 1 : b) != 0)
+        return false;
+    return stat_folder(a, &of_a) == 0 && stat_folder(b, &of_b) == 0 &&
+           of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
 }
 
 bool
@@ -199,6 +251,75 @@ lnt_addr_is_local(const struct lnt_addr *a)
                 x.sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
     }
     return lnt_addr_is_unix(a);
+}
+
+/* Peers are never [::], and nobody sets both for them. */
+static bool
+takes_both(const struct lnt_addr *a)
+{
+    return a->ss.ss_family == AF_INET6 && is_any(a) && a->both;
+}
+
+static bool
+is_any(const struct lnt_addr *a)
+{
+    if (a->ss.ss_family == AF_INET) {
+        struct sockaddr_in x;
+
+        memcpy(&x, &a->ss, sizeof(x));
+        return x.sin_addr.s_addr == htonl(INADDR_ANY);
+    }
+    struct sockaddr_in6 x;
+
+    memcpy(&x, &a->ss, sizeof(x));
+    return IN6_IS_ADDR_UNSPECIFIED(&x.sin6_addr);
+}
+
+static in_port_t
+port_of(const struct lnt_addr *a)
+{
+    if (a->ss.ss_family == AF_INET) {
+        struct sockaddr_in x;
+
+        memcpy(&x, &a->ss, sizeof(x));
+        return x.sin_port;
+    }
+    struct sockaddr_in6 x;
+
+    memcpy(&x, &a->ss, sizeof(x));
+    return x.sin6_port;
+}
+
+/* One IPv6 address, of which one is on an interface and the other is not. */
+static bool
+same_but_scope(const struct lnt_addr *a, const struct lnt_addr *b)
+{
+    struct sockaddr_in6 x, y;
+
+    if (a->ss.ss_family != AF_INET6)
+        return false;
+    memcpy(&x, &a->ss, sizeof(x));
+    memcpy(&y, &b->ss, sizeof(y));
+    return (!x.sin6_scope_id || !y.sin6_scope_id) &&
+           memcmp(&x.sin6_addr, &y.sin6_addr, sizeof(x.sin6_addr)) == 0;
+}
+
+static int
+stat_folder(const char *path, struct stat *st)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[PATH_MAX];
+
+    if (!slash)
+        return stat(".", st);
+    size_t n = (size_t)(slash - path) + 1; /* with it: "/" is a folder, too */
+    if (n >= sizeof(folder)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(folder, path, n);
+    folder[n] = '\0';
+    return stat(folder, st);
 }
 
 static int

@@ -21,7 +21,8 @@
 
 #include "os/file.h"
 
-static int listen_inet(const struct lnt_addr *a, int backlog);
+static int bind_inet(const struct lnt_addr *a, bool beside);
+static int bind_one(const struct lnt_addr *a, bool beside);
 static int listen_unix(const struct lnt_addr *a, int backlog, mode_t mode);
 static bool is_any_v6(const struct lnt_addr *a);
 static int remove_stale(const struct sockaddr_un *un, socklen_t len);
@@ -33,19 +34,49 @@ lnt_socket_listen(const struct lnt_addr *a, int backlog, mode_t mode)
     if (lnt_addr_is_unix(a))
         return listen_unix(a, backlog, mode);
 
-    int fd = listen_inet(a, backlog);
-    if (fd < 0 && is_any_v6(a) &&
-        (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
-        struct sockaddr_in6 v6;
-        struct lnt_addr any = {.len = sizeof(struct sockaddr_in)};
-        struct sockaddr_in v4 = {.sin_family = AF_INET};
+    int fd = bind_inet(a, false);
+    if (fd < 0 || listen(fd, backlog) == 0)
+        return fd;
+    lnt_file_close(fd);
+    return -1;
+}
 
-        memcpy(&v6, &a->ss, sizeof(v6));
-        v4.sin_port = v6.sin6_port;
-        memcpy(&any.ss, &v4, sizeof(v4));
-        fd = listen_inet(&any, backlog);
-    }
-    return fd;
+int
+lnt_socket_share(int fd)
+{
+    int on = 1;
+
+    return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+}
+
+int
+lnt_socket_bind_beside(const struct lnt_addr *a)
+{
+    return bind_inet(a, true);
+}
+
+int
+lnt_socket_try(const struct lnt_addr *a)
+{
+    int fd = bind_inet(a, false);
+
+    if (fd < 0)
+        return -1;
+    close(fd);
+    return 0;
+}
+
+void
+lnt_socket_adopt(struct lnt_addr *a, int fd)
+{
+    int only = 0;
+    socklen_t n = sizeof(only);
+
+    if (!is_any_v6(a))
+        return;
+    /* An IPv4 socket, which knows no such option, is what a machine without
+       IPv6 has for both. */
+    a->both = getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &n) < 0 || !only;
 }
 
 int
@@ -155,8 +186,28 @@ lnt_socket_has_unsent(int fd)
     return ioctl(fd, SIOCOUTQNSD, &n) == 0 && n > 0;
 }
 
+/* A bound TCP socket; beside: those that let it, too. */
 static int
-listen_inet(const struct lnt_addr *a, int backlog)
+bind_inet(const struct lnt_addr *a, bool beside)
+{
+    int fd = bind_one(a, beside);
+
+    if (fd >= 0 || !is_any_v6(a) || !a->both ||
+        (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL))
+        return fd;
+
+    struct sockaddr_in6 v6;
+    struct lnt_addr any = {.len = sizeof(struct sockaddr_in)};
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+
+    memcpy(&v6, &a->ss, sizeof(v6));
+    v4.sin_port = v6.sin6_port;
+    memcpy(&any.ss, &v4, sizeof(v4));
+    return bind_one(&any, beside);
+}
+
+static int
+bind_one(const struct lnt_addr *a, bool beside)
 {
     int on = 1;
     int fd =
@@ -166,14 +217,15 @@ listen_inet(const struct lnt_addr *a, int backlog)
         return -1;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
         goto fail;
+    if (beside && lnt_socket_share(fd) < 0)
+        goto fail;
     if (a->ss.ss_family == AF_INET6) {
-        int only = !is_any_v6(a);
+        int only = !is_any_v6(a) || !a->both;
 
         if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only)) < 0)
             goto fail;
     }
-    if (bind(fd, (const struct sockaddr *)&a->ss, a->len) < 0 ||
-        listen(fd, backlog) < 0)
+    if (bind(fd, (const struct sockaddr *)&a->ss, a->len) < 0)
         goto fail;
     return fd;
 fail:

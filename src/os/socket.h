@@ -15,6 +15,7 @@
 struct lnt_addr {
     struct sockaddr_storage ss;
     socklen_t len;
+    bool both; /* of [::] alone: IPv4, too, as "port" means it */
 };
 
 enum { LNT_ADDR_TEXT = 128 }; /* room for any formatted address, with NUL */
@@ -22,15 +23,21 @@ enum { LNT_ADDR_TEXT = 128 }; /* room for any formatted address, with NUL */
 /*
  * Reads "host:port", "port", "[v6]:port" or "unix:path" (numeric hosts,
  * "localhost" and "*" only: nothing is looked up).  "port" alone and "*:port"
- * mean every interface, v6 with v4 mapped in.  Returns 0, or -1 with *why set
- * to a static text that says what was expected.
+ * mean every interface, IPv4 and IPv6; "0.0.0.0:port" and "[::]:port" mean one
+ * of the two.  Returns 0, or -1 with *why set to a static text that says what
+ * was expected.
  */
 int lnt_addr_parse(struct lnt_addr *a, const char *text, const char **why);
 
-/* Writes "127.0.0.1:80", "[::1]:80" or "unix:/path" into out; returns out. */
+/* Writes "127.0.0.1:80", "[::1]:80", "*:80" or "unix:/path" into out; returns
+   out. */
 const char *lnt_addr_format(const struct lnt_addr *a, char *out, size_t size);
 
 bool lnt_addr_equal(const struct lnt_addr *a, const struct lnt_addr *b);
+/* Whether the kernel refuses to listen on one while somebody listens on the
+   other.  Unix sockets overlap when both paths name one file; folders are
+   looked at for that, so ".." and symbolic links are seen through. */
+bool lnt_addr_overlaps(const struct lnt_addr *a, const struct lnt_addr *b);
 bool lnt_addr_is_unix(const struct lnt_addr *a);
 /* Whether it is one of this machine for itself: a unix socket or loopback. */
 bool lnt_addr_is_local(const struct lnt_addr *a);
@@ -44,14 +51,32 @@ struct lnt_network {
 /* false: a unix socket's, which is nobody's in particular. */
 bool lnt_addr_network(const struct lnt_addr *a, struct lnt_network *net);
 
+/* The same for two paths: whether both name one entry of one folder. */
+bool lnt_path_same(const char *a, const char *b);
+
 /*
- * A non-blocking, close-on-exec listening stream socket.  Where "every
- * interface" was asked and the machine has no IPv6, falls back to 0.0.0.0.
+ * A non-blocking, close-on-exec listening stream socket.  Where a port of
+ * every interface was asked for and the machine has no IPv6, falls back to
+ * 0.0.0.0.
  * A stale unix socket file (nobody accepts on it) is replaced, a live one is
  * EADDRINUSE.  mode is that of the file of a unix socket.  Returns the fd or
  * -1 with errno.
  */
 int lnt_socket_listen(const struct lnt_addr *a, int backlog, mode_t mode);
+/*
+ * For an address that overlaps with one this server listens on, and is to
+ * replace it.  lnt_socket_share lets other sockets of the same user have the
+ * port, too (SO_REUSEPORT); lnt_socket_bind_beside makes a socket that is bound
+ * beside those, and takes no connections before listen(2).
+ */
+int lnt_socket_share(int fd);
+int lnt_socket_bind_beside(const struct lnt_addr *a);
+/* Whether this process could bind a TCP socket to a now: 0, or -1 with errno.
+   Nobody can connect to it meanwhile. */
+int lnt_socket_try(const struct lnt_addr *a);
+/* What a is for a socket that was handed over: the text that came along may
+   be of a version that knew no difference between port and [::]:port. */
+void lnt_socket_adopt(struct lnt_addr *a, int fd);
 /* The same mode for a unix socket that is there already.  0 or -1. */
 int lnt_socket_chmod(const struct lnt_addr *a, mode_t mode);
 

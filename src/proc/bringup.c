@@ -27,6 +27,7 @@
 #include "proc/lock_watch.h"
 #include "proc/master.h"
 #include "proc/moves.h"
+#include "proc/place.h"
 #include "proc/slots.h"
 
 struct lnt_bringup {
@@ -59,9 +60,21 @@ open_access(const struct lnt_config *c, struct lnt_strbuf *errors)
     int fd = lnt_access_open(c->log->access);
     if (fd >= 0)
         return fd;
+    int error = errno;
+    lnt_place_add(c, "log", "access", errors);
     lnt_strbuf_addf(errors, "cannot open access log %s: %s\n", c->log->access,
-                    strerror(errno));
+                    strerror(error));
     return -2;
+}
+
+static int
+cannot_open_log(const struct lnt_config *c, struct lnt_strbuf *errors)
+{
+    int error = errno;
+    lnt_place_add(c, "log", "error", errors);
+    lnt_strbuf_addf(errors, "cannot open log %s: %s\n", c->log->error,
+                    strerror(error));
+    return -1;
 }
 
 static int
@@ -73,9 +86,7 @@ open_log(const struct lnt_config *c, struct lnt_strbuf *errors)
         lnt_log_level((enum lnt_level)c->log->level);
         return 0;
     }
-    lnt_strbuf_addf(errors, "cannot open log %s: %s\n", c->log->error,
-                    strerror(errno));
-    return -1;
+    return cannot_open_log(c, errors);
 }
 
 /* Whether the log of a new generation could be opened; it is only switched to
@@ -91,9 +102,7 @@ try_log(const struct lnt_config *c, struct lnt_strbuf *errors)
         close(fd);
         return 0;
     }
-    lnt_strbuf_addf(errors, "cannot open log %s: %s\n", c->log->error,
-                    strerror(errno));
-    return -1;
+    return cannot_open_log(c, errors);
 }
 
 static void
@@ -345,9 +354,17 @@ lnt_bringup_reload(struct lnt_master *m, struct lnt_asker *a)
 static void
 swap_when_complete(struct lnt_master *m)
 {
-    const struct lnt_bringup *b = m->bringup;
-    if (b->ready == b->next.nslots && lnt_keepers_prepared(m))
+    struct lnt_bringup *b = m->bringup;
+    struct lnt_strbuf errors = LNT_STRBUF_INIT;
+    if (b->ready != b->next.nslots || !lnt_keepers_prepared(m))
+        return;
+    if (lnt_sockets_listen(&b->next.sockets, &errors) == 0) {
         swap(m);
+    } else {
+        trim_newlines(&errors);
+        abandon(m, errors.p);
+    }
+    lnt_strbuf_release(&errors);
 }
 
 bool

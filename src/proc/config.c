@@ -21,6 +21,7 @@
 #include "net/module.h"
 #include "os/process.h"
 #include "proc/dso.h"
+#include "proc/overlap.h"
 
 enum { WORKERS_MAX = 60, MODULES_MAX = 200 };
 
@@ -183,8 +184,8 @@ static const struct lnt_directive listen_directives[] = {
      .type = LNT_TYPE_ADDRESSES,
      .offset = FIELD(address),
      .required = true,
-     .help = "host:port, port (every interface), [v6]:port or unix:path; may "
-             "repeat."},
+     .help = "host:port, port (every address of IPv4 and IPv6), [v6]:port or "
+             "unix:path; may repeat."},
     {.name = "protocol",
      .type = LNT_TYPE_STRING,
      .offset = FIELD(protocol),
@@ -291,12 +292,10 @@ add_module_kinds(struct lnt_config *c, struct lnt_report *report)
 
 static void
 add_module(struct lnt_config *c, const struct lnt_module *m,
-           const struct lnt_section *server, const char *path,
+           const struct lnt_origin *from, const char *path,
            struct lnt_report *report)
 {
-    struct lnt_origin o = {0};
-    if (server && path)
-        o = lnt_section_origin(server, &server_set, "load_module");
+    struct lnt_origin o = from ? *from : (struct lnt_origin){0};
     for (size_t i = 0; i < c->nmodules; i++) {
         if (strcmp(c->modules[i]->name, m->name) != 0)
             continue;
@@ -329,9 +328,9 @@ load_modules(struct lnt_config *c, const struct lnt_config_source *source,
         const char *path = conf->load_module.v[i], *why;
         const struct lnt_module *m = lnt_dso_load(c->arena, path, &why);
         struct lnt_origin o =
-            lnt_section_origin(server, &server_set, "load_module");
+            lnt_section_origin_at(server, &server_set, "load_module", i);
         if (m)
-            add_module(c, m, server, path, report);
+            add_module(c, m, &o, path, report);
         else
             lnt_report_add(report, o.file, o.line, "load_module: %s", why);
     }
@@ -359,6 +358,19 @@ octal(int64_t decimal, bool *ok)
         value += (unsigned)(decimal % 10) * unit;
     }
     return value;
+}
+
+static void
+check_run_dir(const struct lnt_section *s, struct lnt_server_conf *conf,
+              struct lnt_report *report)
+{
+    if (conf->run_dir)
+        return;
+    struct lnt_origin o = lnt_section_origin(s, &server_set, "run_dir");
+    lnt_report_add(report, o.file, o.line,
+                   "\"run_dir\" must not be empty; leave it out for the "
+                   "default, " LNT_RUN_DIR);
+    conf->run_dir = LNT_RUN_DIR; /* for the checks that follow */
 }
 
 static void
@@ -394,29 +406,6 @@ check_history(const struct lnt_section *s, struct lnt_history_conf *conf,
 }
 
 static void
-check_same_address(struct lnt_config *c, const struct lnt_section *s,
-                   const struct lnt_addr *a, size_t upto, size_t nth,
-                   struct lnt_report *report)
-{
-    for (size_t i = 0; i <= upto; i++) {
-        const struct lnt_listen_conf *other = c->listens[i].conf;
-        size_t n = i == upto ? nth : other->address.n;
-        for (size_t k = 0; k < n; k++) {
-            if (!lnt_addr_equal(a, &other->address.v[k]))
-                continue;
-            char text[LNT_ADDR_TEXT];
-            lnt_report_add(report, s->file, s->line,
-                           "[listen %s]: address %s is used by [listen %s] "
-                           "(%s:%u) already",
-                           s->name, lnt_addr_format(a, text, sizeof(text)),
-                           c->listens[i].section->name,
-                           c->listens[i].section->file,
-                           c->listens[i].section->line);
-        }
-    }
-}
-
-static void
 build_listens(struct lnt_config *c, struct lnt_module_setup *setup,
               const char *path)
 {
@@ -441,9 +430,11 @@ build_listens(struct lnt_config *c, struct lnt_module_setup *setup,
                            s->name);
         l->endpoint =
             lnt_endpoint_make(setup, s, conf->protocol, conf->app, NULL);
+        struct lnt_origin *from =
+            lnt_arena_alloc(c->arena, (conf->address.n + 1) * sizeof(from[0]));
         for (size_t i = 0; i < conf->address.n; i++)
-            check_same_address(c, s, &conf->address.v[i], c->nlistens, i,
-                               setup->report);
+            from[i] = lnt_section_origin_at(s, &listen_set, "address", i);
+        l->from = from;
         c->nlistens++;
     }
     if (n == 0 && setup->report->errors == 0)
@@ -487,6 +478,7 @@ static void
 build(struct lnt_config *c, const struct lnt_config_source *source,
       const struct lnt_ini_section *ini, struct lnt_report *report)
 {
+    c->path = source->path;
     add_core_kinds(c->schema);
     struct lnt_report ignored;
     lnt_report_init(&ignored, c->arena);
@@ -502,6 +494,7 @@ build(struct lnt_config *c, const struct lnt_config_source *source,
     struct lnt_section *server = lnt_section_find(c->sections, "server");
     struct lnt_server_conf *conf = lnt_section_data(server, &server_set);
     resolve_server(conf);
+    check_run_dir(server, conf, report);
     check_user(server, conf, report);
     c->server = conf;
     c->pid_path =
@@ -529,6 +522,7 @@ build(struct lnt_config *c, const struct lnt_config_source *source,
     };
     /* Whatever is wrong so far: all that can be found is told at once. */
     build_listens(c, &setup, source->path);
+    lnt_overlap_check(c, report);
     configure_modules(c, &setup);
     c->endpoints = setup.endpoints;
 }

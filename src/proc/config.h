@@ -71,7 +71,8 @@ struct lnt_listen {
     const struct lnt_listen_conf *conf;
     const struct lnt_endpoint *endpoint;
     const struct lnt_section *section;
-    unsigned mode; /* of a unix socket */
+    const struct lnt_origin *from; /* of each address */
+    unsigned mode;                 /* of a unix socket */
 };
 
 struct lnt_config {
@@ -88,6 +89,7 @@ struct lnt_config {
     size_t nlistens;
     const struct lnt_endpoint *endpoints; /* all, linked by next */
     const char *pid_path, *control_path;  /* in run_dir */
+    const char *path;                     /* of server.ini */
 };
 
 /*

@@ -28,6 +28,7 @@
 #include "proc/ending.h"
 #include "proc/moves.h"
 #include "proc/orders.h"
+#include "proc/place.h"
 #include "proc/queries.h"
 #include "proc/requests.h"
 #include "proc/run.h"
@@ -229,6 +230,12 @@ static const struct lnt_commands commands = {
 static void
 started(struct lnt_master *m)
 {
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    if (lnt_sockets_listen(&m->now.sockets, &why) < 0) {
+        lnt_ending_give_up(m, why.p);
+        lnt_strbuf_release(&why);
+        return;
+    }
     m->state = LNT_MASTER_RUNNING;
     if (m->keepers.now)
         lnt_keeper_start(m->keepers.now);
@@ -454,21 +461,25 @@ lock_pidfile(struct lnt_master *m, const struct lnt_config *c,
 {
     pid_t other = 0;
     if (lnt_file_mkdirs(c->server->run_dir, 0755) < 0) {
-        lnt_strbuf_addf(why, "cannot make run_dir %s: %s", c->server->run_dir,
-                        strerror(errno));
+        int error = errno;
+        lnt_place_add(c, "server", "run_dir", why);
+        lnt_strbuf_addf(why, "cannot make %s: %s", c->server->run_dir,
+                        strerror(error));
         return -1;
     }
     m->pidfile = lnt_pidfile_open(c->pid_path, &other);
     if (m->pidfile >= 0)
         return 0;
-    if (errno == EWOULDBLOCK)
+    int error = errno;
+    lnt_place_add(c, "server", "run_dir", why);
+    if (error == EWOULDBLOCK)
         lnt_strbuf_addf(why,
                         "another server (pid %d) runs with %s; stop it, or "
                         "give this one a run_dir of its own",
                         (int)other, c->pid_path);
     else
         lnt_strbuf_addf(why, "cannot write %s: %s", c->pid_path,
-                        strerror(errno));
+                        strerror(error));
     return -1;
 }
 
@@ -481,8 +492,15 @@ share_memory(struct lnt_master *m, const struct lnt_config *c,
         return -1;
     }
     m->zone_is_new = !m->zone;
-    if (!m->zone)
-        m->zone = lnt_zone_create(c->server->zone_size, why);
+    if (!m->zone) {
+        struct lnt_strbuf text = LNT_STRBUF_INIT;
+        m->zone = lnt_zone_create(c->server->zone_size, &text);
+        if (!m->zone) {
+            lnt_place_add(c, "server", "zone_size", why);
+            lnt_strbuf_adds(why, text.p);
+        }
+        lnt_strbuf_release(&text);
+    }
     if (!m->zone)
         return -1;
     lnt_lock_watch_start(m);
@@ -498,8 +516,10 @@ open_control(struct lnt_master *m, const struct lnt_config *c,
     m->control = lnt_control_open(m, c->control_path);
     if (m->control && (m->older || lnt_control_publish(m->control) == 0))
         return 0;
+    int error = errno;
+    lnt_place_add(c, "server", "run_dir", why);
     lnt_strbuf_addf(why, "control socket %s: %s", c->control_path,
-                    strerror(errno));
+                    strerror(error));
     return -1;
 }
 

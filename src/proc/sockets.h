@@ -18,6 +18,8 @@ struct lnt_socket {
     struct lnt_addr addr;
     int fd;
     const struct lnt_listen *listen; /* NULL: inherited, not used yet */
+    size_t i;                        /* which of its addresses */
+    bool waits; /* bound, and listens when the generation takes over */
 };
 
 struct lnt_sockets {
@@ -27,11 +29,15 @@ struct lnt_sockets {
 
 /*
  * Opens what config listens on; addresses that old has are shared with it, and
- * their sockets stay as they are until lnt_sockets_settle.  All problems are
- * appended to errors, a line each; -1 then, with nothing new left open.
+ * their sockets stay as they are until lnt_sockets_settle.  Those that overlap
+ * with one of old wait for lnt_sockets_listen.  All problems are appended to
+ * errors, a line each; -1 then, with nothing new left open.
  */
 int lnt_sockets_open(struct lnt_sockets *s, const struct lnt_config *config,
                      const struct lnt_sockets *old, struct lnt_strbuf *errors);
+/* Those that wait for it listen from now on: the last thing that can fail
+   before the generation takes over.  -1 with a line in errors. */
+int lnt_sockets_listen(struct lnt_sockets *s, struct lnt_strbuf *errors);
 /* They are s's from now on: those that it shares become what its configuration
    wants. */
 void lnt_sockets_settle(const struct lnt_sockets *s);

@@ -414,6 +414,7 @@ take_frame(struct receiver *r, const struct lnt_frame *f)
         if (lnt_addr_parse(&addr, text + 7, &why) < 0) {
             refuse(r, "an address that was handed over cannot be read");
         } else {
+            lnt_socket_adopt(&addr, f->fds[0]);
             lnt_sockets_add(&m->inherited, &addr, f->fds[0]);
             f->fds[0] = -1;
         }

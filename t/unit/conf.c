@@ -285,6 +285,12 @@ values(void)
     is_int(o.line, 24, "of one that is not given: that of the section");
     o = lnt_section_origin(web, &server_set, "x");
     is_int(o.line, 24, "of one that does not exist");
+    o = lnt_section_origin_at(web, &listen_set, "address", 1);
+    is_int(o.line, 26, "of the second value of a key");
+    o = lnt_section_origin_at(sections, &server_set, "tag", 2);
+    is_int(o.line, 14, "of the third of another one");
+    o = lnt_section_origin_at(web, &listen_set, "address", 2);
+    is_int(o.line, 25, "of one that is not there: that of the first");
 
     struct limits *l = lnt_section_data(web, &limits_set);
     is_int(l->message_size, 1024, "a key of an extension");

@@ -20,8 +20,8 @@ parsing(void)
     static const struct {
         const char *text, *wanted; /* NULL: refused */
     } table[] = {
-        {"8080", "[::]:8080"},
-        {"*:8080", "[::]:8080"},
+        {"8080", "*:8080"},
+        {"*:8080", "*:8080"},
         {"[::]:8080", "[::]:8080"},
         {"0.0.0.0:80", "0.0.0.0:80"},
         {"127.0.0.1:7000", "127.0.0.1:7000"},
@@ -87,9 +87,9 @@ static void
 equality(void)
 {
     static const char *const texts[] = {
-        "1.2.3.4:5", "1.2.3.4:6",     "1.2.3.5:5",   "[::1]:5",
-        "[::1]:6",   "[::2]:5",       "unix:/a",     "unix:/b",
-        "unix:/aa",  "[fe80::1%1]:5", "[fe80::1]:5",
+        "1.2.3.4:5",   "1.2.3.4:6", "1.2.3.5:5", "[::1]:5",  "[::1]:6",
+        "[::2]:5",     "unix:/a",   "unix:/b",   "unix:/aa", "[fe80::1%1]:5",
+        "[fe80::1]:5", "5",         "6",         "[::]:5",   "0.0.0.0:5",
     };
     enum { N = sizeof(texts) / sizeof(texts[0]) };
     struct lnt_addr a[N], empty = {.len = 0};
@@ -106,6 +106,64 @@ equality(void)
     ok(good && lnt_addr_equal(&empty, &empty), "each equals itself only");
     char text[LNT_ADDR_TEXT];
     is_str(lnt_addr_format(&empty, text, sizeof(text)), "-", "none");
+}
+
+/* Which pairs overlap; the kernel is asked, too, where it can be. */
+static void
+overlaps(void)
+{
+    static const struct {
+        const char *a, *b;
+        bool yes;
+    } t[] = {
+        {"5", "6", false},
+        {"5", "*:5", true},
+        {"5", "1.2.3.4:5", true},
+        {"5", "0.0.0.0:5", true},
+        {"5", "[::]:5", true},
+        {"5", "[::1]:5", true},
+        {"5", "1.2.3.4:6", false},
+        {"0.0.0.0:5", "1.2.3.4:5", true},
+        {"0.0.0.0:5", "[::ffff:1.2.3.4]:5", true},
+        {"0.0.0.0:5", "[::]:5", false},
+        {"0.0.0.0:5", "[::1]:5", false},
+        {"[::]:5", "[::1]:5", true},
+        {"[::]:5", "[fe80::1%1]:5", true},
+        {"[::]:5", "1.2.3.4:5", false},
+        {"[::1]:5", "[::2]:5", false},
+        {"1.2.3.4:5", "1.2.3.5:5", false},
+        {"[fe80::1%1]:5", "[fe80::1]:5", true},
+        {"[fe80::1%1]:5", "[fe80::1%2]:5", false},
+        {"localhost:5", "127.0.0.1:5", true},
+        {"unix:/tmp/a", "5", false},
+        {"unix:/tmp/a", "unix:/tmp/b", false},
+        {"unix:/tmp/a", "unix:/tmp/./a", true},
+        {"unix:/tmp/a", "unix:/a", false},
+        {"unix:/a", "unix:///a", true},
+        {"unix:/none/a", "unix:/none/./a", false},
+        {"unix:a", "unix:./a", true},
+    };
+    struct lnt_addr a, b, empty = {.len = 0};
+    const char *why;
+
+    for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+        lnt_addr_parse(&a, t[i].a, &why);
+        lnt_addr_parse(&b, t[i].b, &why);
+        is_int(lnt_addr_overlaps(&a, &b), t[i].yes, "%s and %s", t[i].a,
+               t[i].b);
+        is_int(lnt_addr_overlaps(&b, &a), t[i].yes, "... the other way round");
+    }
+    ok(!lnt_addr_overlaps(&a, &empty) && !lnt_addr_overlaps(&empty, &a),
+       "nothing overlaps with none");
+    ok(lnt_path_same("/tmp/x", "/tmp//x") && !lnt_path_same("/tmp/x", "/x"),
+       "paths");
+    char link[PATH_MAX], in_link[PATH_MAX + 8], in_dir[PATH_MAX + 8];
+    snprintf(link, sizeof(link), "%s", tmp_path("link"));
+    ok(symlink(tmp_dir(), link) == 0, "a symbolic link to a folder");
+    snprintf(in_link, sizeof(in_link), "%s/x", link);
+    snprintf(in_dir, sizeof(in_dir), "%s/x", tmp_dir());
+    ok(lnt_path_same(in_link, in_dir), "... is seen through");
+    unlink(link);
 }
 
 static void
@@ -272,10 +330,79 @@ listeners(void)
     struct lnt_addr at = bound(fd);
     is_int(lnt_socket_listen(&at, 16, 0), -1, "the same address again");
     is_int(errno, EADDRINUSE, "is in use");
+    is_int(lnt_socket_try(&at), -1, "which is found out without listening");
+    is_int(errno, EADDRINUSE, "with the same reason");
     close(fd);
+    is_int(lnt_socket_try(&at), 0, "and when it is free, that");
     fd = lnt_socket_listen(&at, 16, 0);
     ok(fd >= 0, "and free when it is closed");
     close(fd);
+}
+
+/* A socket that takes the place of one whose address overlaps. */
+static void
+beside(void)
+{
+    int old = listen_any("127.0.0.1:1");
+    struct lnt_addr at = bound(old), all = {.len = sizeof(struct sockaddr_in)};
+    struct sockaddr_in v4;
+
+    memcpy(&v4, &at.ss, sizeof(v4));
+    v4.sin_addr.s_addr = htonl(INADDR_ANY);
+    memcpy(&all.ss, &v4, sizeof(v4));
+    is_int(lnt_socket_bind_beside(&all), -1, "not beside one that shares not");
+    is_int(errno, EADDRINUSE, "EADDRINUSE");
+    is_int(lnt_socket_share(old), 0, "now it does");
+    int fd = lnt_socket_bind_beside(&all);
+    ok(fd >= 0 && has_flags(fd), "and another one is bound beside it");
+    is_int(lnt_socket_try(&all), -1, "not so one that does not share");
+    int c = socket(AF_INET, SOCK_STREAM, 0);
+    ok(connect(c, (struct sockaddr *)&at.ss, at.len) == 0, "a client");
+    int s = lnt_socket_accept(old, NULL);
+    ok(s >= 0, "is the first one's");
+    close(s);
+    close(c);
+    is_int(listen(fd, 16), 0, "it listens");
+    close(old);
+    c = socket(AF_INET, SOCK_STREAM, 0);
+    ok(connect(c, (struct sockaddr *)&at.ss, at.len) == 0, "another client");
+    s = lnt_socket_accept(fd, NULL);
+    ok(s >= 0, "is the second one's when the first is closed");
+    close(s);
+    close(c);
+    close(fd);
+}
+
+/* What a text of an older version means is seen from the socket. */
+static void
+adoption(void)
+{
+    static const struct {
+        const char *listen, *text, *wanted;
+    } t[] = {
+        {"1", "[::]:1", "*:1"},
+        {"[::]:1", "[::]:1", "[::]:1"},
+        {"[::]:1", "*:1", "[::]:1"},
+        {"0.0.0.0:1", "[::]:1", "*:1"},
+        {"0.0.0.0:1", "0.0.0.0:1", "0.0.0.0:1"},
+    };
+    const char *why;
+
+    for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+        int fd = listen_any(t[i].listen);
+        struct lnt_addr a;
+        char text[LNT_ADDR_TEXT];
+
+        if (fd < 0) {
+            skip(1, "no listener on %s here: %s", t[i].listen, strerror(errno));
+            continue;
+        }
+        lnt_addr_parse(&a, t[i].text, &why);
+        lnt_socket_adopt(&a, fd);
+        is_str(lnt_addr_format(&a, text, sizeof(text)), t[i].wanted,
+               "a socket of %s, said to be of %s", t[i].listen, t[i].text);
+        close(fd);
+    }
 }
 
 static void
@@ -477,8 +604,11 @@ main(void)
 {
     parsing();
     equality();
+    overlaps();
     networks();
     listeners();
+    beside();
+    adoption();
     unsent();
     unix_listeners();
     unix_in_the_way();

@@ -1,0 +1,20 @@
+/*
+ * Places in the configuration, for messages about what it asks for.
+ */
+#ifndef LNT_PROC_PLACE_H
+#define LNT_PROC_PLACE_H
+
+#include "core/conf.h"
+
+struct lnt_config;
+struct lnt_strbuf;
+
+/* Where a key of a section that has no name was written; the section's place,
+   or server.ini as a whole, when it was not. */
+struct lnt_origin lnt_place_of(const struct lnt_config *c, const char *kind,
+                               const char *key);
+/* The same as the beginning of a message: "server.ini:7: [log] error: ". */
+void lnt_place_add(const struct lnt_config *c, const char *kind,
+                   const char *key, struct lnt_strbuf *out);
+
+#endif
