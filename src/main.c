@@ -17,6 +17,7 @@
 #include "net/module.h"
 #include "os/clock.h"
 #include "os/process.h"
+#include "proc/check.h"
 #include "proc/config.h"
 #include "proc/ctl.h"
 #include "proc/run.h"
@@ -231,16 +232,24 @@ report_bad(const struct options *o, const char *path,
     return EXIT_CONFIG;
 }
 
+/* The text is right: is it for this machine, too? */
 static int
-report_good(const struct options *o, const char *path,
-            const struct lnt_config *config)
+test(const struct options *o, const char *path, const struct lnt_config *config,
+     struct lnt_strbuf *errors)
 {
+    struct lnt_strbuf warnings = LNT_STRBUF_INIT;
+    int rc = lnt_config_check(config, errors, &warnings);
     if (o->dump) {
         struct lnt_strbuf out = LNT_STRBUF_INIT;
         lnt_conf_print(config->sections, &out);
         fwrite(out.p, 1, out.n, stdout);
         lnt_strbuf_release(&out);
     }
+    if (!o->quiet && warnings.n)
+        fwrite(warnings.p, 1, warnings.n, stderr);
+    lnt_strbuf_release(&warnings);
+    if (rc < 0)
+        return report_bad(o, path, errors);
     if (!o->quiet)
         fprintf(stderr, "linnet: configuration file %s test is successful\n",
                 path);
@@ -257,7 +266,7 @@ serve_or_test(const struct options *o, const struct lnt_config_source *source,
     if (!config) {
         status = report_bad(o, source->path, &errors);
     } else if (o->test) {
-        status = report_good(o, source->path, config);
+        status = test(o, source->path, config, &errors);
         lnt_config_free(config);
     } else {
         char *binary = own_path(argv[0], cwd);

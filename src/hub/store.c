@@ -11,14 +11,17 @@
 
 #ifdef LNT_HAVE_SQLITE /* else store_none.c */
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/mem.h"
 #include "core/strbuf.h"
+#include "os/file.h"
 
 enum {
     FORMAT = 1,         /* user_version */
@@ -241,6 +244,48 @@ ask(struct lnt_store *s, const char *text, int64_t *number,
 }
 
 /* ---- opening ---- */
+
+static uint32_t
+number_at(const unsigned char *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 |
+           p[3];
+}
+
+int
+lnt_store_look(const char *path, struct lnt_strbuf *why)
+{
+    /* As SQLite's description of its file format has it. */
+    enum { HEAD = 100, USER_VERSION = 60, APPLICATION_ID = 68 };
+    static const char magic[] = "SQLite format 3";
+    unsigned char head[HEAD] = {0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    ssize_t n = fd >= 0 ? read(fd, head, sizeof(head)) : 0;
+
+    lnt_file_close(fd);
+    if (n <= 0)
+        return 0;
+    if (memcmp(head, magic, sizeof(magic)) != 0) {
+        lnt_strbuf_addf(why, "store %s: that is no database; name another file",
+                        path);
+        return -1;
+    }
+    /* 0: what was written first is still in the file beside it. */
+    uint32_t mark = number_at(head + APPLICATION_ID);
+    uint32_t format = number_at(head + USER_VERSION);
+    if (mark != 0 && mark != MARK) {
+        lnt_strbuf_addf(why,
+                        "store %s: that is a database of another program; name "
+                        "another file",
+                        path);
+        return -1;
+    }
+    if (mark == 0 || format == FORMAT)
+        return 0;
+    lnt_strbuf_addf(why, "store %s: it has format %u, this linnet knows %d",
+                    path, (unsigned)format, FORMAT);
+    return -1;
+}
 
 static int
 make_tables(struct lnt_store *s, struct lnt_strbuf *why)

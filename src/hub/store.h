@@ -24,6 +24,9 @@ struct lnt_strbuf;
 /* Whether this binary was built with stores. */
 bool lnt_store_built(void);
 
+/* Reads the head of the file without opening it as a store: -1 when it cannot
+   be one of ours.  What is not there or cannot be read is fine. */
+int lnt_store_look(const char *path, struct lnt_strbuf *why);
 /* Opens the file; makes it when there is none.  NULL with why. */
 struct lnt_store *lnt_store_open(const char *path, struct lnt_strbuf *why);
 /* What was not committed is forgotten.  NULL is fine. */

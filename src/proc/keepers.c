@@ -27,6 +27,7 @@
 #include "proc/keeper.h"
 #include "proc/lock_watch.h"
 #include "proc/master.h"
+#include "proc/place.h"
 #include "proc/requests.h"
 #include "proc/slots.h"
 
@@ -71,9 +72,12 @@ make_folder(const struct lnt_config *c, struct lnt_strbuf *why)
                              &text) == 0)
             rc = chown(folder, uid, gid);
     }
-    if (rc < 0)
+    if (rc < 0) {
+        int error = errno;
+        lnt_place_add(c, "history", "store", why);
         lnt_strbuf_addf(why, "store %s: cannot make its folder: %s", path,
-                        strerror(errno));
+                        strerror(error));
+    }
     free(folder);
     return rc;
 }
