@@ -1,0 +1,306 @@
+/* LINK: core/outlet.c os/nowait.c os/syslog.c os/file.c */
+/*
+ * Outlets that stall: pipes, terminals, sockets.  Nothing here may wait; an
+ * alarm ends the program when something does.
+ */
+#include "core/outlet.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "os/nowait.h"
+#include "t/unit/tap.h"
+#include "t/unit/tmp.h"
+
+enum { ROOM = 20000, LINE = 100 };
+
+static char held[ROOM];
+static struct lnt_outlet out;
+
+/* "00000012 xxx...x\n", LINE bytes. */
+static uint64_t
+put(unsigned number)
+{
+    char line[LINE + 1];
+
+    snprintf(line, sizeof(line), "%08u ", number);
+    memset(line + 9, 'x', LINE - 10);
+    line[LINE - 1] = '\n';
+    return lnt_outlet_put(&out, line, LINE);
+}
+
+static void
+nonblocking(int fd)
+{
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+struct seen {
+    unsigned lines, torn, out_of_order;
+    unsigned first_gap; /* the number before the first one that is missing */
+    char part[LINE + 1];
+    size_t n;
+    unsigned next;
+};
+
+static void
+see(struct seen *s, const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] == '\r') /* of a terminal */
+            continue;
+        if (s->n < LINE)
+            s->part[s->n] = p[i];
+        s->n++;
+        if (p[i] != '\n')
+            continue;
+        unsigned number = (unsigned)strtoul(s->part, NULL, 10);
+        s->torn += s->n != LINE;
+        s->out_of_order += s->lines > 0 && number < s->next;
+        if (number > s->next && !s->first_gap)
+            s->first_gap = s->next;
+        s->next = number + 1;
+        s->lines++;
+        s->n = 0;
+    }
+}
+
+/* Reads what there is. */
+static void
+drain(int fd, struct seen *s)
+{
+    char buf[4096];
+    ssize_t n;
+
+    while ((n = read(fd, buf, sizeof(buf))) > 0)
+        see(s, buf, (size_t)n);
+}
+
+/* Reader and writer of one kind; both ends are closed. */
+static void
+stall(const char *what, enum lnt_nowait how, int reader, int writer)
+{
+    struct seen s = {0};
+    uint64_t lost = 0, wanted;
+    unsigned n = 0, flags = (unsigned)fcntl(writer, F_GETFL);
+
+    lnt_outlet_init(&out, held, sizeof(held));
+    lnt_outlet_use(&out, writer, false);
+    is_int(out.how, how, "%s: found out how to write to it", what);
+    while (lost == 0 && n < 100000)
+        lost = put(n++);
+    is_int(lost, 1, "%s: lines are lost at last", what);
+    is_int(errno, EAGAIN, "... because it does not take them now");
+    ok(lnt_outlet_holds(&out), "... while others are held");
+    unsigned first_lost = n - 1;
+    for (int i = 0; i < 500; i++)
+        lost += put(n++);
+    is_int(lost, 501, "... and as long as nobody reads");
+    wanted = n;
+    nonblocking(reader);
+    for (int i = 0; lnt_outlet_holds(&out) && i < 10000; i++) {
+        drain(reader, &s);
+        lost += lnt_outlet_flush(&out);
+    }
+    ok(!lnt_outlet_holds(&out), "%s: all that was held goes out", what);
+    lost += put(n++);
+    wanted++;
+    drain(reader, &s);
+    is_int(lost, 501, "... and nothing more is lost");
+    is_int(s.lines + lost, wanted, "... each line came or was counted");
+    is_int(s.torn, 0, "... each is whole");
+    is_int(s.out_of_order, 0, "... in order");
+    is_int(s.first_gap, first_lost, "... the gap is where it was counted");
+    is_int(fcntl(writer, F_GETFL), flags, "... and its flags are as before");
+    close(reader);
+    close(writer);
+}
+
+static void
+pipes(void)
+{
+    int p[2];
+
+    if (pipe(p) < 0)
+        return;
+    stall("a pipe that blocks", LNT_NOWAIT_PIPE, p[0], p[1]);
+    if (pipe(p) < 0)
+        return;
+    nonblocking(p[1]);
+    stall("a pipe that does not", LNT_NOWAIT_OWN, p[0], p[1]);
+}
+
+static void
+sockets(void)
+{
+    int s[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, s) < 0)
+        return;
+    stall("a stream", LNT_NOWAIT_SOCKET, s[0], s[1]);
+}
+
+static int
+terminal(int *master)
+{
+    *master = posix_openpt(O_RDWR | O_NOCTTY);
+    if (*master < 0 || grantpt(*master) < 0 || unlockpt(*master) < 0)
+        return -1;
+    return open(ptsname(*master), O_RDWR | O_NOCTTY);
+}
+
+static void
+terminals(void)
+{
+    int master, tty = terminal(&master);
+
+    if (tty < 0) {
+        skip(1, "no terminals here");
+        return;
+    }
+    stall("a terminal that blocks", LNT_NOWAIT_TERMINAL, master, tty);
+    tty = terminal(&master);
+    nonblocking(tty);
+    stall("a terminal that does not", LNT_NOWAIT_OWN, master, tty);
+
+    tty = terminal(&master);
+    lnt_outlet_init(&out, held, sizeof(held));
+    lnt_outlet_use(&out, tty, false);
+    tcflow(tty, TCOOFF);
+    is_int(put(0), 0, "output is stopped: a line is held");
+    ok(lnt_outlet_holds(&out), "... and did not go out");
+    tcflow(tty, TCOON);
+    is_int(lnt_outlet_flush(&out), 0, "output goes on");
+    ok(!lnt_outlet_holds(&out), "... and so does the line");
+    close(tty);
+    close(master);
+}
+
+/* A description of its own, and the one it came from unchanged. */
+static void
+own(void)
+{
+    int p[2];
+
+    if (pipe(p) < 0)
+        return;
+    int mine = dup(p[1]);
+    lnt_nowait_own(mine);
+    ok(fcntl(mine, F_GETFL) & O_NONBLOCK, "a pipe is opened again");
+    ok(!(fcntl(p[1], F_GETFL) & O_NONBLOCK), "... others keep theirs");
+    close(mine);
+    close(p[0]);
+    mine = dup(p[1]);
+    lnt_nowait_own(mine);
+    is_int(lnt_nowait_write(mine, lnt_nowait_look(mine), "x", 1), -1,
+           "one without a reader");
+    is_int(errno, EPIPE, "... is EPIPE");
+    close(mine);
+    close(p[1]);
+    mine = open(tmp_path("file"), O_WRONLY | O_CREAT, 0644);
+    lnt_nowait_own(mine);
+    ok(write(mine, "abc", 3) == 3 && lseek(mine, 0, SEEK_CUR) == 3 &&
+           !(fcntl(mine, F_GETFL) & O_NONBLOCK),
+       "a file stays as it is");
+    close(mine);
+    errno = 42;
+    lnt_nowait_own(-1);
+    is_int(errno, 42, "nor is anything done to no descriptor");
+}
+
+/* A line that no pipe takes whole is finished before others follow. */
+static void
+long_line(void)
+{
+    static char big[100000], room[200000], got[200000];
+    size_t n = 0;
+    ssize_t r;
+    int p[2];
+
+    if (pipe(p) < 0)
+        return;
+    nonblocking(p[0]);
+    nonblocking(p[1]);
+    lnt_outlet_init(&out, room, sizeof(room));
+    lnt_outlet_use(&out, p[1], false);
+    memset(big, 'b', sizeof(big));
+    big[sizeof(big) - 1] = '\n';
+    is_int(lnt_outlet_put(&out, big, sizeof(big)), 0, "a long line");
+    ok(out.mid, "... is half out");
+    is_int(lnt_outlet_put(&out, "next\n", 5), 0, "another one");
+    for (int i = 0; i < 1000 && n < sizeof(big) + 5; i++) {
+        while ((r = read(p[0], got + n, sizeof(got) - n)) > 0)
+            n += (size_t)r;
+        (void)lnt_outlet_flush(&out);
+    }
+    is_int(n, sizeof(big) + 5, "both arrive");
+    ok(memcmp(got, big, sizeof(big)) == 0 &&
+           memcmp(got + sizeof(big), "next\n", 5) == 0,
+       "... one after the other");
+
+    /* Another file instead, while half of it is out. */
+    (void)lnt_outlet_put(&out, big, sizeof(big));
+    (void)lnt_outlet_put(&out, "next\n", 5);
+    int fd = open(tmp_path("instead"), O_WRONLY | O_CREAT | O_APPEND, 0644);
+    is_int(lnt_outlet_use(&out, fd, false), 1, "half a line is lost");
+    is_int(lnt_outlet_flush(&out), 0, "the next one");
+    char *text = tmp_read(tmp_path("instead"));
+    is_str(text, "next\n", "... is written elsewhere");
+    free(text);
+    close(fd);
+
+    /* No room to keep the rest of it. */
+    while (read(p[0], got, sizeof(got)) > 0)
+        ;
+    lnt_outlet_init(&out, held, sizeof(held));
+    lnt_outlet_use(&out, p[1], false);
+    is_int(lnt_outlet_put(&out, big, sizeof(big)), 1, "too long to be kept");
+    n = 0;
+    while ((r = read(p[0], got + n, sizeof(got) - n)) > 0)
+        n += (size_t)r;
+    is_int(lnt_outlet_put(&out, "next\n", 5), 0, "the next one");
+    n += (size_t)read(p[0], got + n, sizeof(got) - n);
+    ok(n > 6 && memcmp(got + n - 7, "b\nnext\n", 7) == 0,
+       "... begins on a line of its own");
+    close(p[0]);
+    close(p[1]);
+}
+
+static void
+gone(void)
+{
+    int p[2];
+
+    if (pipe(p) < 0)
+        return;
+    lnt_outlet_init(&out, held, sizeof(held));
+    lnt_outlet_use(&out, p[1], false);
+    for (unsigned i = 0; !lnt_outlet_holds(&out); i++)
+        (void)put(i);
+    (void)put(0);
+    close(p[0]);
+    is_int(lnt_outlet_flush(&out), 2, "the reader goes: what is held is lost");
+    is_int(errno, EPIPE, "EPIPE");
+    is_int(put(1), 1, "so is what comes then");
+    is_int(lnt_outlet_use(&out, -1, false), 0, "no outlet");
+    close(p[1]);
+}
+
+int
+main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    alarm(60);
+    pipes();
+    sockets();
+    terminals();
+    own();
+    long_line();
+    gone();
+    return done_testing();
+}
