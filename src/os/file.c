@@ -6,10 +6,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static char *read_all(int fd, size_t expect, size_t max, size_t *size);
@@ -63,18 +66,31 @@ lnt_file_mkdirs(const char *path, mode_t mode)
     return rc;
 }
 
+/* Not the pipe behind a name like /dev/stderr, which ends with its reader; the
+   reader of a FIFO may come later, and another one after it. */
+static bool
+is_fifo(const char *path)
+{
+    struct stat st;
+    struct statfs fs;
+
+    return stat(path, &st) == 0 && S_ISFIFO(st.st_mode) &&
+           statfs(path, &fs) == 0 && fs.f_type != PIPEFS_MAGIC;
+}
+
 int
 lnt_file_append(const char *path)
 {
-    /* O_NONBLOCK: a FIFO without a reader is ENXIO, not a server that
-       hangs at start. */
-    int fd =
-        open(path,
-             O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
-             0644);
+    const int how = O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    struct stat st;
+    int fd = -1;
 
+    if (is_fifo(path))
+        fd = open(path, O_RDWR | how, 0644);
     if (fd < 0)
-        return -1;
+        fd = open(path, O_WRONLY | how, 0644);
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return fd;
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0) {
         lnt_file_close(fd);

@@ -95,8 +95,22 @@ appending(void)
     lnt_file_close(-1);
     is_int(errno, 42, "close of nothing");
     ok(lnt_file_append(tmp_dir()) < 0 && errno == EISDIR, "a folder");
-    ok(lnt_file_append(tmp_path("fifo")) < 0 && errno == ENXIO,
-       "a FIFO without a reader: no hang");
+    fd = lnt_file_append(tmp_path("fifo"));
+    ok(fd >= 0, "a FIFO without a reader: no hang, and it is open");
+    ok(fcntl(fd, F_GETFL) & O_NONBLOCK, "non-blocking");
+    int reader = open(tmp_path("fifo"), O_RDONLY | O_NONBLOCK);
+    char byte = 0;
+    ok(write(fd, "x", 1) == 1 && read(reader, &byte, 1) == 1 && byte == 'x',
+       "a reader that comes later gets what was written");
+    close(reader);
+    close(fd);
+    /* Root may open it all the same. */
+    chmod(tmp_path("fifo"), 0200);
+    fd = lnt_file_append(tmp_path("fifo"));
+    ok(geteuid() == 0 ? fd >= 0 : fd < 0 && errno == ENXIO,
+       "one that may only be written to says that nobody reads");
+    if (fd >= 0)
+        close(fd);
 }
 
 static void
