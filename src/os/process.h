@@ -22,7 +22,8 @@ int lnt_signals_read(int fd, pid_t *sender);
 /* Unblocks everything and restores default actions; for before an exec. */
 void lnt_signals_reset(void);
 
-/* Ignores SIGPIPE (and nothing else). */
+/* Ignores SIGPIPE, and SIGTTOU, which stops those in the background that write
+   to a terminal with "stty tostop" (and nothing else). */
 void lnt_signals_ignore_pipe(void);
 
 /*

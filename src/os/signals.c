@@ -76,4 +76,5 @@ lnt_signals_ignore_pipe(void)
     memset(&action, 0, sizeof(action));
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
+    sigaction(SIGTTOU, &action, NULL);
 }
