@@ -16,6 +16,7 @@
 #include "core/strbuf.h"
 #include "net/module.h"
 #include "os/clock.h"
+#include "os/nowait.h"
 #include "os/process.h"
 #include "proc/check.h"
 #include "proc/config.h"
@@ -221,14 +222,18 @@ static int
 report_bad(const struct options *o, const char *path,
            const struct lnt_strbuf *errors)
 {
-    fwrite(errors->p, 1, errors->n, stderr);
+    struct lnt_strbuf text = LNT_STRBUF_INIT;
+    lnt_strbuf_add(&text, errors->p, errors->n);
+    lnt_strbuf_addf(&text,
+                    o->test ? "linnet: configuration file %s test failed\n"
+                            : "linnet: not started: the configuration %s has "
+                              "errors\n",
+                    path);
     if (o->test)
-        fprintf(stderr, "linnet: configuration file %s test failed\n", path);
+        fwrite(text.p, 1, text.n, stderr);
     else
-        fprintf(stderr,
-                "linnet: not started: the configuration %s has "
-                "errors\n",
-                path);
+        lnt_nowait_text(STDERR_FILENO, text.p, text.n);
+    lnt_strbuf_release(&text);
     return EXIT_CONFIG;
 }
 
@@ -262,6 +267,9 @@ serve_or_test(const struct options *o, const struct lnt_config_source *source,
 {
     struct lnt_strbuf errors = LNT_STRBUF_INIT;
     int status;
+    /* A server does not wait for those who read its messages. */
+    if (!o->test)
+        lnt_nowait_own(STDERR_FILENO);
     struct lnt_config *config = lnt_config_load(source, &errors);
     if (!config) {
         status = report_bad(o, source->path, &errors);

@@ -1,19 +1,21 @@
 /*
  * The access log.  Lines are collected and written once a loop turn, whole
- * lines only.  What cannot be written (disk full, a system log that does not
- * follow) is counted and said once a minute.
+ * lines only.  What cannot be written (disk full, a pipe that nobody reads) is
+ * counted and said once a minute, and once more when it works again.
  */
 #include "modules/http/access.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <syslog.h>
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/outlet.h"
 #include "core/pack.h"
 #include "core/strbuf.h"
+#include "event/flusher.h"
 #include "event/loop.h"
 #include "modules/http/access_line.h"
 #include "modules/http/exchange.h"
@@ -35,9 +37,14 @@ struct lnt_http_access {
     struct lnt_timer flush; /* due at once: fires when this turn's work ends */
     struct lnt_strbuf text;
     struct lnt_strbuf draft; /* scratch */
-    uint64_t complained;     /* loop time, 0 never */
-    uint64_t lost;           /* lines */
-    int torn_fd;             /* where the last line was cut off; -1: nowhere */
+    struct lnt_outlet out;
+    struct lnt_flusher flusher;
+    struct lnt_timer tell;     /* a report that came too soon after another */
+    uint32_t opened;           /* of server's, which out has */
+    bool failing;              /* the last write lost lines */
+    uint64_t complained, told; /* loop time, 0 never */
+    uint64_t lost, reported;   /* lines */
+    char held[LNT_OUTLET_ROOM];
 };
 
 /* A request whose answer is still on its way. */
@@ -52,84 +59,90 @@ struct lnt_http_line {
 
 /* ---- writing ---- */
 
-static uint64_t
-count_lines(const char *p, size_t n)
-{
-    uint64_t lines = 0;
-    for (size_t i = 0; i < n; i++)
-        lines += p[i] == '\n';
-    return lines;
-}
-
+/* errno says why. */
 static void
-complain(struct lnt_http_access *a, uint64_t lines)
+lose(struct lnt_http_access *a, uint64_t lines)
 {
     uint64_t now = lnt_loop_now(a->loop);
+    a->failing = true;
     a->lost += lines;
     lnt_count_add(a->stats, LNT_C_ACCESS_LOST, lines);
     if (a->complained && now - a->complained < COMPLAINT)
         return;
     a->complained = now;
-    lnt_log_error("access log: %s; %llu lines lost so far", strerror(errno),
-                  (unsigned long long)a->lost);
+    lnt_log_error("access log: %s; %llu lines lost so far",
+                  lnt_outlet_reason(errno), (unsigned long long)a->lost);
 }
 
+/* It takes lines again.  Said in the error log: those who read this one
+   expect requests in it. */
 static void
-write_file(struct lnt_http_access *a, int fd)
+report(struct lnt_http_access *a)
 {
-    const char *p = a->text.p;
-    size_t n = a->text.n, done = 0;
-    /* Half a line is there already: the next begins on a new one. */
-    if (a->torn_fd == fd && write(fd, "\n", 1) != 1) {
-        complain(a, count_lines(p, n));
+    uint64_t now = lnt_loop_now(a->loop);
+    a->failing = false;
+    if (a->lost == a->reported || lnt_timer_active(&a->tell))
+        return;
+    if (a->told && now - a->told < COMPLAINT) {
+        lnt_timer_at(a->loop, &a->tell, a->told + COMPLAINT);
         return;
     }
-    a->torn_fd = -1;
-    while (done < n) {
-        ssize_t got = write(fd, p + done, n - done);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0) {
-            if (done > 0 && p[done - 1] != '\n')
-                a->torn_fd = fd;
-            complain(a, count_lines(p + done, n - done));
-            return;
-        }
-        done += (size_t)got;
-    }
+    a->told = now;
+    lnt_log_error("access log: it can be written again; %llu lines were lost",
+                  (unsigned long long)(a->lost - a->reported));
+    a->reported = a->lost;
 }
 
+/* After a write that has lost so many lines. */
 static void
-write_syslog(struct lnt_http_access *a, int fd)
+settle(struct lnt_http_access *a, uint64_t lost)
+{
+    if (lost > 0)
+        lose(a, lost);
+    else if (!lnt_outlet_holds(&a->out))
+        report(a);
+    lnt_flusher_check(&a->flusher);
+}
+
+static uint64_t
+put_syslog(struct lnt_http_access *a)
 {
     uint64_t lost = 0;
     int why = 0;
     for (const char *p = a->text.p, *end = p + a->text.n; p < end;) {
         const char *stop = memchr(p, '\n', (size_t)(end - p));
-        if (!stop)
-            stop = end;
-        if (lnt_syslog_send(fd, p, (size_t)(stop - p)) < 0) {
-            lost++;
+        size_t n = (size_t)((stop ? stop + 1 : end) - p);
+        char head[LNT_SYSLOG_HEAD];
+        lnt_strbuf_clear(&a->draft);
+        lnt_strbuf_add(&a->draft, head,
+                       lnt_syslog_head(head, LOG_LOCAL7 | LOG_INFO));
+        lnt_strbuf_add(&a->draft, p, n);
+        uint64_t now = lnt_outlet_put(&a->out, a->draft.p, a->draft.n);
+        if (now > 0)
             why = errno;
-        }
-        p = stop + 1;
+        lost += now;
+        p += n;
     }
     errno = why;
-    if (lost > 0)
-        complain(a, lost);
+    return lost;
 }
 
 static void
 write_out(struct lnt_http_access *a)
 {
-    int fd = a->server->access_fd;
-    if (fd >= 0 && a->text.n > 0) {
-        if (a->server->access_syslog)
-            write_syslog(a, fd);
-        else
-            write_file(a, fd);
+    const struct lnt_server_info *s = a->server;
+    uint64_t lost = 0;
+    if (a->opened != s->access_opened) {
+        a->opened = s->access_opened;
+        errno = EAGAIN;
+        lost = lnt_outlet_use(&a->out, s->access_fd, s->access_syslog);
     }
+    if (s->access_fd >= 0 && a->text.n > 0)
+        lost += s->access_syslog
+                    ? put_syslog(a)
+                    : lnt_outlet_put(&a->out, a->text.p, a->text.n);
     lnt_strbuf_clear(&a->text);
+    settle(a, lost);
 }
 
 static void
@@ -138,6 +151,26 @@ on_flush(struct lnt_timer *t)
     write_out(
         (struct lnt_http_access *)((char *)t -
                                    offsetof(struct lnt_http_access, flush)));
+}
+
+static void
+on_writable(struct lnt_flusher *f)
+{
+    struct lnt_http_access *a =
+        (struct lnt_http_access *)((char *)f -
+                                   offsetof(struct lnt_http_access, flusher));
+    uint64_t lost = lnt_outlet_flush(&a->out);
+    settle(a, lost);
+}
+
+static void
+on_tell(struct lnt_timer *t)
+{
+    struct lnt_http_access *a =
+        (struct lnt_http_access *)((char *)t -
+                                   offsetof(struct lnt_http_access, tell));
+    if (!a->failing && !lnt_outlet_holds(&a->out))
+        report(a);
 }
 
 struct lnt_http_access *
@@ -151,7 +184,11 @@ lnt_http_access_new(struct lnt_loop *loop, const struct lnt_server_info *server,
     a->format = format;
     a->stats = stats;
     a->flush.fn = on_flush;
-    a->torn_fd = -1;
+    a->tell.fn = on_tell;
+    lnt_outlet_init(&a->out, a->held, sizeof(a->held));
+    lnt_flusher_init(&a->flusher, loop, &a->out, on_writable);
+    a->opened = server->access_opened;
+    (void)lnt_outlet_use(&a->out, server->access_fd, server->access_syslog);
     return a;
 }
 
@@ -162,6 +199,11 @@ lnt_http_access_free(struct lnt_http_access *a)
         return;
     lnt_timer_stop(a->loop, &a->flush);
     write_out(a);
+    uint64_t lost = lnt_outlet_drop(&a->out);
+    errno = EAGAIN;
+    settle(a, lost);
+    lnt_timer_stop(a->loop, &a->tell);
+    lnt_flusher_stop(&a->flusher);
     lnt_strbuf_release(&a->text);
     lnt_strbuf_release(&a->draft);
     free(a);

@@ -42,6 +42,12 @@ add_counters(struct lnt_zone *z, struct lnt_strbuf *out)
     for (unsigned i = 0; i < LNT_COUNTERS; i++) {
         const struct lnt_cell *c;
         add_head(out, lnt_counter_names[i], "counter", lnt_counter_help[i]);
+        if (i == LNT_C_LOG_LOST) { /* not only by workers */
+            lnt_strbuf_addf(out, "linnet_%s %" PRIu64 "\n",
+                            lnt_counter_names[i],
+                            lnt_status_load(lnt_zone_log_lost(z)));
+            continue;
+        }
         for (unsigned at = 0; (c = lnt_status_next(z, &at));)
             add_sample(out, lnt_counter_names[i], c,
                        lnt_status_load(&c->stats.counters[i]));

@@ -1,7 +1,8 @@
 /*
  * The log sink: levels, context, where lines go, and what happens when they
- * cannot be written.  How a line looks is log_line.c's; which file it is and
- * when it is opened again is left to the master.
+ * cannot be written.  How a line looks is log_line.c's, keeping what the log
+ * does not take now is outlet.c's; which file it is and when it is opened
+ * again is left to the master.
  *
  * This is one of the two places with process-wide state (the other one is for
  * signals).  Nothing here allocates: it must work when memory has ended.
@@ -20,8 +21,11 @@
 #include <unistd.h>
 
 #include "core/log_line.h"
+#include "core/outlet.h"
 #include "os/clock.h"
 #include "os/file.h"
+#include "os/nowait.h"
+#include "os/syslog.h"
 
 enum { NOTICE_EVERY_MS = 60000 };
 
@@ -33,33 +37,37 @@ struct shared {
     _Atomic uint64_t told; /* ms of the last notice; 0 never */
 };
 
+static char held[LNT_OUTLET_ROOM];
+
 static struct {
     enum lnt_level level;
     enum target target;
-    int fd; /* of TO_FILE and TO_STDERR */
     bool json;
     bool stderr_too;
-    bool torn;    /* the last line went out only in part */
-    bool failing; /* the last line did not go out */
     int slot;
     uint64_t conn;
     uint64_t lost, lost_told;
+    uint64_t *counter; /* shared by all processes; NULL: none yet */
+    uint64_t counted;  /* of lost, those that are in it */
     struct shared *shared;
+    struct lnt_outlet out;
     char path[PATH_MAX];
 } sink = {
     .level = LNT_NOTICE,
     .target = TO_STDERR,
-    .fd = STDERR_FILENO,
     .slot = -1,
+    .out = {.fd = -1, .held = held, .room = sizeof(held)},
 };
 
 static struct shared only_here;
 
-static void take_fd(int fd);
+static void use(enum target to, int fd);
 static void share(void);
 static void write_sink(const struct lnt_log_fields *f);
-static bool write_whole(int fd, const char *p, size_t n);
-static void write_lost(void);
+static size_t format_line(char *line, const struct lnt_log_fields *f);
+static void lose(uint64_t lines);
+static void count_lost(void);
+static bool report_lost(void);
 static void tell_failing(int error);
 static int syslog_priority(enum lnt_level level);
 
@@ -83,23 +91,18 @@ lnt_log_open(const char *target, bool json)
             return -1;
         }
         fd = lnt_file_append(target);
-        if (fd < 0)
-            return -1;
-        take_fd(fd);
         /* target may be our own copy of the path, given back */
-        memmove(sink.path, target, strlen(target) + 1);
-    } else {
-        if (sink.target == TO_FILE)
-            close(sink.fd);
-        sink.fd = to == TO_STDERR ? STDERR_FILENO : -1;
-        sink.path[0] = '\0';
+        if (fd >= 0)
+            memmove(sink.path, target, strlen(target) + 1);
+    } else if (to == TO_SYSLOG) {
+        fd = lnt_syslog_open();
     }
-    /* NDELAY: connected before privileges are dropped */
-    if (to == TO_SYSLOG)
-        openlog("linnet", LOG_PID | LOG_NDELAY, LOG_DAEMON);
-    sink.target = to;
+    if (fd < 0 && (to == TO_FILE || to == TO_SYSLOG))
+        return -1;
+    if (to != TO_FILE)
+        sink.path[0] = '\0';
+    use(to, to == TO_STDERR ? STDERR_FILENO : fd);
     sink.json = json;
-    sink.torn = sink.failing = false;
     return 0;
 }
 
@@ -107,14 +110,19 @@ void
 lnt_log_take(int fd)
 {
     share();
-    take_fd(fd);
-    sink.target = TO_FILE;
+    use(TO_FILE, fd);
 }
 
 int
 lnt_log_fd(void)
 {
-    return sink.target == TO_FILE ? sink.fd : -1;
+    return sink.target == TO_FILE ? sink.out.fd : -1;
+}
+
+int
+lnt_log_socket(void)
+{
+    return sink.target == TO_SYSLOG ? sink.out.fd : -1;
 }
 
 int
@@ -125,7 +133,7 @@ lnt_log_reopen(void)
     int fd = lnt_file_append(sink.path);
     if (fd < 0)
         return -1;
-    take_fd(fd);
+    use(TO_FILE, fd);
     return 0;
 }
 
@@ -145,6 +153,9 @@ void
 lnt_log_stderr_too(bool on)
 {
     sink.stderr_too = on;
+    if (sink.target == TO_STDERR &&
+        lnt_nowait_look(STDERR_FILENO) != sink.out.how)
+        use(TO_STDERR, STDERR_FILENO);
 }
 
 void
@@ -163,6 +174,45 @@ uint64_t
 lnt_log_lost(void)
 {
     return sink.lost;
+}
+
+void
+lnt_log_count(uint64_t *counter)
+{
+    count_lost();
+    sink.counter = counter;
+    count_lost();
+}
+
+const struct lnt_outlet *
+lnt_log_outlet(void)
+{
+    return &sink.out;
+}
+
+void
+lnt_log_flush(void)
+{
+    int saved = errno;
+
+    lose(lnt_outlet_flush(&sink.out));
+    (void)report_lost();
+    errno = saved;
+}
+
+void
+lnt_log_forked(void)
+{
+    (void)lnt_outlet_drop(&sink.out);
+    sink.lost = sink.lost_told = sink.counted = 0;
+}
+
+void
+lnt_log_end(void)
+{
+    lnt_log_flush();
+    sink.lost += lnt_outlet_drop(&sink.out);
+    lnt_log_count(NULL);
 }
 
 bool
@@ -201,7 +251,7 @@ lnt_log_write(enum lnt_level level, const char *fmt, ...)
         char line[LNT_LOG_LINE];
 
         size_t len = lnt_log_line_short(line, &f);
-        write_whole(STDERR_FILENO, line, len);
+        lnt_nowait_text(STDERR_FILENO, line, len);
     }
     errno = saved;
 }
@@ -214,13 +264,19 @@ lnt_assert_fail(const char *expr, const char *file, int line)
 }
 
 static void
-take_fd(int fd)
+use(enum target to, int fd)
 {
-    if (sink.target == TO_FILE && sink.fd != fd)
-        close(sink.fd);
-    sink.fd = fd;
-    sink.target = TO_FILE;
-    sink.torn = sink.failing = false;
+    int before = sink.out.fd;
+    bool ours = sink.target == TO_FILE || sink.target == TO_SYSLOG;
+    uint64_t lost = lnt_outlet_use(&sink.out, fd, to == TO_SYSLOG);
+
+    if (ours && before >= 0 && before != fd)
+        close(before);
+    sink.target = to;
+    if (lost > 0) {
+        errno = EAGAIN;
+        lose(lost);
+    }
 }
 
 static void
@@ -236,67 +292,70 @@ share(void)
 static void
 write_sink(const struct lnt_log_fields *f)
 {
-    char line[LNT_LOG_LINE + 1]; /* a line break before it, when needed */
-    size_t n;
+    char line[LNT_SYSLOG_HEAD + LNT_LOG_LINE + 1];
 
     if (sink.target == TO_OFF)
         return;
-    if (sink.target == TO_SYSLOG) {
-        n = lnt_log_line_syslog(line, f);
-        syslog(syslog_priority(f->level), "%.*s", (int)n, line);
+    if (sink.out.fd < 0) /* before it was opened: to stderr */
+        use(TO_STDERR, STDERR_FILENO);
+    lose(lnt_outlet_flush(&sink.out));
+    /* The report stands where the lines are missing. */
+    if (!report_lost()) {
+        lose(1);
         return;
     }
-    line[0] = '\n';
-    n = sink.json ? lnt_log_line_json(line + 1, f)
-                  : lnt_log_line_text(line + 1, f);
-    bool whole = sink.torn ? write_whole(sink.fd, line, n + 1)
-                           : write_whole(sink.fd, line + 1, n);
-    if (!whole) {
-        int error = errno;
-
-        sink.lost++;
-        sink.failing = true;
-        tell_failing(error);
-        return;
-    }
-    if (sink.failing) {
-        sink.failing = false;
-        write_lost();
-    }
+    size_t n = format_line(line, f);
+    lose(lnt_outlet_put(&sink.out, line, n));
 }
 
-/* One write(2) in all ordinary cases, so that lines of several processes do
-   not mix. */
-static bool
-write_whole(int fd, const char *p, size_t n)
+static size_t
+format_line(char *line, const struct lnt_log_fields *f)
 {
-    size_t done = 0;
-
-    while (done < n) {
-        ssize_t w = write(fd, p + done, n - done);
-
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w <= 0) {
-            if (w == 0)
-                errno = ENOSPC;
-            /* A part of it is there: the next line begins on a new one. */
-            if (done && fd == sink.fd)
-                sink.torn = true;
-            return false;
-        }
-        done += (size_t)w;
-    }
-    if (fd == sink.fd)
-        sink.torn = false;
-    return true;
+    if (sink.target != TO_SYSLOG)
+        return sink.json ? lnt_log_line_json(line, f)
+                         : lnt_log_line_text(line, f);
+    size_t head = lnt_syslog_head(line, LOG_DAEMON | syslog_priority(f->level));
+    size_t n = head + lnt_log_line_syslog(line + head, f);
+    line[n++] = '\n';
+    return n;
 }
 
-/* Writing works again: says in the log itself what is missing from it. */
+/* errno is why. */
 static void
-write_lost(void)
+lose(uint64_t lines)
 {
-    char text[96], line[LNT_LOG_LINE];
+    int error = errno;
+
+    if (lines == 0)
+        return;
+    sink.lost += lines;
+    count_lost();
+    tell_failing(error);
+    errno = error;
+}
+
+static void
+count_lost(void)
+{
+    if (!sink.counter)
+        return;
+    __atomic_fetch_add(sink.counter, sink.lost - sink.counted,
+                       __ATOMIC_RELAXED);
+    sink.counted = sink.lost;
+}
+
+/* Says in the log itself what is missing from it.  False: it cannot yet. */
+static bool
+report_lost(void)
+{
+    char text[96], line[LNT_SYSLOG_HEAD + LNT_LOG_LINE + 1];
+
+    if (sink.lost == sink.lost_told)
+        return true;
+    if (sink.target == TO_OFF || sink.out.full) {
+        errno = EAGAIN;
+        return false;
+    }
     int len = snprintf(text, sizeof(text),
                        "%llu log lines could not be written before this one",
                        (unsigned long long)(sink.lost - sink.lost_told));
@@ -309,12 +368,11 @@ write_lost(void)
         .n = (size_t)len,
     };
 
-    size_t n =
-        sink.json ? lnt_log_line_json(line, &f) : lnt_log_line_text(line, &f);
-    if (write_whole(sink.fd, line, n))
-        sink.lost_told = sink.lost;
-    else
-        sink.failing = true;
+    size_t n = format_line(line, &f);
+    if (lnt_outlet_put(&sink.out, line, n) > 0)
+        return false;
+    sink.lost_told = sink.lost;
+    return true;
 }
 
 /* To stderr and syslog, because the log is what does not work. */
@@ -324,20 +382,25 @@ tell_failing(int error)
     struct shared *s = sink.shared ? sink.shared : &only_here;
     uint64_t now = lnt_clock_ms() + 1;
     uint64_t told = atomic_load(&s->told);
+    char text[PATH_MAX + 256];
 
     if (told && now - told < NOTICE_EVERY_MS)
         return;
     if (!atomic_compare_exchange_strong(&s->told, &told, now))
         return; /* another process was faster */
 
-    const char *name = sink.path[0] ? sink.path : "the log";
-    if (sink.fd != STDERR_FILENO)
-        dprintf(STDERR_FILENO,
-                "linnet: cannot write to %s: %s; lines are being lost\n", name,
-                strerror(error));
-    syslog(LOG_DAEMON | LOG_ERR,
-           "linnet: cannot write to %s: %s; lines are being lost", name,
-           strerror(error));
+    int n = snprintf(text, sizeof(text),
+                     "linnet: cannot write to %s: %s; lines are being lost\n",
+                     sink.path[0] ? sink.path : "the log",
+                     lnt_outlet_reason(error));
+    if (n <= 0 || (size_t)n >= sizeof(text))
+        return;
+    if (sink.target != TO_STDERR)
+        lnt_nowait_text(STDERR_FILENO, text, (size_t)n);
+    if (sink.target == TO_SYSLOG)
+        return;
+    text[n - 1] = '\0';
+    lnt_syslog_say(LOG_DAEMON | LOG_ERR, text);
 }
 
 static int

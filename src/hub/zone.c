@@ -391,6 +391,12 @@ lnt_zone_cell(struct lnt_zone *z, unsigned cell)
     return &z->cells[cell];
 }
 
+uint64_t *
+lnt_zone_log_lost(struct lnt_zone *z)
+{
+    return &z->map->past.counters[LNT_C_LOG_LOST];
+}
+
 const struct lnt_stats *
 lnt_zone_past(const struct lnt_zone *z)
 {

@@ -103,6 +103,9 @@ struct lnt_cell *lnt_zone_cell(struct lnt_zone *z, unsigned cell);
 /* What the owners of released cells had counted, all together: with this, sums
    over the server never go back. */
 const struct lnt_stats *lnt_zone_past(const struct lnt_zone *z);
+/* Where all processes count the lines of the log that they lose: the counter
+   LNT_C_LOG_LOST of what is past, because the master has no cell. */
+uint64_t *lnt_zone_log_lost(struct lnt_zone *z);
 /* The sums over the whole server, of workers that are gone, too.  A process
    whose patience is over gets them without the lock: a cell that another master
    releases meanwhile may be missing. */

@@ -249,9 +249,13 @@ sweep_holds(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
 static void
 add_to_past(struct lnt_zone *z, const struct lnt_stats *s)
 {
-    for (unsigned i = 0; i < LNT_COUNTERS; i++)
-        lnt_count_add(&z->map->past, i,
-                      __atomic_load_n(&s->counters[i], __ATOMIC_RELAXED));
+    for (unsigned i = 0; i < LNT_COUNTERS; i++) {
+        uint64_t n = __atomic_load_n(&s->counters[i], __ATOMIC_RELAXED);
+
+        /* It is counted here at once, without the lock. */
+        if (i != LNT_C_LOG_LOST)
+            lnt_count_add(&z->map->past, i, n);
+    }
 }
 
 /* What was done before the lock could not be had is not done again: it finds
@@ -284,7 +288,7 @@ lnt_zone_counters(struct lnt_zone *z, uint64_t sums[LNT_COUNTERS])
     bool locked = lnt_zone_lock_soon(z) == 0;
 
     for (unsigned i = 0; i < LNT_COUNTERS; i++)
-        sums[i] = z->map->past.counters[i];
+        sums[i] = __atomic_load_n(&z->map->past.counters[i], __ATOMIC_RELAXED);
     for (unsigned cell = 0; cell < LNT_CELLS; cell++) {
         const struct lnt_stats *s = &z->cells[cell].stats;
 

@@ -25,6 +25,8 @@ struct lnt_server_info {
     int access_fd;      /* for the access log; -1: off */
     bool access_syslog; /* it is a socket to the system log */
     bool access_json;
+    uint32_t access_opened; /* changes with access_fd, even if the new one has
+                               the same number */
 
     /*
      * A small message for on_broadcast of the module of that name in every

@@ -42,6 +42,7 @@ const char *const lnt_counter_names[LNT_COUNTERS] = {
     [LNT_C_MOVED_OUT] = "moved_out_total",
     [LNT_C_MOVED_IN] = "moved_in_total",
     [LNT_C_ACCESS_LOST] = "access_lost_total",
+    [LNT_C_LOG_LOST] = "log_lost_total",
     [LNT_C_CLOSE_1000] = "close_sent_1000_total",
     [LNT_C_CLOSE_1001] = "close_sent_1001_total",
     [LNT_C_CLOSE_1002] = "close_sent_1002_total",
@@ -101,6 +102,8 @@ const char *const lnt_counter_help[LNT_COUNTERS] = {
     [LNT_C_MOVED_OUT] = "Connections given to other workers.",
     [LNT_C_MOVED_IN] = "Connections taken from other workers.",
     [LNT_C_ACCESS_LOST] = "Lines of the access log that could not be written.",
+    [LNT_C_LOG_LOST] =
+        "Lines of the error log that could not be written, by all processes.",
     [LNT_C_CLOSE_1000] = "Close frames sent with code 1000, normal.",
     [LNT_C_CLOSE_1001] = "Close frames sent with code 1001, going away.",
     [LNT_C_CLOSE_1002] =

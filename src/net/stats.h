@@ -46,6 +46,7 @@ enum lnt_counter {
     LNT_C_MOVED_OUT,       /* connections given to other workers */
     LNT_C_MOVED_IN,        /* and taken from them */
     LNT_C_ACCESS_LOST,     /* lines of the access log */
+    LNT_C_LOG_LOST,        /* of the error log, by all processes together */
     LNT_C_EVENT_STREAMS,   /* streams of server-sent events opened */
     LNT_C_HTTP_PUBLISHED,  /* messages published over HTTP */
     /* Close frames sent, by code. */

@@ -1,5 +1,5 @@
 /*
- * The system log for lines that come by the thousand: never waits for it.
+ * The system log, spoken to as syslog(3) does but without waiting.
  */
 #ifndef LNT_OS_SYSLOG_H
 #define LNT_OS_SYSLOG_H
@@ -10,11 +10,18 @@
    with errno. */
 int lnt_syslog_open(void);
 
+/* What a message begins with, written into head; its length. */
+enum { LNT_SYSLOG_HEAD = 96 };
+size_t lnt_syslog_head(char head[LNT_SYSLOG_HEAD], int priority);
+
 /*
- * Sends one line (without line end) as local7.info of "linnet"; connects anew
- * when the system log was started again.  0, or -1 with errno: EAGAIN when it
- * cannot follow.
+ * Sends one message, head and text without line end; connects anew when the
+ * system log was started again.  0, or -1 with errno: EAGAIN when it cannot
+ * follow.
  */
 int lnt_syslog_send(int fd, const char *p, size_t n);
+
+/* One message on a socket of its own, if the system log takes it. */
+void lnt_syslog_say(int priority, const char *text);
 
 #endif

@@ -72,6 +72,7 @@ keep_fds(const struct lnt_master *m, const struct lnt_generation *g,
     keep[n++] = channel;
     keep[n++] = lnt_zone_fd(m->zone);
     keep[n++] = lnt_log_fd();
+    keep[n++] = lnt_log_socket();
     keep[n++] = g->access_fd;
     lnt_fds_keep(keep, n);
     free(keep);
@@ -92,6 +93,7 @@ run_worker(const struct lnt_master *m, const struct lnt_generation *g,
            int channel)
 {
     lnt_lock_watch_forked(m);
+    lnt_log_forked();
     keep_fds(m, g, channel);
     lnt_signals_reset();
     lnt_signals_ignore_pipe();
@@ -120,6 +122,7 @@ run_worker(const struct lnt_master *m, const struct lnt_generation *g,
     p.info.access_syslog = strcmp(g->config->log->access, "syslog") == 0;
     p.info.access_json = g->config->log->format == 1;
     int status = lnt_worker_run(&p);
+    lnt_log_end();
     free(sockets);
     exit(status);
 }

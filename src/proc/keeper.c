@@ -18,6 +18,7 @@
 
 #include "core/log.h"
 #include "core/strbuf.h"
+#include "event/flusher.h"
 #include "event/loop.h"
 #include "hub/mirror.h"
 #include "hub/zone.h"
@@ -52,6 +53,7 @@ struct keeper {
     struct lnt_timer timer;      /* the next sync */
     struct lnt_timer lock_timer; /* the next try to get the lock */
     struct lnt_timer end_timer;
+    struct lnt_flusher flusher; /* of the log */
     struct lnt_cell *cell;
     struct lnt_store_state *state;
     struct lnt_mirror *mirror;
@@ -367,8 +369,8 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
         (struct keeper *)((uintptr_t)c - offsetof(struct keeper, channel));
     if (f->type == LNT_FRAME_START) {
         k->serving = true;
-        lnt_log_stderr_too(false);
         lnt_daemon_let_go();
+        lnt_log_stderr_too(false);
         lnt_cell_set_state(k->cell, LNT_CELL_READY);
         if (k->lock >= 0)
             set_timer(k);
@@ -425,6 +427,7 @@ on_turn(void *arg)
     struct keeper *k = arg;
     if (k->idle && lnt_mirror_behind(k->mirror))
         set_timer(k);
+    lnt_flusher_check(&k->flusher);
     return false;
 }
 
@@ -500,6 +503,7 @@ tear_down(struct keeper *k)
     lnt_channel_close(&k->channel);
     if (k->signals.fd >= 0)
         close(lnt_watch_forget(&k->signals));
+    lnt_flusher_stop(&k->flusher);
     lnt_loop_destroy(k->loop);
 }
 
@@ -514,6 +518,7 @@ lnt_keeper_run(const struct lnt_keeper_params *p)
         lnt_log_alert("the store's process cannot start: %s", strerror(errno));
         return 1;
     }
+    lnt_flusher_init_log(&k.flusher, k.loop);
     if (set_up(&k) < 0)
         fail(&k);
     else

@@ -94,6 +94,7 @@ keep_fds(const struct lnt_master *m, int channel)
     keep[n++] = channel;
     keep[n++] = lnt_zone_fd(m->zone);
     keep[n++] = lnt_log_fd();
+    keep[n++] = lnt_log_socket();
     lnt_fds_keep(keep, n);
     free(keep);
 }
@@ -103,6 +104,7 @@ run(const struct lnt_master *m, const struct lnt_generation *g,
     const struct lnt_keeper *k, int channel, unsigned how)
 {
     lnt_lock_watch_forked(m);
+    lnt_log_forked();
     keep_fds(m, channel);
     lnt_signals_reset();
     lnt_signals_ignore_pipe();
@@ -119,7 +121,9 @@ run(const struct lnt_master *m, const struct lnt_generation *g,
         .wait = how & WAIT,
         .strict = how & STRICT,
     };
-    exit(lnt_keeper_run(&p));
+    int status = lnt_keeper_run(&p);
+    lnt_log_end();
+    exit(status);
 }
 
 /* ---- in the master ---- */

@@ -249,8 +249,8 @@ started(struct lnt_master *m)
     lnt_upgrade_taken(m);
     lnt_sockets_close(&m->inherited, &m->now.sockets, true);
     lnt_sd_notify("READY=1");
-    lnt_log_stderr_too(false);
     lnt_daemon_ready(STARTED);
+    lnt_log_stderr_too(false);
 }
 
 static void
@@ -339,6 +339,14 @@ static const struct lnt_child_events child_events = {
 };
 
 /* ---- housekeeping ---- */
+
+static bool
+on_turn(void *arg)
+{
+    struct lnt_master *m = arg;
+    lnt_flusher_check(&m->flusher);
+    return false;
+}
 
 enum { SWEEP_EVERY = 10000, LEVEL_EVERY = 2000 };
 
@@ -504,6 +512,7 @@ share_memory(struct lnt_master *m, const struct lnt_config *c,
     if (!m->zone)
         return -1;
     lnt_lock_watch_start(m);
+    lnt_log_count(lnt_zone_log_lost(m->zone));
     lnt_timer_at(m->loop, &m->sweep_timer, lnt_loop_now(m->loop) + SWEEP_EVERY);
     on_level(&m->level_timer); /* sets itself */
     return 0;
@@ -559,6 +568,7 @@ tear_down(struct lnt_master *m)
         close(m->now.access_fd);
     lnt_config_free(m->now.config);
     lnt_lock_watch_stop(m);
+    lnt_log_end(); /* counts in the zone */
     lnt_zone_close(m->zone);
     lnt_doorbells_free(m->doorbells);
     free(m->last_reload.error);
@@ -569,6 +579,7 @@ tear_down(struct lnt_master *m)
     }
     if (m->signals.fd >= 0)
         close(m->signals.fd);
+    lnt_flusher_stop(&m->flusher);
     lnt_loop_destroy(m->loop);
 }
 
@@ -605,11 +616,15 @@ lnt_server_run(const struct lnt_run_params *p)
         lnt_log_error("event loop: %s", strerror(errno));
         return FAILED;
     }
+    lnt_flusher_init_log(&m.flusher, m.loop);
+    lnt_loop_set_hook(m.loop,
+                      &(struct lnt_loop_hook){.turn = on_turn, .arg = &m});
     m.requests = lnt_requests_new(m.loop);
     lnt_dict_init(&m.dict);
     if (set_up(&m, p->config, &why) < 0)
         lnt_ending_give_up(&m, why.n ? why.p : "no reason given");
     lnt_strbuf_release(&why);
+    lnt_flusher_check(&m.flusher);
     if (lnt_loop_run(m.loop) < 0) {
         lnt_log_alert("the event loop failed: %s", strerror(errno));
         m.exit_status = FAILED;

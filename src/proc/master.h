@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "event/flusher.h"
 #include "event/loop.h"
 #include "net/server_info.h"
 #include "proc/channel.h"
@@ -106,6 +107,7 @@ struct lnt_master {
 
     struct lnt_loop *loop;
     struct lnt_watch signals;
+    struct lnt_flusher flusher; /* of the log */
     enum lnt_master_state state;
     int exit_status;
 

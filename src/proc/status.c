@@ -125,6 +125,22 @@ counters_json(const struct lnt_master *m, struct lnt_strbuf *out)
     lnt_strbuf_addc(out, '}');
 }
 
+static void
+lost_lines_text(const struct lnt_master *m, struct lnt_strbuf *out)
+{
+    uint64_t error = load(lnt_zone_log_lost(m->zone));
+    uint64_t access =
+        load(&lnt_zone_past(m->zone)->counters[LNT_C_ACCESS_LOST]);
+    for (const struct lnt_child *c = m->children; c; c = c->next)
+        access += load(&lnt_zone_cell(m->zone, c->cell)
+                            ->stats.counters[LNT_C_ACCESS_LOST]);
+    if (error || access)
+        lnt_strbuf_addf(out,
+                        "lost: %" PRIu64 " lines of the error log, %" PRIu64
+                        " of the access log\n",
+                        error, access);
+}
+
 void
 lnt_status_json(const struct lnt_master *m, struct lnt_strbuf *out)
 {
@@ -179,6 +195,7 @@ lnt_status_text(const struct lnt_master *m, struct lnt_strbuf *out)
     if (m->last_reload.any)
         lnt_strbuf_addf(out, "last reload: %s\n",
                         m->last_reload.ok ? "ok" : m->last_reload.error);
+    lost_lines_text(m, out);
     lnt_keepers_text(m, out);
     lnt_lock_status_text(m, out);
     lnt_strbuf_adds(out, "\nslot     pid  gen  state     up(s)  restarts  "

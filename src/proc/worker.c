@@ -16,6 +16,7 @@
 #include "core/mem.h"
 #include "core/pack.h"
 #include "core/strbuf.h"
+#include "event/flusher.h"
 #include "event/loop.h"
 #include "hub/hub.h"
 #include "hub/zone.h"
@@ -50,7 +51,8 @@ struct worker {
     size_t nlisteners;
     struct lnt_accept_share share;
     struct lnt_accept_policy policy;
-    struct lnt_mover *mover; /* when there was a link */
+    struct lnt_mover *mover;    /* when there was a link */
+    struct lnt_flusher flusher; /* of the log */
     bool draining;
     int status; /* to exit with */
 };
@@ -196,6 +198,7 @@ reopen_logs(struct worker *w, const struct lnt_frame *f)
         if (w->info.access_fd >= 0)
             close(w->info.access_fd);
         w->info.access_fd = f->fds[next];
+        w->info.access_opened++;
         f->fds[next++] = -1;
     }
     lnt_log_info("log files reopened");
@@ -214,8 +217,8 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
         become_ready(w);
         return;
     case LNT_FRAME_START:
-        lnt_log_stderr_too(false);
         lnt_daemon_let_go();
+        lnt_log_stderr_too(false);
         start_accepting(w);
         return;
     case LNT_FRAME_QUIT:
@@ -306,7 +309,9 @@ on_turn(void *arg)
             lnt_listener_poll(w->listeners[i]);
     }
     bool more = lnt_hub_turn(w->hub);
-    return lnt_net_flush(w->net) || more;
+    more = lnt_net_flush(w->net) || more;
+    lnt_flusher_check(&w->flusher);
+    return more;
 }
 
 static bool
@@ -489,6 +494,7 @@ tear_down(struct worker *w)
     lnt_net_free(w->net);
     if (w->signals.fd >= 0)
         close(lnt_watch_forget(&w->signals));
+    lnt_flusher_stop(&w->flusher);
     lnt_loop_destroy(w->loop);
     free(w->listeners);
     free(w->ctx);
@@ -508,6 +514,7 @@ lnt_worker_run(const struct lnt_worker_params *p)
         lnt_log_alert("worker cannot start: %s", strerror(errno));
         return 1;
     }
+    lnt_flusher_init_log(&w.flusher, w.loop);
     lnt_asks_init(&w.asks, w.loop, &w.channel, &w.info);
     if (set_up(&w, &why) < 0)
         fail(&w, &why);

@@ -323,6 +323,8 @@ torn(void)
     struct rlimit limit = {100, RLIM_INFINITY};
 
     fresh(false);
+    lnt_log_error("the report of what was lost before comes first");
+    fresh(false);
     signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &limit);
     lnt_log_error("a line that fits");
@@ -355,10 +357,11 @@ failures(void)
     is_str(text, "", "not told again within a minute");
     free(text);
     ok(log_matches("^[^\n]*a line that fits\n" /* then the torn one */
-                   "[^\n]*\n[^\n]*: there is room again\n"
+                   "[^\n]*\n"
                    "[^\n]*\\[error\\][^\n]*: [0-9]+ log lines could not be "
-                   "written before this one\n[^\n]*: and goes on\n$"),
-       "a torn line is ended, and the log says what is missing");
+                   "written before this one\n[^\n]*: there is room again\n"
+                   "[^\n]*: and goes on\n$"),
+       "a torn line is ended, and the log says there what is missing");
 }
 
 /* Four processes, one file, which is moved away ten times. */
@@ -409,9 +412,21 @@ together(void)
     is_int(bad, 0, "none is torn");
 }
 
+/* One message, from a few system logs' sockets, which are streams. */
+static ssize_t
+receive(int fd, int type, char *got, size_t size)
+{
+    if (type == SOCK_DGRAM)
+        return recv(fd, got, size, 0);
+    int peer = accept(fd, NULL, NULL);
+    ssize_t n = recv(peer, got, size, 0);
+    /* a NUL ends it there */
+    return n > 0 && got[n - 1] == '\0' ? n - 1 : -1;
+}
+
 /* In a namespace of its own, whose /dev/log is ours. */
 static int
-syslog_child(void)
+syslog_child(int type)
 {
     struct sockaddr_un un = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
     struct timeval wait_for = {.tv_sec = 10};
@@ -421,15 +436,16 @@ syslog_child(void)
         mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("none", "/dev", "tmpfs", 0, NULL) < 0)
         return 77;
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (bind(fd, (struct sockaddr *)&un, sizeof(un)) < 0)
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+    if (bind(fd, (struct sockaddr *)&un, sizeof(un)) < 0 ||
+        (type == SOCK_STREAM && listen(fd, 5) < 0))
         return 77;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait_for, sizeof(wait_for));
     if (lnt_log_open("syslog", false) < 0)
         return 1;
     lnt_log_slot(1);
     lnt_log_warn("to %s\nx", "syslog");
-    ssize_t n = recv(fd, got, sizeof(got) - 1, 0);
+    ssize_t n = receive(fd, type, got, sizeof(got) - 1);
     if (n < 0)
         return 2;
     got[n] = '\0';
@@ -440,13 +456,13 @@ syslog_child(void)
 }
 
 static void
-to_syslog(void)
+to_syslog(int type)
 {
     int status;
 
     fflush(NULL);
     if (fork() == 0)
-        _exit(syslog_child());
+        _exit(syslog_child(type));
     wait(&status);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
         skip(1, "no mount namespace of our own to be had");
@@ -466,7 +482,8 @@ main(void)
     stderrs();
     failures();
     together();
-    to_syslog();
+    to_syslog(SOCK_DGRAM);
+    to_syslog(SOCK_STREAM);
     lnt_log_open("stderr", false);
     return done_testing();
 }
