@@ -84,6 +84,18 @@ int lnt_pidfile_open(const char *path, pid_t *other);
 /* Removes the file if it still is the one that fd holds; closes fd. */
 void lnt_pidfile_close(int fd, const char *path);
 
+/*
+ * What ends together with this process, so that no other process can take its
+ * place.  To be asked at the start: a parent that ends is replaced by another.
+ */
+enum lnt_bond {
+    LNT_BOND_NONE,    /* nothing, as far as can be seen */
+    LNT_BOND_INIT,    /* it is process 1: the kernel ends the pid namespace */
+    LNT_BOND_CHILD,   /* process 1 of a container started it and waits for it */
+    LNT_BOND_SYSTEMD, /* systemd waits for it, and cannot be told of another */
+};
+enum lnt_bond lnt_process_bond(void);
+
 /* sd_notify: sends state ("READY=1\n...") to $NOTIFY_SOCKET when set. */
 void lnt_sd_notify(const char *state);
 

@@ -353,6 +353,7 @@ sub spawn
     croak 'the server runs already' if $self->{pid};
     my @command = ($self->command(@args));
     $command[0] = $self->binary;
+    unshift @command, @{ $self->{front} // [] };
     my $pid = fork // croak "fork: $!";
     if (!$pid) {
         POSIX::setsid();
@@ -433,6 +434,9 @@ sub wait_exit
 sub master_pid
 {
     my ($self) = @_;
+    # The pids that it knows itself by may be those of another namespace.
+    return (grep { $self->title($_) =~ /^linnet: master/ }
+            $self->processes)[0] if $self->{front};
     my ($pid) = slurp($self->path('run/linnet.pid')) =~ /^(\d+)/;
     return $pid if $pid && proc_alive($pid);
     return $self->{pid};
@@ -835,7 +839,10 @@ C<files>: more files in the prefix, name to text. C<args>: arguments for every
 run of the binary. C<env>: environment. C<binary>: another binary.
 C<copy_binary>: run a copy in the prefix, which C<install_binary($script)>
 replaces (by a fresh copy, or a script). C<user>: run as this user (the test
-must be root). C<ulimit>: list of limits as sh takes them (C<'n 64'>).
+must be root). C<ulimit>: list of limits as sh takes them (C<'n 64'>). C<front>: a command
+that the server is started by, as its last arguments; with it, C<master_pid>
+goes by the process titles, and the pids in C<status> may be those of another
+namespace: never signal them.
 
 =head2 Running
 
