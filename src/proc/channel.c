@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@ enum {
     MAGIC = 0x6c6e7431, /* "lnt1" */
     VERSION = 1,
     FRAMES_A_TURN = 32,
+    SEND_TIME = 1000, /* ms, where there is no queue */
 };
 
 struct head {
@@ -113,8 +115,8 @@ tell_closed(struct lnt_channel *c, bool broken, const char *why)
 /* ---- sending ---- */
 
 static ssize_t
-send_now(struct lnt_channel *c, const struct head *h, const void *payload,
-         const int *fds, size_t nfds)
+send_to(int fd, const struct head *h, const void *payload, const int *fds,
+        size_t nfds)
 {
     struct iovec iov[2] = {
         {.iov_base = (void *)(uintptr_t)h, .iov_len = sizeof(*h)},
@@ -122,7 +124,7 @@ send_now(struct lnt_channel *c, const struct head *h, const void *payload,
     };
     ssize_t n;
     do {
-        n = lnt_socket_send_fds(c->watch.fd, iov, h->length ? 2 : 1, fds, nfds);
+        n = lnt_socket_send_fds(fd, iov, h->length ? 2 : 1, fds, nfds);
     } while (n < 0 && errno == EINTR);
     return n;
 }
@@ -218,7 +220,7 @@ lnt_channel_send(struct lnt_channel *c, enum lnt_frame_type type,
         .length = (uint32_t)payload.n,
     };
     if (!c->head) {
-        if (send_now(c, &h, payload.p, fds, nfds) >= 0)
+        if (send_to(c->watch.fd, &h, payload.p, fds, nfds) >= 0)
             return 0;
         if (!would_block(errno))
             return -1; /* the end of file will be read */
@@ -226,12 +228,38 @@ lnt_channel_send(struct lnt_channel *c, enum lnt_frame_type type,
     return enqueue(c, &h, payload.p, fds, nfds);
 }
 
+int
+lnt_frame_send(int fd, enum lnt_frame_type type, struct lnt_str payload)
+{
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    struct head h = {
+        .magic = MAGIC,
+        .version = VERSION,
+        .type = (uint16_t)type,
+        .length = (uint32_t)payload.n,
+    };
+    if (payload.n > LNT_FRAME_PAYLOAD_MAX) {
+        errno = EMSGSIZE;
+        return -1;
+    }
+    if (send_to(fd, &h, payload.p, NULL, 0) >= 0)
+        return 0;
+    if (!would_block(errno))
+        return -1;
+    int ready = poll(&room, 1, SEND_TIME);
+    if (ready == 0)
+        errno = EAGAIN;
+    if (ready <= 0)
+        return -1;
+    return send_to(fd, &h, payload.p, NULL, 0) < 0 ? -1 : 0;
+}
+
 static void
 flush(struct lnt_channel *c)
 {
     while (c->head) {
         struct lnt_queued *q = c->head;
-        if (send_now(c, &q->head, q->payload, q->fds, q->nfds) < 0) {
+        if (send_to(c->watch.fd, &q->head, q->payload, q->fds, q->nfds) < 0) {
             if (would_block(errno))
                 return;
             while (c->head)

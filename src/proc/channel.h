@@ -102,6 +102,12 @@ int lnt_channel_send(struct lnt_channel *c, enum lnt_frame_type type,
                      uint32_t request, struct lnt_str payload, const int *fds,
                      size_t nfds);
 
+/*
+ * One frame of incarnation 0 through a descriptor that is no channel (yet, or
+ * in this process); waits a second at most for room.  0, or -1 with errno.
+ */
+int lnt_frame_send(int fd, enum lnt_frame_type type, struct lnt_str payload);
+
 /* Handles what has arrived by now, up to the end of file. */
 void lnt_channel_poll(struct lnt_channel *c);
 

@@ -200,6 +200,33 @@ test_end(void)
     close_pair();
 }
 
+/* Frames from a process that has no channel, only its descriptor. */
+static void
+test_without_channel(void)
+{
+    int fds[2], sent = 0;
+    loop = lnt_loop_new();
+    is_int(lnt_socket_pair(fds), 0, "a pair");
+    is_int(lnt_channel_open(&b, loop, fds[1], 0, &handler), 0, "one channel");
+    received = disorder = next_request = 0;
+    is_int(lnt_frame_send(fds[0], LNT_FRAME_FAILED, lnt_str("\0\0", 2)), 0,
+           "a frame through a descriptor");
+    lnt_channel_poll(&b);
+    is_int(received, 1, "is received");
+    is_int(disorder, 0, "as it was sent");
+    while (sent < 100000 &&
+           lnt_frame_send(fds[0], LNT_FRAME_FAILED, lnt_str("", 0)) == 0)
+        sent++;
+    ok(sent < 100000 && errno == EAGAIN, "one that is not taken is waited for, "
+                                         "but not for ever");
+    lnt_channel_close(&b);
+    is_int(lnt_frame_send(fds[0], LNT_FRAME_FAILED, lnt_str("", 0)), -1,
+           "nothing can be sent to one that is gone");
+    ok(errno == EPIPE || errno == ECONNRESET, "which is told");
+    close(fds[0]);
+    lnt_loop_destroy(loop);
+}
+
 int
 main(void)
 {
@@ -207,5 +234,6 @@ main(void)
     test_bound();
     test_broken_peers();
     test_end();
+    test_without_channel();
     return done_testing();
 }
