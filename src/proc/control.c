@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "core/mem.h"
 #include "core/strbuf.h"
 #include "core/utf8.h"
+#include "os/clock.h"
 #include "os/socket.h"
 #include "proc/master.h"
 #include "proc/queries.h"
@@ -29,6 +31,7 @@ enum {
     LINE_MAX_BYTES = 256 * 1024, /* a shared value, escaped for the most part */
     PEER_TIME = 10000,  /* ms to send a command, and to take an answer */
     ERROR_PAUSE = 1000, /* ms without descriptors */
+    FINISH_TIME = 1000, /* ms for the last answers to go out */
     WORDS_MAX = 16,
 };
 
@@ -59,6 +62,10 @@ struct lnt_control {
     unsigned npeers;
 };
 
+static void answer(struct peer *p, bool ok, struct lnt_str text);
+static void answer_again(struct peer *p);
+static bool accept_one(struct lnt_control *c);
+static bool flush(struct peer *p);
 static void on_accept(struct lnt_watch *w, uint32_t events);
 static void on_accept_timer(struct lnt_timer *t);
 static void on_peer(struct lnt_watch *w, uint32_t events);
@@ -148,6 +155,8 @@ lnt_control_close(struct lnt_control *c, bool remove)
 {
     if (c->watch.fd < 0)
         return;
+    while (accept_one(c)) /* who has connected is to be answered */
+        ;
     lnt_timer_stop(c->m->loop, &c->timer);
     close(lnt_watch_del(c->m->loop, &c->watch));
     if (c->temporary)
@@ -174,6 +183,32 @@ drop_peer(struct peer *p)
     lnt_strbuf_release(&p->in);
     lnt_strbuf_release(&p->out);
     lnt_loop_free(c->m->loop, p);
+}
+
+/* One that has not been, or whose answer has not gone out. */
+static struct peer *
+unanswered(const struct lnt_control *c)
+{
+    struct peer *p = c->peers;
+    while (p && p->answered && p->sent == p->out.n)
+        p = p->next;
+    return p;
+}
+
+void
+lnt_control_finish(struct lnt_control *c)
+{
+    uint64_t end = lnt_clock_ms() + FINISH_TIME, now;
+    struct peer *p;
+    while (c && (p = unanswered(c)) && (now = lnt_clock_ms()) < end) {
+        struct pollfd room = {.fd = p->watch.fd, .events = POLLOUT};
+        if (!p->answered && c->m->handed_over)
+            answer_again(p);
+        else if (!p->answered)
+            answer(p, false, LNT_STR("the server has ended"));
+        else if (poll(&room, 1, (int)(end - now)) > 0)
+            (void)flush(p);
+    }
 }
 
 void
@@ -249,6 +284,19 @@ answer(struct peer *p, bool ok, struct lnt_str text)
     lnt_strbuf_addf(&p->out, "{\"ok\":%s,\"text\":", ok ? "true" : "false");
     add_text(&p->out, text);
     lnt_strbuf_adds(&p->out, "}\n");
+    set_deadline(p);
+    (void)flush(p);
+}
+
+/* Whatever it is that is asked, it is for the server at the socket's path now;
+   the caller connects again, older callers show the text. */
+static void
+answer_again(struct peer *p)
+{
+    p->answered = true;
+    lnt_strbuf_adds(&p->out, "{\"ok\":false,\"again\":true,\"text\":\"another "
+                             "process has taken over from this one; try "
+                             "again\"}\n");
     set_deadline(p);
     (void)flush(p);
 }
@@ -349,6 +397,10 @@ run_command(struct peer *p, const char *const *words, size_t n)
     bool ok;
     if (command < 0) {
         answer_now(p, false, &why, NULL);
+        return;
+    }
+    if (m->handed_over) {
+        answer_again(p);
         return;
     }
     switch ((enum lnt_command)command) {
@@ -495,13 +547,18 @@ on_accept(struct lnt_watch *w, uint32_t events)
         (struct lnt_control *)((uintptr_t)w -
                                offsetof(struct lnt_control, watch));
     (void)events;
-    int fd = lnt_socket_accept(w->fd, NULL);
-    if (fd < 0) {
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-            errno == ENOMEM)
-            pause_accepting(c);
-        return;
-    }
+    if (!accept_one(c) && (errno == EMFILE || errno == ENFILE ||
+                           errno == ENOBUFS || errno == ENOMEM))
+        pause_accepting(c);
+}
+
+/* false: nobody is there (any more), or errno says why not. */
+static bool
+accept_one(struct lnt_control *c)
+{
+    int fd = lnt_socket_accept(c->watch.fd, NULL);
+    if (fd < 0)
+        return false;
     struct peer *p = lnt_calloc(1, sizeof(*p));
     p->control = c;
     p->watch.fd = fd;
@@ -512,10 +569,11 @@ on_accept(struct lnt_watch *w, uint32_t events)
         lnt_log_error("control socket: too many connections");
         close(fd);
         free(p);
-        return;
+        return true;
     }
     p->next = c->peers;
     c->peers = p;
     c->npeers++;
     set_deadline(p);
+    return true;
 }

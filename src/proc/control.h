@@ -22,6 +22,9 @@ int lnt_control_retake(struct lnt_control *c);
    answers under way are still given. */
 void lnt_control_close(struct lnt_control *c, bool remove);
 /* Ends all connections; frees. */
+/* Nothing waits for the workers any more: whoever has no answer yet gets one,
+   and all answers are sent, within a second. */
+void lnt_control_finish(struct lnt_control *c); /* NULL is fine */
 void lnt_control_free(struct lnt_control *c);
 
 #endif

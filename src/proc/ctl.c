@@ -15,6 +15,8 @@
 #include "os/socket.h"
 #include "proc/words.h"
 
+enum { TRIES = 10 };
+
 static int
 send_all(int fd, const char *p, size_t n)
 {
@@ -55,11 +57,16 @@ print(FILE *to, const char *prefix, const char *text)
     fprintf(to, "%s%s%s", prefix, text, n && text[n - 1] == '\n' ? "" : "\n");
 }
 
+/* What was answered; -1: another server has taken over and is to be asked. */
 static int
 show(const struct lnt_strbuf *in)
 {
     json_error_t error;
     json_t *root = in->n ? json_loadb(in->p, in->n, 0, &error) : NULL;
+    if (json_is_true(json_object_get(root, "again"))) {
+        json_decref(root);
+        return -1;
+    }
     const char *text = json_string_value(json_object_get(root, "text"));
     bool ok = json_is_true(json_object_get(root, "ok"));
     if (!text)
@@ -76,21 +83,40 @@ show(const struct lnt_strbuf *in)
     return status;
 }
 
-int
-lnt_ctl_run(const char *path, char *const *words, size_t n)
+/* One connection; the exit status, or -1 to ask again. */
+static int
+ask(const char *path, const struct lnt_strbuf *command)
 {
-    struct lnt_strbuf out = LNT_STRBUF_INIT, in = LNT_STRBUF_INIT;
+    struct lnt_strbuf in = LNT_STRBUF_INIT;
     int status = 1;
-    if (lnt_words_command((const char *const *)words, n, &out) < 0) {
-        fprintf(stderr, "linnet: %s\n", out.p);
-        lnt_strbuf_release(&out);
-        return 2;
-    }
     int fd = lnt_socket_connect_unix(path);
     if (fd < 0) {
         fprintf(stderr, "linnet: no server answers at %s: %s\n", path,
                 strerror(errno));
         return 1;
+    }
+    /* A server that does not take all of it has said why. */
+    int sent = send_all(fd, command->p, command->n);
+    if ((sent < 0 && errno != EPIPE && errno != ECONNRESET) ||
+        receive_all(fd, &in) < 0)
+        fprintf(stderr, "linnet: control socket %s: %s\n", path,
+                strerror(errno));
+    else
+        status = show(&in);
+    lnt_strbuf_release(&in);
+    close(fd);
+    return status;
+}
+
+int
+lnt_ctl_run(const char *path, char *const *words, size_t n)
+{
+    struct lnt_strbuf out = LNT_STRBUF_INIT;
+    int status = -1;
+    if (lnt_words_command((const char *const *)words, n, &out) < 0) {
+        fprintf(stderr, "linnet: %s\n", out.p);
+        lnt_strbuf_release(&out);
+        return 2;
     }
     lnt_strbuf_addc(&out, '[');
     for (size_t i = 0; i < n; i++) {
@@ -99,16 +125,16 @@ lnt_ctl_run(const char *path, char *const *words, size_t n)
         lnt_strbuf_add_json(&out, lnt_str_c(words[i]));
     }
     lnt_strbuf_adds(&out, "]\n");
-    /* A server that does not take all of it has said why. */
-    int sent = send_all(fd, out.p, out.n);
-    if ((sent < 0 && errno != EPIPE && errno != ECONNRESET) ||
-        receive_all(fd, &in) < 0)
-        fprintf(stderr, "linnet: control socket %s: %s\n", path,
-                strerror(errno));
-    else
-        status = show(&in);
+    /* Each of them has been upgraded since we connected to it. */
+    for (int i = 0; status < 0 && i < TRIES; i++)
+        status = ask(path, &out);
+    if (status < 0) {
+        fprintf(stderr,
+                "linnet: one upgrade follows the other at %s; try "
+                "again later\n",
+                path);
+        status = 1;
+    }
     lnt_strbuf_release(&out);
-    lnt_strbuf_release(&in);
-    close(fd);
     return status;
 }
