@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/log.h"
 #include "core/mem.h"
@@ -15,6 +14,7 @@
 #include "proc/child.h"
 #include "proc/keepers.h"
 #include "proc/master.h"
+#include "proc/reasons.h"
 #include "proc/requests.h"
 
 enum { OBEY_TIME = 10000 }; /* ms */
@@ -84,7 +84,8 @@ send_one(struct lnt_master *m, struct given *g, const struct lnt_order *o,
         g->waiting++;
         return;
     }
-    complain(g, slot, lnt_str_c(strerror(errno)));
+    if (!lnt_reason_is_gone(errno))
+        complain(g, slot, lnt_str_c(lnt_reason_of_send(errno)));
     free(one);
 }
 

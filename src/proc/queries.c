@@ -22,6 +22,7 @@
 #include "proc/conns.h"
 #include "proc/lock_watch.h"
 #include "proc/master.h"
+#include "proc/reasons.h"
 #include "proc/requests.h"
 #include "proc/status.h"
 #include "proc/values.h"
@@ -43,21 +44,6 @@ answer(struct lnt_child *c, uint32_t id, bool ok, struct lnt_str data)
     if (lnt_requests_answer(&c->channel, id, ok, data) < 0)
         lnt_log_error("cannot answer a request of worker %u: %s", c->slot,
                       strerror(errno));
-}
-
-/* Why nothing could be sent to a worker. */
-static const char *
-why_not(int error)
-{
-    if (error == EPIPE || error == ECONNRESET || error == ENOTCONN)
-        return "the worker has ended";
-    if (error == EAGAIN)
-        return "too many requests are under way";
-    if (error == EMSGSIZE)
-        return "it is too long";
-    if (error == ENOBUFS)
-        return "the worker does not take requests at the moment";
-    return strerror(error);
 }
 
 /* ---- between workers ---- */
@@ -123,7 +109,7 @@ forward(struct lnt_master *m, struct lnt_child *from, const struct lnt_frame *f)
     if (lnt_requests_send(m->requests, &to->channel, LNT_FRAME_REQUEST,
                           f->payload, FORWARD_TIME, on_forwarded, w) == 0)
         return;
-    const char *why = why_not(errno);
+    const char *why = lnt_reason_of_send(errno);
     free(w);
     answer(from, f->request, false, lnt_str_c(why));
 }
@@ -224,8 +210,16 @@ add_problem(struct gather *g, unsigned slot, struct lnt_str why)
 /* One of those asked. */
 struct gathered {
     struct gather *gather;
-    unsigned slot;
+    const struct lnt_child *child;
 };
+
+/* It was told to end, and has ended: then there is nothing to list, and nothing
+   wrong with that. */
+static bool
+has_retired(const struct lnt_child *c)
+{
+    return c->state == LNT_CHILD_DRAINING && !lnt_channel_is_open(&c->channel);
+}
 
 static void
 on_gathered(void *arg, bool ok, struct lnt_str data)
@@ -234,8 +228,8 @@ on_gathered(void *arg, bool ok, struct lnt_str data)
     struct gather *g = w->gather;
     if (ok)
         lnt_strbuf_add_str(&g->out, data);
-    else
-        add_problem(g, w->slot, data);
+    else if (!has_retired(w->child))
+        add_problem(g, w->child->slot, data);
     free(w);
     gather_done(g);
 }
@@ -251,12 +245,13 @@ lnt_queries_conns(struct lnt_master *m, struct lnt_asker *a)
         if (c->state == LNT_CHILD_STARTING)
             continue;
         struct gathered *w = lnt_malloc(sizeof(*w));
-        *w = (struct gathered){g, c->slot};
+        *w = (struct gathered){g, c};
         if (ask(m, c, "", "conns", lnt_str("", 0), on_gathered, w) == 0) {
             g->waiting++;
             continue;
         }
-        add_problem(g, c->slot, lnt_str_c(why_not(errno)));
+        if (c->state != LNT_CHILD_DRAINING || !lnt_reason_is_gone(errno))
+            add_problem(g, c->slot, lnt_str_c(lnt_reason_of_send(errno)));
         free(w);
     }
     gather_done(g);
@@ -279,7 +274,7 @@ ask_single(struct lnt_master *m, struct lnt_child *c, const char *module,
     if (!c)
         a->done(a, false, none);
     else if (ask(m, c, module, name, data, on_single, a) < 0)
-        a->done(a, false, why_not(errno));
+        a->done(a, false, lnt_reason_of_send(errno));
 }
 
 void
@@ -296,20 +291,51 @@ lnt_queries_kick(struct lnt_master *m, struct lnt_str id, struct lnt_asker *a)
                "there is no such connection (any more)", a);
 }
 
+struct publish {
+    struct lnt_asker *asker;
+    const struct lnt_channel *to;
+};
+
+static void
+on_published(void *arg, bool ok, struct lnt_str data)
+{
+    struct publish *p = arg;
+    struct lnt_strbuf text = LNT_STRBUF_INIT;
+    lnt_strbuf_add_str(&text, data);
+    if (!ok && !lnt_channel_is_open(p->to))
+        lnt_strbuf_adds(&text, " before it could say whether it has published "
+                               "that; look before you try again");
+    p->asker->done(p->asker, ok, text.n ? text.p : "");
+    lnt_strbuf_release(&text);
+    free(p);
+}
+
 void
 lnt_queries_publish(struct lnt_master *m, struct lnt_str room,
                     struct lnt_str text, struct lnt_asker *a)
 {
     struct lnt_strbuf b = LNT_STRBUF_INIT;
-    struct lnt_child *c = m->children;
-    while (c && c->state != LNT_CHILD_SERVING)
-        c = c->next;
+    const char *why = "no worker serves at the moment";
+    struct publish *p = lnt_malloc(sizeof(*p));
     lnt_strbuf_add_str(&b, room);
     lnt_strbuf_add(&b, "\0server", sizeof("\0server"));
     lnt_strbuf_add_str(&b, text);
-    ask_single(m, c, "chat", "publish", lnt_strbuf_str(&b),
-               "no worker serves at the moment", a);
+    /* Any of them will do. */
+    for (struct lnt_child *c = m->children; c && why; c = c->next) {
+        if (c->state != LNT_CHILD_SERVING)
+            continue;
+        *p = (struct publish){a, &c->channel};
+        if (ask(m, c, "chat", "publish", lnt_strbuf_str(&b), on_published, p) ==
+            0)
+            why = NULL;
+        else if (!lnt_reason_is_gone(errno))
+            why = lnt_reason_of_send(errno);
+    }
     lnt_strbuf_release(&b);
+    if (!why)
+        return;
+    free(p);
+    a->done(a, false, why);
 }
 
 /* ---- the zone ---- */
