@@ -22,6 +22,7 @@
 #include "proc/config.h"
 #include "proc/ctl.h"
 #include "proc/run.h"
+#include "proc/takeover.h"
 
 enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 };
 
@@ -234,6 +235,8 @@ report_bad(const struct options *o, const char *path,
     else
         lnt_nowait_text(STDERR_FILENO, text.p, text.n);
     lnt_strbuf_release(&text);
+    if (!o->test)
+        lnt_takeover_refuse(NULL, errors->p);
     return EXIT_CONFIG;
 }
 
@@ -287,7 +290,7 @@ serve_or_test(const struct options *o, const struct lnt_config_source *source,
             .detach = o->detach || config->server->daemon,
         };
         /* A new binary is started by the old one and has its place. */
-        if (getenv("LINNET_HANDOVER"))
+        if (getenv(LNT_TAKEOVER_ENV))
             p.detach = false;
         status = lnt_server_run(&p);
         free(binary);

@@ -28,6 +28,7 @@
 #include "proc/master.h"
 #include "proc/moves.h"
 #include "proc/place.h"
+#include "proc/reasons.h"
 #include "proc/slots.h"
 
 struct lnt_bringup {
@@ -177,11 +178,14 @@ note_result(struct lnt_master *m, bool ok, const char *text)
         .time_us = lnt_clock_wall_us(),
         .error = ok ? NULL : lnt_strdup(text),
     };
-    if (ok)
+    if (ok) {
         lnt_log_notice("%s", text);
-    else
-        lnt_log_error("reload failed, generation %u goes on: %s", m->now.number,
-                      text);
+        return;
+    }
+    char head[64];
+    snprintf(head, sizeof(head), "reload failed, generation %u goes on",
+             m->now.number);
+    lnt_reason_log(head, text);
 }
 
 static void

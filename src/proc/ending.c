@@ -5,8 +5,6 @@
  */
 #include "proc/ending.h"
 
-#include <string.h>
-
 #include "core/log.h"
 #include "os/process.h"
 #include "proc/askers.h"
@@ -14,6 +12,8 @@
 #include "proc/child.h"
 #include "proc/lock_watch.h"
 #include "proc/master.h"
+#include "proc/reasons.h"
+#include "proc/takeover.h"
 #include "proc/upgrade.h"
 
 void
@@ -65,14 +65,8 @@ lnt_ending_begin(struct lnt_master *m, bool at_once, struct lnt_asker *a)
 void
 lnt_ending_give_up(struct lnt_master *m, const char *why)
 {
-    size_t n;
-    for (const char *line = why; *line; line += n + (line[n] == '\n')) {
-        n = strcspn(line, "\n");
-        lnt_log_error("the server does not start: %.*s", (int)n, line);
-    }
+    lnt_reason_log("the server does not start", why);
     m->exit_status = LNT_ENDING_FAILED;
-    if (m->older)
-        (void)lnt_channel_send(m->older, LNT_FRAME_FAILED, 0, lnt_str_c(why),
-                               NULL, 0);
+    lnt_takeover_refuse(m, why);
     lnt_ending_begin(m, true, NULL);
 }

@@ -22,6 +22,7 @@
 #include "proc/access.h"
 #include "proc/askers.h"
 #include "proc/bringup.h"
+#include "proc/broadcast.h"
 #include "proc/child.h"
 #include "proc/control.h"
 #include "proc/doorbells.h"
@@ -34,6 +35,7 @@
 #include "proc/run.h"
 #include "proc/slots.h"
 #include "proc/store_events.h"
+#include "proc/takeover.h"
 #include "proc/upgrade.h"
 #include "proc/values.h"
 
@@ -41,21 +43,24 @@ enum { STARTED = 0, FAILED = LNT_ENDING_FAILED };
 
 /* ---- commands ---- */
 
-static bool
-can_reload(const struct lnt_master *m)
+/* NULL: a reload can begin, or wait for another one. */
+static const char *
+why_no_reload(const struct lnt_master *m)
 {
-    return (m->state == LNT_MASTER_RUNNING || m->state == LNT_MASTER_IDLE) &&
-           !m->upgrade;
+    if (m->state == LNT_MASTER_STARTING)
+        return "the server is still starting";
+    if (m->state > LNT_MASTER_IDLE)
+        return m->handed_over ? "another process has taken over from this one"
+                              : "the server ends";
+    return m->upgrade ? "an upgrade is going on; try again after it" : NULL;
 }
 
 static void
 reload(struct lnt_master *m, struct lnt_asker *a)
 {
     struct lnt_asker *askers = NULL;
-    const char *why = m->state == LNT_MASTER_STARTING
-                          ? "the server is still starting"
-                          : "the server ends or is being upgraded";
-    if (can_reload(m)) {
+    const char *why = why_no_reload(m);
+    if (!why) {
         lnt_bringup_reload(m, a);
         return;
     }
@@ -124,34 +129,6 @@ reopen(struct lnt_master *m, struct lnt_asker *a)
     lnt_orders_give(m, &o, a);
 }
 
-static bool
-send_all(struct lnt_master *m, enum lnt_frame_type type, struct lnt_str payload,
-         struct lnt_strbuf *why)
-{
-    bool ok = true;
-    for (struct lnt_child *c = m->children; c; c = c->next) {
-        if (lnt_channel_send(&c->channel, type, 0, payload, NULL, 0) == 0)
-            continue;
-        lnt_strbuf_addf(why, "%sworker %u: %s", why->n ? "; " : "", c->slot,
-                        strerror(errno));
-        ok = false;
-    }
-    return ok;
-}
-
-static bool
-broadcast(struct lnt_master *m, struct lnt_str module, struct lnt_str text,
-          struct lnt_strbuf *why)
-{
-    struct lnt_strbuf b = LNT_STRBUF_INIT;
-    lnt_strbuf_add_str(&b, module);
-    lnt_strbuf_addc(&b, '\0');
-    lnt_strbuf_add_str(&b, text);
-    bool ok = send_all(m, LNT_FRAME_BROADCAST, lnt_strbuf_str(&b), why);
-    lnt_strbuf_release(&b);
-    return ok;
-}
-
 static void
 set_level(struct lnt_master *m, int level, struct lnt_asker *a)
 {
@@ -180,7 +157,13 @@ change_workers(struct lnt_master *m, const char *number, struct lnt_asker *a)
         a->done(a, false, "workers takes a number from 1");
         return;
     }
-    if (can_reload(m)) /* or the next reload would do what was refused */
+    if (m->workers && m->workers != n) {
+        a->done(a, false,
+                "another number of workers waits to take effect; try again "
+                "after it");
+        return;
+    }
+    if (!why_no_reload(m)) /* or the next reload would do what was refused */
         m->workers = n;
     reload(m, a);
 }
@@ -194,7 +177,10 @@ drain_slot(struct lnt_master *m, const char *slot, struct lnt_strbuf *why)
     if (lnt_parse_int(lnt_str_c(slot), &n, &text) == 0 && n >= 0 &&
         (size_t)n < m->now.nslots)
         c = m->now.slots[n].child;
-    if (!c || c->state != LNT_CHILD_SERVING || m->bringup)
+    if (m->bringup || m->upgrade)
+        lnt_strbuf_addf(why, "%s is going on; try again after it",
+                        m->bringup ? "a reload" : "an upgrade");
+    else if (!c || c->state != LNT_CHILD_SERVING)
         lnt_strbuf_addf(why, "no worker serves in slot %s", slot);
     else if (!lnt_moves_replace(m, c))
         lnt_strbuf_adds(why, "there is no other worker to take its "
@@ -220,7 +206,7 @@ static const struct lnt_commands commands = {
     .drain = drain_slot,
     .end = lnt_ending_begin,
     .reopen = reopen,
-    .broadcast = broadcast,
+    .broadcast = lnt_broadcast,
     .level = set_level,
     .set = set_value,
 };
@@ -246,7 +232,7 @@ started(struct lnt_master *m)
         lnt_log_alert("control socket: %s", strerror(errno));
     lnt_log_notice("linnet %s serves, generation %u, %zu workers",
                    m->info->version, m->now.number, m->now.nslots);
-    lnt_upgrade_taken(m);
+    lnt_takeover_done(m);
     lnt_sockets_close(&m->inherited, &m->now.sockets, true);
     lnt_sd_notify("READY=1");
     lnt_daemon_ready(STARTED);
@@ -281,6 +267,19 @@ on_failed(struct lnt_master *m, struct lnt_child *c, const char *why)
 }
 
 static void
+give_up_for(struct lnt_master *m, const struct lnt_child *c, int status)
+{
+    char how[96];
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    lnt_strbuf_addf(&why, "worker %u %s%s", c->slot,
+                    lnt_child_how(status, how, sizeof(how)),
+                    c->late ? ": it did not get ready within start_timeout"
+                            : " before it was ready");
+    lnt_ending_give_up(m, why.p);
+    lnt_strbuf_release(&why);
+}
+
+static void
 on_ended(struct lnt_master *m, struct lnt_child *c, int status)
 {
     if (lnt_bringup_ended(m, c, status))
@@ -290,7 +289,7 @@ on_ended(struct lnt_master *m, struct lnt_child *c, int status)
         /* Nobody waits for a server that keeps crashing. */
         if (m->state == LNT_MASTER_STARTING && (m->detached || m->older)) {
             s->child = NULL;
-            lnt_ending_give_up(m, "a worker crashed before it was ready");
+            give_up_for(m, c, status);
         } else {
             lnt_slot_retry(s, c);
         }
@@ -298,17 +297,6 @@ on_ended(struct lnt_master *m, struct lnt_child *c, int status)
         s->child = NULL;
     }
     settled(m);
-}
-
-/* One worker's broadcast, to all. */
-static void
-pass_on(struct lnt_master *m, const struct lnt_child *c, struct lnt_str payload)
-{
-    struct lnt_strbuf why = LNT_STRBUF_INIT;
-    if (!send_all(m, LNT_FRAME_BROADCAST, payload, &why))
-        lnt_log_error("a broadcast of worker %u does not reach all: %s",
-                      c->slot, why.p);
-    lnt_strbuf_release(&why);
 }
 
 static void
@@ -322,7 +310,7 @@ on_frame(struct lnt_master *m, struct lnt_child *c, const struct lnt_frame *f)
     if (lnt_queries_frame(m, c, f))
         return;
     if (f->type == LNT_FRAME_BROADCAST) {
-        pass_on(m, c, f->payload);
+        lnt_broadcast_pass_on(m, c, f->payload);
     } else if (f->type == LNT_FRAME_RELOAD) {
         reload(m, NULL);
     } else {
@@ -538,8 +526,9 @@ set_up(struct lnt_master *m, struct lnt_config *c, struct lnt_strbuf *why)
     int rc = -1;
     if (watch_signals(m) < 0)
         lnt_strbuf_addf(why, "signals: %s", strerror(errno));
-    else if (lnt_upgrade_receive(m, why) == 0 && lock_pidfile(m, c, why) == 0 &&
-             share_memory(m, c, why) == 0 && open_control(m, c, why) == 0) {
+    else if (lnt_takeover_receive(m, why) == 0 &&
+             lock_pidfile(m, c, why) == 0 && share_memory(m, c, why) == 0 &&
+             open_control(m, c, why) == 0) {
         rc = lnt_bringup_first(m, c, why);
         c = NULL; /* owned by the generation */
     }
@@ -562,6 +551,7 @@ tear_down(struct lnt_master *m)
     /* Nothing of ours is left: those who wait may know. */
     lnt_askers_tell(&m->end_askers, true, "ended");
     lnt_requests_free(m->requests);
+    lnt_control_finish(m->control);
     lnt_control_free(m->control);
     lnt_dict_release(&m->dict);
     if (m->now.access_fd >= 0)
@@ -592,7 +582,7 @@ lnt_server_run(const struct lnt_run_params *p)
         .info = p->info,
         .binary = p->binary,
         .argv = p->argv,
-        .detached = p->detach,
+        .bond = lnt_process_bond(),
         .signals.fd = -1,
         .sweep_timer.fn = on_sweep,
         .level_timer.fn = on_level,
@@ -603,11 +593,15 @@ lnt_server_run(const struct lnt_run_params *p)
         .commands = &commands,
     };
     m.doorbells = lnt_doorbells_new();
+    m.detached = p->detach && m.bond != LNT_BOND_INIT;
     lnt_log_stderr_too(true);
     (void)lnt_process_nofile(UINT64_MAX); /* ours; workers set their own */
-    if (p->detach && lnt_daemon_detach() < 0) {
-        lnt_log_error("cannot detach: %s", strerror(errno));
-        return FAILED;
+    if (m.detached) {
+        if (lnt_daemon_detach() < 0) {
+            lnt_log_error("cannot detach: %s", strerror(errno));
+            return FAILED;
+        }
+        m.bond = LNT_BOND_NONE; /* whoever started us knows another process */
     }
     p->info->master_pid = (int32_t)getpid();
     lnt_title_set("linnet: master");
@@ -623,6 +617,9 @@ lnt_server_run(const struct lnt_run_params *p)
     lnt_dict_init(&m.dict);
     if (set_up(&m, p->config, &why) < 0)
         lnt_ending_give_up(&m, why.n ? why.p : "no reason given");
+    else if (p->detach && !m.detached)
+        lnt_log_warn("process 1 does not detach (-d, daemon = on), as its "
+                     "container would end: it runs in the foreground");
     lnt_strbuf_release(&why);
     lnt_flusher_check(&m.flusher);
     if (lnt_loop_run(m.loop) < 0) {

@@ -14,6 +14,7 @@
 #include "event/flusher.h"
 #include "event/loop.h"
 #include "net/server_info.h"
+#include "os/process.h"
 #include "proc/channel.h"
 #include "proc/config.h"
 #include "proc/dict.h"
@@ -136,15 +137,19 @@ struct lnt_master {
     struct lnt_asker *end_askers;
 
     struct lnt_control *control;
-    struct lnt_upgrade *upgrade;  /* going on, or NULL */
-    struct lnt_channel *newer;    /* to the binary that is to take over */
-    pid_t newer_pid;              /* its process, until it has taken over */
-    struct lnt_sockets inherited; /* from an older binary */
-    struct lnt_channel *older;    /* to it, until we serve */
-    uint32_t *older_givers;       /* incarnations of those that will give us */
-    size_t nolder_givers;         /* their connections */
-    int pidfile;                  /* holds the lock; -1 */
-    bool handed_over;             /* files and sockets belong to a newer one */
+    struct lnt_upgrade *upgrade;   /* going on, or NULL */
+    struct lnt_channel *newer;     /* to the binary that is to take over */
+    pid_t newer_pid;               /* its process, until it has taken over */
+    struct lnt_sockets inherited;  /* from an older binary */
+    struct lnt_channel *older;     /* to it, until we serve */
+    struct lnt_channel *neighbour; /* to the other master, while connections
+                                      move between its workers and ours */
+    uint32_t *older_givers;        /* incarnations of those that will give us */
+    size_t nolder_givers;          /* their connections */
+    int pidfile;                   /* holds the lock; -1 */
+    bool handed_over;              /* files and sockets belong to a newer one */
+    bool received;                 /* all that an older one handed over */
+    enum lnt_bond bond;            /* what would end with this process */
 
     const struct lnt_child_events *events;
     const struct lnt_keeper_events *keeper_events;

@@ -1,15 +1,13 @@
 /*
- * Binary upgrade.
+ * Binary upgrade: the old master's half; the new one's is takeover.c.
  */
 #include "proc/upgrade.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/log.h"
@@ -17,24 +15,23 @@
 #include "core/pack.h"
 #include "core/strbuf.h"
 #include "hub/zone.h"
-#include "os/clock.h"
 #include "os/fds.h"
 #include "os/process.h"
 #include "os/socket.h"
 #include "proc/askers.h"
+#include "proc/broadcast.h"
 #include "proc/child.h"
 #include "proc/control.h"
+#include "proc/diagnosis.h"
 #include "proc/lock_watch.h"
 #include "proc/master.h"
 #include "proc/moves.h"
-#include "proc/values.h"
+#include "proc/reasons.h"
+#include "proc/takeover.h"
 
 enum {
-    HAND_TIME = 10000, /* ms for the frames to come */
     EXTRA_TIME = 5000, /* ms beyond start_timeout for the new binary */
 };
-
-#define ENV_NAME "LINNET_HANDOVER"
 
 struct lnt_upgrade {
     struct lnt_master *m;
@@ -43,34 +40,68 @@ struct lnt_upgrade {
     struct lnt_asker *askers;
     struct lnt_timer timer;
     char *pid_path, *old_pid_path;
+    struct lnt_diagnosis *diagnosis; /* it has failed; this is to say why */
+    char *how;                       /* what is known until then */
     bool late;
 };
 
-/* ---- the old master ---- */
+/* All is as it was before; the old master serves on. */
+static void
+take_back(struct lnt_master *m)
+{
+    struct lnt_upgrade *u = m->upgrade;
+    m->newer = NULL;
+    m->newer_pid = 0;
+    if (u->pid > 0)
+        (void)kill(u->pid, SIGKILL);
+    u->pid = 0;
+    lnt_channel_close(&u->channel);
+    lnt_timer_stop(m->loop, &u->timer);
+    if (u->old_pid_path && rename(u->old_pid_path, u->pid_path) < 0)
+        lnt_log_error("cannot take back %s: %s", u->pid_path, strerror(errno));
+    free(u->old_pid_path);
+    u->old_pid_path = NULL;
+    if (lnt_control_retake(m->control) < 0)
+        lnt_log_alert("control socket: %s", strerror(errno));
+    lnt_moves_cancel(m);
+}
 
 static void
 fail(struct lnt_master *m, const char *text)
 {
     struct lnt_upgrade *u = m->upgrade;
     struct lnt_asker *askers = u->askers;
+    take_back(m);
     m->upgrade = NULL;
-    m->newer = NULL;
-    m->newer_pid = 0;
     m->reopen_again = false;
-    if (u->pid > 0)
-        (void)kill(u->pid, SIGKILL);
-    lnt_channel_close(&u->channel);
-    lnt_timer_stop(m->loop, &u->timer);
-    if (u->old_pid_path && rename(u->old_pid_path, u->pid_path) < 0)
-        lnt_log_error("cannot take back %s: %s", u->pid_path, strerror(errno));
-    if (lnt_control_retake(m->control) < 0)
-        lnt_log_alert("control socket: %s", strerror(errno));
-    lnt_moves_cancel(m);
-    free(u->pid_path);
-    free(u->old_pid_path);
-    lnt_loop_free(m->loop, u);
-    lnt_log_error("upgrade failed, this binary goes on: %s", text);
+    lnt_reason_log("upgrade failed, this binary goes on", text);
     lnt_askers_tell(&askers, false, text);
+    lnt_diagnosis_free(u->diagnosis);
+    free(u->pid_path);
+    free(u->how);
+    lnt_loop_free(m->loop, u);
+}
+
+static void
+on_diagnosis(void *arg, const char *found)
+{
+    struct lnt_master *m = arg;
+    struct lnt_strbuf text = LNT_STRBUF_INIT;
+    lnt_strbuf_addf(&text, "%s; %s", m->upgrade->how, found);
+    fail(m, text.p);
+    lnt_strbuf_release(&text);
+}
+
+/* It ended without a reason. */
+static void
+diagnose(struct lnt_master *m, const char *how)
+{
+    struct lnt_upgrade *u = m->upgrade;
+    take_back(m);
+    u->how = lnt_strdup(how);
+    u->diagnosis = lnt_diagnosis_start(m, on_diagnosis, m);
+    if (!u->diagnosis)
+        fail(m, how);
 }
 
 static void
@@ -93,6 +124,7 @@ on_taken(struct lnt_master *m)
     free(u->pid_path);
     free(u->old_pid_path);
     m->upgraded = u; /* its channel stays until our connections have moved */
+    m->neighbour = &u->channel;
     /* It opened its logs when it began. */
     if (m->reopen_again)
         (void)kill(u->pid, SIGUSR1);
@@ -114,13 +146,14 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
     } else if (f->type == LNT_FRAME_LINK && f->nfds == 1 &&
                lnt_unpack_u32(&payload, &incarnation)) {
         lnt_moves_forward(u->m, incarnation, f->fds[0]);
+    } else if (f->type == LNT_FRAME_BROADCAST && u->m->handed_over) {
+        lnt_broadcast_take(u->m, f->payload);
     } else if (f->type == LNT_FRAME_FAILED) {
-        char *why = lnt_strndup(f->payload.p, f->payload.n);
         struct lnt_strbuf text = LNT_STRBUF_INIT;
-        lnt_strbuf_addf(&text, "the new binary: %s", why);
+        lnt_strbuf_adds(&text, "the new binary: ");
+        lnt_reason_add(&text, f->payload);
         fail(u->m, text.p);
         lnt_strbuf_release(&text);
-        free(why);
     }
 }
 
@@ -135,20 +168,35 @@ on_closed(struct lnt_channel *c, bool broken, const char *why)
 static const struct lnt_channel_handler old_handler = {.frame = on_frame,
                                                        .closed = on_closed};
 
+static uint64_t
+patience(const struct lnt_master *m)
+{
+    return m->now.config->server->start_timeout + EXTRA_TIME;
+}
+
 static void
 on_timer(struct lnt_timer *t)
 {
     struct lnt_upgrade *u =
         (struct lnt_upgrade *)((uintptr_t)t -
                                offsetof(struct lnt_upgrade, timer));
-    fail(u->m, "the new binary did not get ready in time");
+    struct lnt_strbuf text = LNT_STRBUF_INIT;
+    lnt_strbuf_addf(&text,
+                    "the new binary (pid %d) did not get ready within %llu s "
+                    "(start_timeout and %d s) and is killed",
+                    (int)u->pid, (unsigned long long)patience(u->m) / 1000,
+                    EXTRA_TIME / 1000);
+    fail(u->m, text.p);
+    lnt_strbuf_release(&text);
 }
 
 bool
 lnt_upgrade_reap(struct lnt_master *m, pid_t pid, int status)
 {
-    if (!m->upgrade || m->upgrade->pid != pid)
+    if (!m->upgrade)
         return false;
+    if (m->upgrade->pid != pid)
+        return lnt_diagnosis_reap(m->upgrade->diagnosis, pid, status);
     char how[96];
     struct lnt_strbuf text = LNT_STRBUF_INIT;
     m->upgrade->pid = 0;
@@ -157,7 +205,7 @@ lnt_upgrade_reap(struct lnt_master *m, pid_t pid, int status)
     if (m->upgrade) {
         lnt_strbuf_addf(&text, "the new binary %s before it was ready",
                         lnt_child_how(status, how, sizeof(how)));
-        fail(m, text.p);
+        diagnose(m, text.p);
         lnt_strbuf_release(&text);
     }
     return true;
@@ -179,13 +227,11 @@ run_new_binary(const struct lnt_master *m, int fd)
     lnt_signals_reset();
     (void)lnt_fd_cloexec(fd, 0);
     snprintf(value, sizeof(value), "%d", fd);
-    if (setenv(ENV_NAME, value, 1) == 0)
+    if (setenv(LNT_TAKEOVER_ENV, value, 1) == 0)
         execv(m->binary, m->argv);
     struct lnt_strbuf why = LNT_STRBUF_INIT;
-    struct lnt_channel c = {.watch.fd = fd, .loop = m->loop, .tail = &c.head};
     lnt_strbuf_addf(&why, "cannot run %s: %s", m->binary, strerror(errno));
-    (void)lnt_channel_send(&c, LNT_FRAME_FAILED, 0, lnt_strbuf_str(&why), NULL,
-                           0);
+    (void)lnt_frame_send(fd, LNT_FRAME_FAILED, lnt_strbuf_str(&why));
     _exit(127);
 }
 
@@ -282,6 +328,15 @@ launch(struct lnt_upgrade *u)
 }
 
 static void
+fail_for(struct lnt_master *m, const char *what, int error)
+{
+    struct lnt_strbuf text = LNT_STRBUF_INIT;
+    lnt_strbuf_addf(&text, "%s: %s", what, strerror(error));
+    fail(m, text.p);
+    lnt_strbuf_release(&text);
+}
+
+static void
 start(struct lnt_master *m, struct lnt_asker *askers)
 {
     struct lnt_upgrade *u = lnt_calloc(1, sizeof(*u));
@@ -295,36 +350,74 @@ start(struct lnt_master *m, struct lnt_asker *askers)
     lnt_strbuf_addf(&old, "%s.old", u->pid_path);
     lnt_log_notice("upgrading: starting %s", m->binary);
     if (rename(u->pid_path, old.p) < 0) {
+        fail_for(m, "cannot rename the pidfile", errno);
         lnt_strbuf_release(&old);
-        fail(m, "cannot rename the pidfile");
         return;
     }
     u->old_pid_path = lnt_strbuf_detach(&old);
-    lnt_timer_at(m->loop, &u->timer,
-                 lnt_loop_now(m->loop) + m->now.config->server->start_timeout +
-                     EXTRA_TIME);
+    lnt_timer_at(m->loop, &u->timer, lnt_loop_now(m->loop) + patience(m));
     if (launch(u) < 0)
-        fail(m, strerror(errno));
+        fail_for(m, "cannot start the new binary", errno);
+}
+
+/* NULL: an upgrade can begin, or wait for connections that move. */
+static const char *
+why_not(const struct lnt_master *m)
+{
+    switch (m->bond) {
+    case LNT_BOND_NONE:
+        break;
+    case LNT_BOND_INIT:
+        return "this server is process 1 of its container, which would end "
+               "with it; reload for another configuration, and start another "
+               "container for another binary";
+    case LNT_BOND_CHILD:
+        return "this server was started by process 1 of the container, which "
+               "waits for it and would end all with it (as tini and docker "
+               "run --init do); reload for another configuration, and start "
+               "another container for another binary";
+    case LNT_BOND_SYSTEMD:
+        return "systemd would end all with this process; the unit needs "
+               "Type=notify and NotifyAccess=all for upgrades (see "
+               "contrib/linnet.service)";
+    }
+    if (m->handed_over)
+        return "another process has taken over from this one";
+    if (m->upgrade)
+        return "another upgrade is going on";
+    if (m->bringup)
+        return "a reload is going on; try again after it";
+    switch (m->state) {
+    case LNT_MASTER_STARTING:
+        return "the server is still starting";
+    case LNT_MASTER_RUNNING:
+        return NULL;
+    case LNT_MASTER_IDLE:
+        return "the workers were told to end (WINCH); reload first";
+    case LNT_MASTER_QUITTING:
+    case LNT_MASTER_STOPPING:
+        break;
+    }
+    return "the server ends";
 }
 
 void
 lnt_upgrade_start(struct lnt_master *m, struct lnt_asker *a)
 {
     struct lnt_asker *askers = NULL;
-    if (m->state == LNT_MASTER_RUNNING && !m->bringup && !m->upgrade &&
-        (lnt_moves_going(m) || !lnt_lock_ready(m))) {
+    const char *why = why_not(m);
+    if (!why && (lnt_moves_going(m) || !lnt_lock_ready(m))) {
         m->upgrade_again = true;
         lnt_askers_add(&m->upgrade_askers, a);
         return;
     }
     lnt_askers_add(&askers, a);
-    if (m->upgrade || m->bringup || m->state != LNT_MASTER_RUNNING) {
-        lnt_log_error("upgrade refused: another change is going on");
-        lnt_askers_tell(&askers, false,
-                        "another reload, upgrade or shutdown is going on");
+    if (!why) {
+        start(m, askers);
         return;
     }
-    start(m, askers);
+    lnt_log_error("upgrade refused: %s", why);
+    lnt_askers_tell(&askers, false, why);
 }
 
 void
@@ -332,6 +425,7 @@ lnt_upgrade_next(struct lnt_master *m)
 {
     struct lnt_asker *waiting = m->upgrade_askers;
     if (m->upgraded && !lnt_moves_going(m)) {
+        m->neighbour = NULL;
         lnt_channel_close(&m->upgraded->channel);
         lnt_loop_free(m->loop, m->upgraded);
         m->upgraded = NULL;
@@ -343,194 +437,4 @@ lnt_upgrade_next(struct lnt_master *m)
     m->upgrade_again = false;
     m->upgrade_askers = NULL;
     start(m, waiting);
-}
-
-/* ---- the new master ---- */
-
-struct receiver {
-    struct lnt_master *m;
-    struct lnt_strbuf *why;
-    bool ended, bad;
-};
-
-static void
-refuse(struct receiver *r, const char *text)
-{
-    r->bad = true;
-    lnt_strbuf_adds(r->why, text);
-}
-
-static void
-take_value(struct receiver *r, struct lnt_str payload)
-{
-    size_t head = sizeof("value");
-    struct lnt_dict *d = &r->m->dict;
-    struct lnt_dict_change c;
-    struct lnt_str change = lnt_str(payload.p + head, payload.n - head);
-    uint64_t newest = d->version;
-    if (payload.n < head || lnt_dict_decode(change, &c) < 0 || c.unset) {
-        refuse(r, "a shared value that was handed over cannot be read");
-        return;
-    }
-    lnt_dict_apply(d, c.key, &c.value, c.version);
-    d->version = newest; /* theirs came first, with the zone */
-}
-
-static void
-take_frame(struct receiver *r, const struct lnt_frame *f)
-{
-    struct lnt_master *m = r->m;
-    char *text = lnt_strndup(f->payload.p, f->payload.n);
-    const char *why;
-    unsigned number;
-    unsigned long long version;
-    if (strcmp(text, "end") == 0) {
-        r->ended = true;
-    } else if (sscanf(text, "zone %u %llu", &number, &version) == 2 &&
-               f->nfds == 1) {
-        struct lnt_strbuf problem = LNT_STRBUF_INIT;
-        m->now.number = number;
-        m->dict.version = version;
-        m->zone = lnt_zone_attach(f->fds[0], &problem);
-        f->fds[0] = -1;
-        if (!m->zone)
-            lnt_log_notice("the old zone is not kept: %s", problem.p);
-        lnt_strbuf_release(&problem);
-    } else if (sscanf(text, "giver %u", &number) == 1) {
-        m->older_givers =
-            lnt_realloc(m->older_givers,
-                        (m->nolder_givers + 1) * sizeof(m->older_givers[0]));
-        m->older_givers[m->nolder_givers++] = number;
-    } else if (strcmp(text, "doorbells") == 0 && f->nfds > 0 &&
-               f->nfds <= LNT_CELLS) {
-        for (size_t i = 0; i < f->nfds; i++) {
-            m->doorbells[i] = f->fds[i];
-            f->fds[i] = -1;
-        }
-    } else if (strcmp(text, "value") == 0) {
-        take_value(r, f->payload);
-    } else if (strncmp(text, "listen ", 7) == 0 && f->nfds == 1) {
-        struct lnt_addr addr;
-        if (lnt_addr_parse(&addr, text + 7, &why) < 0) {
-            refuse(r, "an address that was handed over cannot be read");
-        } else {
-            lnt_socket_adopt(&addr, f->fds[0]);
-            lnt_sockets_add(&m->inherited, &addr, f->fds[0]);
-            f->fds[0] = -1;
-        }
-    } else {
-        refuse(r, "the old master hands over what is not known here");
-    }
-    free(text);
-}
-
-/* The frames come before there is a loop to speak of: wait for each. */
-static bool
-receive_one(struct receiver *r, int fd)
-{
-    static char buf[64 * 1024];
-    int fds[LNT_FDS_MAX];
-    struct lnt_frame f = {.fds = fds, .nfds = LNT_FDS_MAX};
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    const char *why;
-    if (poll(&p, 1, HAND_TIME) <= 0) {
-        refuse(r, "nothing came from the old master");
-        return false;
-    }
-    ssize_t n = lnt_socket_recv_fds(fd, buf, sizeof(buf), fds, &f.nfds);
-    if (n <= 0) {
-        refuse(r, "the old master is gone");
-        return false;
-    }
-    if (lnt_frame_decode(buf, (size_t)n, 0, &f, &why) < 0)
-        refuse(r, why);
-    else if (f.type == LNT_FRAME_HAND)
-        take_frame(r, &f);
-    for (size_t i = 0; i < f.nfds; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
-    return !r->bad;
-}
-
-/* The old master while we start, and until it knows that we serve. */
-struct older {
-    struct lnt_channel channel; /* first: m->older */
-    struct lnt_master *m;
-};
-
-/* Values that were changed since they were handed over. */
-static void
-on_older_frame(struct lnt_channel *c, const struct lnt_frame *f)
-{
-    struct lnt_master *m = ((struct older *)c)->m;
-    struct lnt_strbuf why = LNT_STRBUF_INIT;
-    struct lnt_dict_change v;
-    uint64_t version;
-    size_t head = sizeof("value");
-    if (f->type != LNT_FRAME_HAND || f->payload.n < head ||
-        memcmp(f->payload.p, "value", head) != 0)
-        return;
-    struct lnt_str change = lnt_str(f->payload.p + head, f->payload.n - head);
-    if (lnt_dict_decode(change, &v) < 0)
-        lnt_strbuf_adds(&why, "it cannot be read");
-    else
-        (void)lnt_values_change(m, v.key, v.unset ? NULL : &v.value, &version,
-                                &why);
-    if (why.n)
-        lnt_log_error("a value that the old master changed: %s", why.p);
-    lnt_strbuf_release(&why);
-}
-
-static void
-older_gone(struct lnt_channel *c, bool broken, const char *why)
-{
-    struct older *o = (struct older *)c;
-    (void)broken;
-    (void)why;
-    lnt_channel_close(c);
-    o->m->older = NULL; /* if we do not serve yet, we will without it */
-    lnt_loop_free(o->m->loop, o);
-    o->m->commands->settled(o->m);
-}
-
-static const struct lnt_channel_handler new_handler = {.frame = on_older_frame,
-                                                       .closed = older_gone};
-
-int
-lnt_upgrade_receive(struct lnt_master *m, struct lnt_strbuf *why)
-{
-    const char *value = getenv(ENV_NAME);
-    struct receiver r = {.m = m, .why = why};
-    if (!value)
-        return 0;
-    int fd = atoi(value);
-    if (fd < 3 || lnt_fd_cloexec(fd, 1) < 0) {
-        lnt_strbuf_adds(why, ENV_NAME " names no descriptor; it is not meant "
-                                      "to be set by hand");
-        return -1;
-    }
-    while (!r.ended)
-        if (!receive_one(&r, fd))
-            return -1;
-    struct older *o = lnt_calloc(1, sizeof(*o));
-    o->m = m;
-    m->older = &o->channel;
-    if (lnt_channel_open(m->older, m->loop, fd, 0, &new_handler) == 0)
-        return 0;
-    lnt_strbuf_addf(why, "channel to the old master: %s", strerror(errno));
-    free(m->older);
-    m->older = NULL;
-    return -1;
-}
-
-void
-lnt_upgrade_taken(struct lnt_master *m)
-{
-    if (!m->older)
-        return;
-    lnt_moves_link_older(m);
-    if (lnt_channel_send(m->older, LNT_FRAME_TAKEN, 0, lnt_str("", 0), NULL,
-                         0) < 0)
-        lnt_log_error("cannot tell the old master: %s", strerror(errno));
-    /* It closes the channel when it knows; until then values may come. */
 }

@@ -1,0 +1,237 @@
+/*
+ * Taking over from an older binary.
+ */
+#include "proc/takeover.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/strbuf.h"
+#include "hub/zone.h"
+#include "os/fds.h"
+#include "os/socket.h"
+#include "proc/broadcast.h"
+#include "proc/master.h"
+#include "proc/moves.h"
+#include "proc/reasons.h"
+#include "proc/values.h"
+
+enum { HAND_TIME = 10000 }; /* ms for the frames to come */
+
+struct receiver {
+    struct lnt_master *m;
+    struct lnt_strbuf *why;
+    bool ended, bad;
+};
+
+static void
+refuse(struct receiver *r, const char *text)
+{
+    r->bad = true;
+    lnt_strbuf_adds(r->why, text);
+}
+
+static void
+take_value(struct receiver *r, struct lnt_str payload)
+{
+    size_t head = sizeof("value");
+    struct lnt_dict *d = &r->m->dict;
+    struct lnt_dict_change c;
+    struct lnt_str change = lnt_str(payload.p + head, payload.n - head);
+    uint64_t newest = d->version;
+    if (payload.n < head || lnt_dict_decode(change, &c) < 0 || c.unset) {
+        refuse(r, "a shared value that was handed over cannot be read");
+        return;
+    }
+    lnt_dict_apply(d, c.key, &c.value, c.version);
+    d->version = newest; /* theirs came first, with the zone */
+}
+
+static void
+take_frame(struct receiver *r, const struct lnt_frame *f)
+{
+    struct lnt_master *m = r->m;
+    char *text = lnt_strndup(f->payload.p, f->payload.n);
+    const char *why;
+    unsigned number;
+    unsigned long long version;
+    if (strcmp(text, "end") == 0) {
+        r->ended = true;
+    } else if (sscanf(text, "zone %u %llu", &number, &version) == 2 &&
+               f->nfds == 1) {
+        struct lnt_strbuf problem = LNT_STRBUF_INIT;
+        m->now.number = number;
+        m->dict.version = version;
+        m->zone = lnt_zone_attach(f->fds[0], &problem);
+        f->fds[0] = -1;
+        if (!m->zone)
+            lnt_log_notice("the old zone is not kept: %s", problem.p);
+        lnt_strbuf_release(&problem);
+    } else if (sscanf(text, "giver %u", &number) == 1) {
+        m->older_givers =
+            lnt_realloc(m->older_givers,
+                        (m->nolder_givers + 1) * sizeof(m->older_givers[0]));
+        m->older_givers[m->nolder_givers++] = number;
+    } else if (strcmp(text, "doorbells") == 0 && f->nfds > 0 &&
+               f->nfds <= LNT_CELLS) {
+        for (size_t i = 0; i < f->nfds; i++) {
+            m->doorbells[i] = f->fds[i];
+            f->fds[i] = -1;
+        }
+    } else if (strcmp(text, "value") == 0) {
+        take_value(r, f->payload);
+    } else if (strncmp(text, "listen ", 7) == 0 && f->nfds == 1) {
+        struct lnt_addr addr;
+        if (lnt_addr_parse(&addr, text + 7, &why) < 0) {
+            refuse(r, "an address that was handed over cannot be read");
+        } else {
+            lnt_socket_adopt(&addr, f->fds[0]);
+            lnt_sockets_add(&m->inherited, &addr, f->fds[0]);
+            f->fds[0] = -1;
+        }
+    } else {
+        refuse(r, "the old master hands over what is not known here");
+    }
+    free(text);
+}
+
+/* The frames come before there is a loop to speak of: wait for each. */
+static bool
+receive_one(struct receiver *r, int fd)
+{
+    static char buf[64 * 1024];
+    int fds[LNT_FDS_MAX];
+    struct lnt_frame f = {.fds = fds, .nfds = LNT_FDS_MAX};
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    const char *why;
+    if (poll(&p, 1, HAND_TIME) <= 0) {
+        refuse(r, "nothing came from the old master");
+        return false;
+    }
+    ssize_t n = lnt_socket_recv_fds(fd, buf, sizeof(buf), fds, &f.nfds);
+    if (n <= 0) {
+        refuse(r, "the old master is gone");
+        return false;
+    }
+    if (lnt_frame_decode(buf, (size_t)n, 0, &f, &why) < 0)
+        refuse(r, why);
+    else if (f.type == LNT_FRAME_HAND)
+        take_frame(r, &f);
+    for (size_t i = 0; i < f.nfds; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    return !r->bad;
+}
+
+/* The old master while we start, and until it knows that we serve. */
+struct older {
+    struct lnt_channel channel; /* first: m->older */
+    struct lnt_master *m;
+};
+
+/* Values that were changed since they were handed over, and broadcasts while
+   connections move. */
+static void
+on_older_frame(struct lnt_channel *c, const struct lnt_frame *f)
+{
+    struct lnt_master *m = ((struct older *)c)->m;
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    struct lnt_dict_change v;
+    uint64_t version;
+    size_t head = sizeof("value");
+    if (f->type == LNT_FRAME_BROADCAST)
+        lnt_broadcast_take(m, f->payload);
+    if (f->type != LNT_FRAME_HAND || f->payload.n < head ||
+        memcmp(f->payload.p, "value", head) != 0)
+        return;
+    struct lnt_str change = lnt_str(f->payload.p + head, f->payload.n - head);
+    if (lnt_dict_decode(change, &v) < 0)
+        lnt_strbuf_adds(&why, "it cannot be read");
+    else
+        (void)lnt_values_change(m, v.key, v.unset ? NULL : &v.value, &version,
+                                &why);
+    if (why.n)
+        lnt_log_error("a value that the old master changed: %s", why.p);
+    lnt_strbuf_release(&why);
+}
+
+static void
+older_gone(struct lnt_channel *c, bool broken, const char *why)
+{
+    struct older *o = (struct older *)c;
+    (void)broken;
+    (void)why;
+    lnt_channel_close(c);
+    o->m->neighbour = NULL;
+    o->m->older = NULL; /* if we do not serve yet, we will without it */
+    lnt_loop_free(o->m->loop, o);
+    o->m->commands->settled(o->m);
+}
+
+static const struct lnt_channel_handler new_handler = {.frame = on_older_frame,
+                                                       .closed = older_gone};
+
+int
+lnt_takeover_receive(struct lnt_master *m, struct lnt_strbuf *why)
+{
+    const char *value = getenv(LNT_TAKEOVER_ENV);
+    struct receiver r = {.m = m, .why = why};
+    if (!value)
+        return 0;
+    int fd = atoi(value);
+    if (fd < 3 || lnt_fd_cloexec(fd, 1) < 0) {
+        lnt_strbuf_adds(why, LNT_TAKEOVER_ENV
+                        " names no descriptor; it is not meant "
+                        "to be set by hand");
+        return -1;
+    }
+    while (!r.ended)
+        if (!receive_one(&r, fd))
+            return -1;
+    struct older *o = lnt_calloc(1, sizeof(*o));
+    o->m = m;
+    m->older = &o->channel;
+    if (lnt_channel_open(m->older, m->loop, fd, 0, &new_handler) == 0) {
+        m->received = true;
+        return 0;
+    }
+    lnt_strbuf_addf(why, "channel to the old master: %s", strerror(errno));
+    free(m->older);
+    m->older = NULL;
+    return -1;
+}
+
+void
+lnt_takeover_refuse(struct lnt_master *m, const char *why)
+{
+    const char *value = getenv(LNT_TAKEOVER_ENV);
+    struct lnt_strbuf text = LNT_STRBUF_INIT;
+    lnt_reason_add(&text, lnt_str_c(why));
+    /* Once received, the descriptor is the channel's, or has been closed. */
+    if (m && m->received && m->older)
+        (void)lnt_channel_send(m->older, LNT_FRAME_FAILED, 0,
+                               lnt_strbuf_str(&text), NULL, 0);
+    else if (!(m && m->received) && value && atoi(value) >= 3)
+        (void)lnt_frame_send(atoi(value), LNT_FRAME_FAILED,
+                             lnt_strbuf_str(&text));
+    lnt_strbuf_release(&text);
+}
+
+void
+lnt_takeover_done(struct lnt_master *m)
+{
+    if (!m->older)
+        return;
+    m->neighbour = m->older;
+    lnt_moves_link_older(m);
+    if (lnt_channel_send(m->older, LNT_FRAME_TAKEN, 0, lnt_str("", 0), NULL,
+                         0) < 0)
+        lnt_log_error("cannot tell the old master: %s", strerror(errno));
+    /* It closes the channel when it knows; until then values may come. */
+}
