@@ -63,6 +63,15 @@ place_slots(struct lnt_zone_slots *s, uint64_t *at, uint64_t nodes)
     *at += s->max * sizeof(uint32_t);
 }
 
+/* Each may be another creator's. */
+static uint64_t
+bytes_per_room(void)
+{
+    return sizeof(struct lnt_zone_room) + sizeof(uint32_t) / NODES_PER_SLOT +
+           sizeof(struct lnt_zone_creator) + sizeof(uint32_t) / NODES_PER_SLOT +
+           sizeof(uint32_t);
+}
+
 static uint64_t
 bytes_per_user(void)
 {
@@ -70,10 +79,7 @@ bytes_per_user(void)
                      MEMBERS_PER_USER * sizeof(struct lnt_zone_member);
 
     bytes += sizeof(uint32_t) / NODES_PER_SLOT;
-    return bytes +
-           (sizeof(struct lnt_zone_room) + sizeof(uint32_t) / NODES_PER_SLOT) /
-               USERS_PER_ROOM +
-           1;
+    return bytes + bytes_per_room() / USERS_PER_ROOM + 1;
 }
 
 /* Each visit may be another peer's. */
@@ -121,6 +127,12 @@ divide(uint64_t size, struct lnt_zone_parts *p)
                offsetof(struct lnt_zone_peer, hash_next));
     place_pool(&p->visits, &at, visits, sizeof(struct lnt_zone_visit),
                offsetof(struct lnt_zone_visit, next));
+    place_slots(&p->origins, &at, users / USERS_PER_ROOM);
+    place_pool(&p->creators, &at, users / USERS_PER_ROOM,
+               sizeof(struct lnt_zone_creator),
+               offsetof(struct lnt_zone_creator, hash_next));
+    p->ranking = at = align(at, 64);
+    at += (users / USERS_PER_ROOM + 1) * sizeof(uint32_t);
     at = align(at, PAGE);
     p->ring = at;
     at += p->ring_size;
@@ -143,6 +155,7 @@ shape(void)
         sizeof(struct lnt_zone_member),
         sizeof(struct lnt_zone_peer),
         sizeof(struct lnt_zone_visit),
+        sizeof(struct lnt_zone_creator),
         sizeof(struct lnt_zone_block),
         sizeof(struct lnt_zone_record),
         sizeof(struct lnt_zone_kept),
@@ -222,6 +235,8 @@ handle(int fd, struct lnt_zone_map *map)
     z->peers = lnt_zone_at(z, p->peers.base);
     z->visits = lnt_zone_at(z, p->visits.base);
     z->blocks = lnt_zone_at(z, p->blocks.base);
+    z->creators = lnt_zone_at(z, p->creators.base);
+    z->ranking = lnt_zone_at(z, p->ranking);
     while ((1u << z->room_bits) <= p->rooms.max + 1)
         z->room_bits++;
     z->lock_word = find_lock_word();

@@ -8,6 +8,8 @@
  *   rooms     a name, per application; exist while they have members or history
  *   members   user x room
  *   peers     addresses that connections come from, and how many have each
+ *   creators  addresses that rooms were created from, and how many rooms each
+ *             has: which room is evicted first follows from that
  *   blocks    the history of rooms, apart from the ring: a busy room can never
  *             push out a quiet one's
  *
@@ -236,17 +238,54 @@ struct lnt_room_info {
                            what comes before it is history (after a join:
                            seq + 1) */
     char name[LNT_ROOM_NAME_MAX + 1];
+    bool created; /* of lnt_hub_listen alone: it was not there before */
 };
 
 /*
- * Adds user to the room of that name and application, making the room if it is
- * new; in the same step LNT_EVENT_JOIN goes into the log, with
- * LNT_EVENT_NOT_ORIGIN (unless the room then has more than quiet members).  0
- * with *member and *info, or -1: EEXIST is a member already, ENOSPC, EINVAL.
+ * Who creates a room.  When the zone is full, rooms without members are evicted,
+ * with their history: first those of the creator that has most of them.
  */
-int lnt_zone_join(struct lnt_zone *z, uint32_t app, struct lnt_str name,
-                  uint32_t user, uint64_t origin, unsigned quiet,
-                  uint32_t *member, struct lnt_room_info *info);
+enum {
+    LNT_CREATOR_SERVER = 1, /* the server, or programs of its operator */
+    LNT_CREATOR_LOCAL,      /* clients over unix sockets */
+    LNT_CREATOR_STORE,      /* prefix names a creator of an earlier run */
+    LNT_CREATOR_V4,         /* networks: prefix as in struct lnt_network */
+    LNT_CREATOR_V6,
+};
+struct lnt_creator {
+    uint64_t prefix;
+    uint32_t family;
+    uint32_t user; /* of the session, 0: none */
+    /* How many rooms that exist they may have created, 0: no limit.  The second
+       is for networks. */
+    uint64_t max_session, max_network;
+};
+
+/*
+ * Adds user to the room of that name and application, creating the room if it
+ * is new (by NULL: not then); in the same step LNT_EVENT_JOIN goes into the log,
+ * with LNT_EVENT_NOT_ORIGIN (unless the room then has more than quiet members).
+ * 0 with *member and *info, or -1: EEXIST is a member already, ENOSPC, EINVAL;
+ * EDQUOT, EUSERS: the session or its network has created too many rooms;
+ * ENOENT: there is none and by is NULL.
+ */
+int lnt_zone_join_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+                     const struct lnt_creator *by, uint32_t user,
+                     uint64_t origin, unsigned quiet, uint32_t *member,
+                     struct lnt_room_info *info);
+/* The same on behalf of the server. */
+static inline int
+lnt_zone_join(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+              uint32_t user, uint64_t origin, unsigned quiet, uint32_t *member,
+              struct lnt_room_info *info)
+{
+    const struct lnt_creator by = {.family = LNT_CREATOR_SERVER};
+
+    return lnt_zone_join_by(z, app, name, &by, user, origin, quiet, member,
+                            info);
+}
+/* How many rooms that exist a user has created. */
+uint64_t lnt_zone_created(struct lnt_zone *z, uint32_t user);
 /* The room itself goes when it is empty and has neither history nor holds. */
 void lnt_zone_leave(struct lnt_zone *z, uint32_t member, uint64_t origin,
                     unsigned quiet);
@@ -257,12 +296,24 @@ bool lnt_zone_is_member(struct lnt_zone *z, uint32_t member, uint32_t room,
 int lnt_zone_room_find(struct lnt_zone *z, uint32_t app, struct lnt_str name,
                        struct lnt_room_info *info);
 /*
- * Keeps the room (made if it is new) as long as the cell's worker lives or
- * until it is unheld, also without members.  0 with *hold and *info, or -1:
- * ENOSPC, EINVAL.
+ * Keeps the room (created if it is new) as long as the cell's worker lives or
+ * until it is unheld, also without members.  0 with *hold and *info, or -1 as
+ * lnt_zone_join_by.
  */
-int lnt_zone_hold(struct lnt_zone *z, uint32_t app, struct lnt_str name,
-                  unsigned cell, uint32_t *hold, struct lnt_room_info *info);
+int lnt_zone_hold_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+                     const struct lnt_creator *by, unsigned cell,
+                     uint32_t *hold, struct lnt_room_info *info);
+/* The same on behalf of the server. */
+static inline int
+lnt_zone_hold(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+              unsigned cell, uint32_t *hold, struct lnt_room_info *info)
+{
+    const struct lnt_creator by = {.family = LNT_CREATOR_SERVER};
+
+    return lnt_zone_hold_by(z, app, name, &by, cell, hold, info);
+}
+/* The room is one of the configuration as long as anybody holds it. */
+void lnt_zone_configured(struct lnt_zone *z, uint32_t room);
 void lnt_zone_unhold(struct lnt_zone *z, uint32_t hold);
 /* Appends up to max nicks of the room, in order of joining, each followed by
    NUL, to out.  Returns how many members there are. */
@@ -329,9 +380,8 @@ struct lnt_keep {
 /*
  * Sets it.  0, or -1 with ENOSPC: the quotas of all rooms together would be
  * more than there is; this room then keeps what it can on top of the quota it
- * had.  Before that, if it helps, rooms in which nobody is give up theirs and
- * go, first the one that has been empty for the longest time.  ENOENT: the room
- * is gone.
+ * had.  Before that, if it helps, rooms in which nobody is are evicted.  ENOENT:
+ * the room is gone.
  */
 int lnt_zone_keep(struct lnt_zone *z, uint32_t room,
                   const struct lnt_keep *keep);
@@ -370,11 +420,25 @@ void lnt_zone_continue(struct lnt_zone *z, uint64_t epoch, uint64_t seq,
                        bool whole);
 /* Puts a message of the former zone into the history of a room, oldest first:
    e->seq (not above that of lnt_zone_continue), time_us, origin, kind, flags
-   and data.  lost: up to that seq some of the room's may be missing.  0, or -1
-   with ENOSPC, EINVAL or EMSGSIZE. */
-int lnt_zone_restore(struct lnt_zone *z, uint32_t app, struct lnt_str name,
-                     const struct lnt_keep *keep, uint64_t lost,
-                     const struct lnt_event *e);
+   and data.  0, or -1 with ENOSPC, EINVAL or EMSGSIZE. */
+struct lnt_former {
+    uint64_t creator; /* as struct lnt_kept said; 0: one with no other room */
+    uint64_t lost;    /* up to that seq some of the room's may be missing */
+    bool parked;      /* the room was not in the former zone: it has only space
+                         that nobody needs, and is evicted before others */
+};
+int lnt_zone_restore_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+                        const struct lnt_keep *keep, const struct lnt_former *f,
+                        const struct lnt_event *e);
+static inline int
+lnt_zone_restore(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+                 const struct lnt_keep *keep, uint64_t lost,
+                 const struct lnt_event *e)
+{
+    const struct lnt_former f = {.lost = lost};
+
+    return lnt_zone_restore_by(z, app, name, keep, &f, e);
+}
 
 /* What the history of a room is at the moment. */
 struct lnt_kept {
@@ -382,6 +446,11 @@ struct lnt_kept {
     uint32_t count;       /* messages */
     uint64_t first, last; /* seqs of the oldest and the newest, 0 none */
     uint64_t lost;        /* of what is newer than this nothing is missing */
+    uint64_t creator;     /* the same for all rooms of one, never 0; does not
+                             tell who it is */
+    bool told;            /* keep was set: not a room that was created just now
+                             and keeps nothing yet */
+    bool configured;      /* it is one of the configuration */
 };
 /* 0, or -1 with ENOENT. */
 int lnt_zone_kept(struct lnt_zone *z, uint32_t room, struct lnt_kept *k);
@@ -402,6 +471,8 @@ struct lnt_store_state {
     uint64_t seq;       /* everything up to this is in the store */
     uint64_t synced_us; /* when that was found last */
     uint64_t broken_us; /* since when it cannot be written, 0: it can */
+    uint64_t parked;    /* of the rooms in the store: not in the zone */
+    uint64_t loaded;    /* seq up to which the zone's history was loaded */
 };
 struct lnt_store_state *lnt_zone_store(struct lnt_zone *z);
 
@@ -419,6 +490,7 @@ struct lnt_zone_usage {
     uint64_t peers, visits, visits_max; /* addresses; their connections */
     uint64_t history_bytes, history_used, history_promised, kept;
     uint64_t repairs;
+    uint64_t evicted; /* rooms, ever */
 };
 /* 0, or -1 with EBUSY. */
 int lnt_zone_usage(struct lnt_zone *z, struct lnt_zone_usage *u);

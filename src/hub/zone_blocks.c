@@ -93,6 +93,8 @@ lnt_kept_reserve(struct lnt_zone *z, uint32_t room, uint32_t blocks)
         map->reserved - r->quota > pool_of(z)->max - blocks)
         return -1;
     map->reserved += blocks - r->quota;
+    if (r->idle)
+        map->idle_quota += blocks - r->quota;
     LNT_ZONE_STEP(z);
     r->quota = blocks;
     lnt_kept_settle(z, room);

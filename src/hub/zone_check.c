@@ -63,6 +63,7 @@ lnt_zone_usage(struct lnt_zone *z, struct lnt_zone_usage *u)
             u->kept += z->rooms[i].kept;
     }
     u->repairs = z->map->repairs;
+    u->evicted = z->map->evicted;
     lnt_zone_unlock(z);
     return 0;
 }
@@ -195,6 +196,8 @@ is_used(const struct lnt_zone *z, const struct lnt_zone_pool *p, uint32_t i)
         return z->peers[i].state != LNT_NODE_FREE;
     if (p == &parts->visits)
         return z->visits[i].incarnation != 0;
+    if (p == &parts->creators)
+        return z->creators[i].state != LNT_NODE_FREE;
     return z->blocks[i].room != 0;
 }
 
@@ -206,8 +209,10 @@ check_pools(const struct check *c)
         const struct lnt_zone_pool *pool;
         const char *what;
     } pools[] = {
-        {&p->users, "users"}, {&p->rooms, "rooms"},   {&p->members, "members"},
-        {&p->peers, "peers"}, {&p->visits, "visits"}, {&p->blocks, "blocks"},
+        {&p->users, "users"},       {&p->rooms, "rooms"},
+        {&p->members, "members"},   {&p->peers, "peers"},
+        {&p->visits, "visits"},     {&p->blocks, "blocks"},
+        {&p->creators, "creators"},
     };
     bool good = true;
 
@@ -424,31 +429,152 @@ check_room(const struct check *c, uint32_t i)
     return check_room_members(c, i) && check_blocks(c, i);
 }
 
-/* The two lists of rooms. */
+/* The list of rooms over their quota. */
 static bool
 check_lists(const struct check *c)
 {
     const struct lnt_zone *z = c->z;
-    uint32_t idle = 0, over = 0, rooms = z->map->parts.rooms.fresh;
+    uint32_t over = 0, rooms = z->map->parts.rooms.fresh;
 
     for (uint32_t i = 1; i < rooms; i++) {
         if (z->rooms[i].state != LNT_NODE_USED)
             continue;
-        idle += z->rooms[i].idle;
         over += z->rooms[i].over;
-    }
-    for (uint32_t i = z->map->idle_first; i; i = z->rooms[i].idle_next) {
-        if (!z->rooms[i].idle || idle-- == 0)
-            return bad(c, "the list of idle rooms is broken");
     }
     for (uint32_t i = z->map->over_first; i; i = z->rooms[i].over_next) {
         if (!z->rooms[i].over || over-- == 0)
             return bad(c, "the list of rooms over their quota is broken");
     }
-    if (idle || over)
-        return bad(c, "%u idle rooms, %u over quota are in no list", idle,
-                   over);
+    if (over)
+        return bad(c, "%u rooms over their quota are not in the list", over);
     return true;
+}
+
+/* ---- creators ---- */
+
+static bool
+check_idle(const struct check *c, uint32_t i)
+{
+    const struct lnt_zone *z = c->z;
+    const struct lnt_zone_creator *creator = &z->creators[i];
+    uint32_t n = 0;
+
+    for (int k = 0; k < LNT_RANKS; k++) {
+        uint32_t prev = 0;
+
+        for (uint32_t room = creator->first[k]; room;
+             prev = room, room = z->rooms[room].idle_next) {
+            const struct lnt_zone_room *r = &z->rooms[room];
+
+            if (!r->idle || r->creator != i || r->rank != k ||
+                r->idle_prev != prev || ++n > creator->idle)
+                return bad(c, "creator %u: a list of idle rooms is broken", i);
+        }
+        if (creator->last[k] != prev)
+            return bad(c, "creator %u: the end of a list is wrong", i);
+    }
+    if (n != creator->idle)
+        return bad(c, "creator %u has %u idle rooms, the count says %u", i, n,
+                   creator->idle);
+    return true;
+}
+
+static bool
+check_creator(const struct check *c, uint32_t i, uint32_t rooms)
+{
+    struct lnt_zone *z = c->z;
+    const struct lnt_zone_creator *creator = &z->creators[i];
+    struct lnt_creator by = {.prefix = creator->prefix,
+                             .family = creator->family};
+
+    if (creator->state == LNT_NODE_FREE)
+        return rooms == 0 || bad(c, "creator %u is free and has rooms", i);
+    if (creator->rooms != rooms || rooms == 0)
+        return bad(c, "creator %u has %u rooms, the count says %u", i, rooms,
+                   creator->rooms);
+    if (lnt_slots_origin(z, &by) != i)
+        return bad(c, "creator %u cannot be found", i);
+    return check_idle(c, i);
+}
+
+/* That every creator with idle rooms is under their number. */
+static bool
+check_ranking(const struct check *c)
+{
+    const struct lnt_zone *z = c->z;
+    const struct lnt_zone_parts *p = &z->map->parts;
+    uint32_t ranked = 0, idle = 0, most = 0;
+
+    for (uint32_t n = 0; n <= p->rooms.max; n++) {
+        uint32_t prev = 0, first = z->ranking[n];
+
+        for (uint32_t i = first; i; prev = i, i = z->creators[i].next) {
+            if (z->creators[i].state != LNT_NODE_USED ||
+                z->creators[i].idle != n || ++ranked > p->creators.used ||
+                (prev && z->creators[i].prev != prev))
+                return bad(c, "the ranking is broken at %u", n);
+        }
+        if (first && z->creators[first].prev != prev)
+            return bad(c, "the ranking has no end at %u", n);
+        if (first)
+            most = n;
+    }
+    for (uint32_t i = 1; i < p->creators.fresh; i++)
+        idle += z->creators[i].state == LNT_NODE_USED && z->creators[i].idle;
+    if (idle != ranked || most != z->map->idle_most)
+        return bad(c, "%u of %u creators are ranked, up to %u, not %u", ranked,
+                   idle, most, z->map->idle_most);
+    return true;
+}
+
+static bool
+check_counts(const struct check *c, uint32_t *rooms, uint32_t *created)
+{
+    const struct lnt_zone *z = c->z;
+    const struct lnt_zone_parts *p = &z->map->parts;
+    uint32_t quota = 0;
+
+    for (uint32_t i = 1; i < p->rooms.fresh; i++) {
+        const struct lnt_zone_room *r = &z->rooms[i];
+
+        if (r->state != LNT_NODE_USED)
+            continue;
+        if (r->creator == 0 || r->creator >= p->creators.fresh ||
+            r->user >= p->users.fresh)
+            return bad(c, "room %u: nobody can have created it", i);
+        rooms[r->creator]++;
+        if (r->user && z->users[r->user].serial == r->serial)
+            created[r->user]++;
+        quota += r->idle ? r->quota : 0;
+    }
+    if (quota != z->map->idle_quota)
+        return bad(c, "%u blocks are promised to idle rooms, not %u", quota,
+                   z->map->idle_quota);
+    for (uint32_t i = 1; i < p->creators.fresh; i++) {
+        if (!check_creator(c, i, rooms[i]))
+            return false;
+    }
+    for (uint32_t i = 1; i < p->users.fresh; i++) {
+        if (z->users[i].state == LNT_NODE_USED &&
+            z->users[i].created != created[i])
+            return bad(c, "user %u has created %u rooms, not %u", i, created[i],
+                       z->users[i].created);
+    }
+    return true;
+}
+
+static bool
+check_creators(const struct check *c)
+{
+    const struct lnt_zone_parts *p = &c->z->map->parts;
+    uint32_t *rooms = lnt_calloc(p->creators.fresh, sizeof(*rooms));
+    uint32_t *created = lnt_calloc(p->users.fresh, sizeof(*created));
+    bool good = check_counts(c, rooms, created);
+
+    free(rooms);
+    free(created);
+    return good && check_ranking(c) &&
+           check_slots(c, LNT_SLOTS_ORIGINS, p->creators.used);
 }
 
 static bool
@@ -481,7 +607,7 @@ lnt_zone_check(struct lnt_zone *z, struct lnt_strbuf *why)
     good = z->map->journal.op == LNT_JOURNAL_NONE ||
            bad(&c, "the journal is not empty");
     good = good && check_pools(&c) && check_users(&c) && check_peers(&c) &&
-           check_rooms(&c) && check_log(&c);
+           check_rooms(&c) && check_creators(&c) && check_log(&c);
     lnt_zone_unlock(z);
     return good;
 }

@@ -6,10 +6,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/hash.h"
 #include "core/log.h"
 #include "core/strbuf.h"
 #include "hub/zone_blocks.h"
+#include "hub/zone_creators.h"
 #include "hub/zone_map.h"
+#include "hub/zone_pool.h"
 #include "hub/zone_ring.h"
 #include "hub/zone_steps.h"
 #include "os/clock.h"
@@ -17,27 +20,22 @@
 enum {
     COPY = 32 * 1024, /* bytes copied in one locked section */
     EVICT = 256,      /* rooms that may have to go for another */
-    LOOK = 1024,      /* rooms that are asked whether that would help */
     WALK = 64 * 1024, /* records looked at on the way back in the log */
     ROOMS_AT_ONCE = 64,
     LEAP = 1024 * 1024, /* seqs left out where some may have been lost */
 };
 
-/* Whether the rooms in which nobody is, those that have been empty longest,
-   have quotas enough for this one to get blocks. */
+/* Whether the rooms in which nobody is have quotas enough for this one to get
+   blocks. */
 static bool
 others_have(const struct lnt_zone *z, uint32_t room, uint32_t blocks)
 {
     const struct lnt_zone_map *map = z->map;
-    uint64_t all = (uint64_t)map->reserved - z->rooms[room].quota + blocks;
-    uint32_t i = map->idle_first;
+    const struct lnt_zone_room *r = &z->rooms[room];
+    uint64_t all = (uint64_t)map->reserved - r->quota + blocks;
 
-    for (int n = 0; i && n < LOOK && all > map->parts.blocks.max; n++) {
-        if (i != room)
-            all -= z->rooms[i].quota;
-        i = z->rooms[i].idle_next;
-    }
-    return all <= map->parts.blocks.max;
+    return all - map->idle_quota + (r->idle ? r->quota : 0) <=
+           map->parts.blocks.max;
 }
 
 /* -1 when the quota cannot be promised. */
@@ -46,24 +44,16 @@ set_keep(struct lnt_zone *z, uint32_t room, const struct lnt_keep *keep)
 {
     uint32_t blocks = keep->count ? lnt_kept_blocks(keep->bytes) : 0;
     struct lnt_zone_room *r = &z->rooms[room];
-    uint32_t i = z->map->idle_first;
     int e;
 
     r->keep_count = keep->count;
     r->keep_age = keep->age_s;
+    r->told = 1;
     e = lnt_kept_reserve(z, room, blocks);
     if (e == 0 || !others_have(z, room, blocks))
         return e;
-    for (int n = 0; e < 0 && i && n < EVICT;) {
-        uint32_t next = z->rooms[i].idle_next;
-
-        if (i != room && z->rooms[i].quota > 0) {
-            lnt_room_free(z, i);
-            n++;
-            e = lnt_kept_reserve(z, room, blocks);
-        }
-        i = next;
-    }
+    for (int n = 0; e < 0 && n < EVICT && lnt_room_evict(z, room, true); n++)
+        e = lnt_kept_reserve(z, room, blocks);
     return e;
 }
 
@@ -140,8 +130,9 @@ struct reading {
     uint64_t oldest_us;     /* older ones are left out */
     unsigned left;
     unsigned count;
-    size_t room; /* reserved in out */
-    size_t want; /* to be reserved, for the next message */
+    size_t room;   /* reserved in out */
+    size_t want;   /* to be reserved, for the next message */
+    uint64_t lost; /* the room's lost_seq when it began */
 };
 
 /*
@@ -202,8 +193,11 @@ lnt_zone_history(struct lnt_zone *z, uint32_t room, uint64_t before,
         i = lnt_room_index(z, room);
         age = i ? (uint64_t)z->rooms[i].keep_age * 1000000 : 0;
         r.oldest_us = age && age < now ? now - age : 0;
+        if (i && r.since == 0)
+            r.lost = z->rooms[i].lost_seq;
         /* What follows on what was copied is gone meanwhile: no hole. */
-        if (i && r.since < z->rooms[i].lost_seq)
+        if (i && r.lost < z->rooms[i].lost_seq &&
+            r.since < z->rooms[i].lost_seq)
             forget_copied(&r);
         more = i && copy_some(z,
                               r.since == 0 ? lnt_kept_back(z, i, before, limit)
@@ -230,6 +224,9 @@ lnt_zone_kept(struct lnt_zone *z, uint32_t room, struct lnt_kept *k)
         k->keep.bytes = (uint64_t)r->quota * LNT_BLOCK_DATA;
         k->count = r->kept;
         k->lost = r->lost_seq;
+        k->creator = lnt_creator_id(z, r->creator);
+        k->told = r->told;
+        k->configured = r->configured;
         if (r->kept > 0) {
             k->first = lnt_kept_head(z, lnt_kept_first(z, i))->seq;
             k->last = r->kept_seq;
@@ -441,31 +438,55 @@ higher(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* A room that was evicted from the former zone, or never fitted into it, has what
+   others leave. */
+static uint32_t
+spare_room(struct lnt_zone *z, uint32_t room, const struct lnt_keep *keep)
+{
+    if (lnt_kept_reserve(z, room, lnt_kept_blocks(keep->bytes)) == 0) {
+        z->rooms[room].rank = LNT_RANKS - 1;
+        return room;
+    }
+    lnt_room_settle(z, room);
+    return 0;
+}
+
 /* The room as it was before message seq. */
 static uint32_t
 old_room(struct lnt_zone *z, uint32_t app, struct lnt_str name,
-         const struct lnt_keep *keep, uint64_t lost, uint64_t seq)
+         const struct lnt_keep *keep, const struct lnt_former *f, uint64_t seq)
 {
-    uint32_t room = lnt_room_take(z, app, name);
-    struct lnt_zone_room *r = &z->rooms[room];
+    const struct lnt_creator by = {
+        .prefix = f->creator ? f->creator : lnt_hash(app, name.p, name.n),
+        .family = LNT_CREATOR_STORE,
+    };
+    uint32_t room = lnt_slots_name(z, app, name);
+    struct lnt_zone_room *r;
+    int e;
 
+    if (!room && (!f->parked || lnt_pool_left(&z->map->parts.rooms) > 0)) {
+        room = lnt_room_take(z, app, name, &by, &e);
+        if (room && f->parked)
+            room = spare_room(z, room, keep);
+    }
     if (!room)
         return 0;
+    r = &z->rooms[room];
     if (r->kept > 0) {
-        r->lost_seq = higher(r->lost_seq, lost);
+        r->lost_seq = higher(r->lost_seq, f->lost);
         return room;
     }
     /* The first one: it is not known what came before. */
-    r->lost_seq = higher(higher(seq - 1, lost), z->map->whole_seq);
+    r->lost_seq = higher(higher(seq - 1, f->lost), z->map->whole_seq);
     /* Without promise it is kept as well as can be. */
     (void)set_keep(z, room, keep);
     return room;
 }
 
 int
-lnt_zone_restore(struct lnt_zone *z, uint32_t app, struct lnt_str name,
-                 const struct lnt_keep *keep, uint64_t lost,
-                 const struct lnt_event *e)
+lnt_zone_restore_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+                    const struct lnt_keep *keep, const struct lnt_former *f,
+                    const struct lnt_event *e)
 {
     uint32_t room;
 
@@ -479,7 +500,7 @@ lnt_zone_restore(struct lnt_zone *z, uint32_t app, struct lnt_str name,
         return -1;
     }
     lnt_zone_lock(z);
-    room = old_room(z, app, name, keep, lost, e->seq);
+    room = old_room(z, app, name, keep, f, e->seq);
     if (room) {
         if (e->seq > z->rooms[room].kept_seq)
             lnt_kept_add(z, room, e);

@@ -2,7 +2,8 @@
  * What lies in the zone's mapping, for the files of the zone alone.
  *
  *   head | cells | users' slots | rooms' slots | peers' slots | users | rooms
- *        | members | peers | visits | ring | blocks
+ *        | members | peers | visits | creators' slots | creators | ranking
+ *        | ring | blocks
  *
  * Nodes are linked by 32-bit indices; index 0 is never used and means none, so
  * that fresh (zero) memory is a valid empty table and is not touched before it
@@ -44,6 +45,8 @@ struct lnt_zone_user {
     uint8_t nick_len;
     uint8_t unused;
     char nick[LNT_NICK_MAX];
+    uint32_t serial;  /* goes up with each use of the node */
+    uint32_t created; /* rooms that it created and that still exist */
 };
 
 struct lnt_zone_member {
@@ -80,11 +83,17 @@ struct lnt_zone_room {
     uint32_t members;
     uint32_t holds;                /* first hold */
     uint32_t quiet;                /* as last given by a member */
-    uint32_t idle_next, idle_prev; /* rooms without member or hold */
+    uint32_t idle_next, idle_prev; /* in its creator's list of rooms without
+                                      member or hold */
     uint8_t state;
     uint8_t name_len;
     uint8_t idle, over; /* is in that list */
     char name[LNT_ROOM_NAME_MAX];
+    uint32_t creator;      /* node; set before state */
+    uint32_t user, serial; /* of the session that created it, 0 none */
+    uint8_t rank;          /* which of its creator's lists it goes to */
+    uint8_t configured;    /* has a section in the configuration */
+    uint8_t told;          /* what it keeps was set by lnt_zone_keep */
 };
 
 /* An address from which connections come. */
@@ -102,6 +111,27 @@ struct lnt_zone_visit {
     uint32_t incarnation; /* of the cell that has it, 0 free; set last */
     uint32_t serial;      /* goes up with each use of the node */
     uint32_t next;        /* of free ones: next free */
+};
+
+/*
+ * Rooms are counted by who created them: an address, or another origin.  What
+ * rooms say of their creator is true; the counts and lists follow from them.
+ *
+ * Idle rooms are in one of several lists, by how many rooms their session had
+ * created: the more, the sooner they are evicted.
+ */
+enum { LNT_RANKS = 4 };
+struct lnt_zone_creator {
+    uint64_t prefix;
+    uint32_t family;    /* as in struct lnt_creator */
+    uint32_t hash_next; /* in its slot; of free ones: next free */
+    uint32_t rooms;     /* of its rooms, all */
+    uint32_t idle;      /* and those without member or hold */
+    /* Creators with as many idle rooms; prev of the first is the last. */
+    uint32_t next, prev;
+    uint32_t first[LNT_RANKS]; /* idle rooms, longest idle first */
+    uint32_t last[LNT_RANKS];
+    uint8_t state;
 };
 
 enum { LNT_BLOCK_DATA = 992 };
@@ -177,6 +207,9 @@ struct lnt_zone_parts {
     struct lnt_zone_pool users, rooms, members, peers, visits, blocks;
     struct lnt_zone_slots nicks, names, addresses;
     uint64_t cells, ring, ring_size;
+    struct lnt_zone_pool creators;
+    struct lnt_zone_slots origins; /* creators by what they are */
+    uint64_t ranking;              /* offset of lnt_zone.ranking */
 };
 
 struct lnt_zone_map {
@@ -212,9 +245,11 @@ struct lnt_zone_map {
     struct lnt_stats past;          /* of cells that were released */
     struct lnt_store_state store;   /* atomic */
     uint32_t reserved;              /* blocks, sum of all quotas */
-    uint32_t idle_first, idle_last; /* rooms, longest idle first */
+    uint32_t idle_most;             /* idle rooms of the creator with most */
+    uint32_t idle_quota;            /* blocks, quotas of all idle rooms */
     uint32_t over_first, over_last; /* rooms, longest over their quota first */
     struct lnt_zone_journal journal;
+    uint64_t evicted; /* rooms, ever */
 };
 
 struct lnt_zone {
@@ -228,6 +263,8 @@ struct lnt_zone {
     struct lnt_zone_peer *peers;
     struct lnt_zone_visit *visits;
     struct lnt_zone_block *blocks;
+    struct lnt_zone_creator *creators;
+    uint32_t *ranking;  /* by number of idle rooms: first creator, 0 none */
     uint32_t room_bits; /* of a room's number that are its index */
     int fd;
     bool unrung;            /* published since lnt_zone_sleepers */

@@ -75,9 +75,11 @@ slots_of(struct lnt_zone *z, enum lnt_slots_kind kind)
     case LNT_SLOTS_NAMES:
         return &p->names;
     case LNT_SLOTS_PEERS:
+        return &p->addresses;
+    case LNT_SLOTS_ORIGINS:
         break;
     }
-    return &p->addresses;
+    return &p->origins;
 }
 
 static uint32_t
@@ -91,9 +93,11 @@ nodes_of(const struct lnt_zone *z, enum lnt_slots_kind kind)
     case LNT_SLOTS_NAMES:
         return p->rooms.used;
     case LNT_SLOTS_PEERS:
+        return p->peers.used;
+    case LNT_SLOTS_ORIGINS:
         break;
     }
-    return p->peers.used;
+    return p->creators.used;
 }
 
 static uint32_t *
@@ -105,9 +109,11 @@ next_of(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i)
     case LNT_SLOTS_NAMES:
         return &z->rooms[i].hash_next;
     case LNT_SLOTS_PEERS:
+        return &z->peers[i].hash_next;
+    case LNT_SLOTS_ORIGINS:
         break;
     }
-    return &z->peers[i].hash_next;
+    return &z->creators[i].hash_next;
 }
 
 static uint64_t
@@ -140,9 +146,11 @@ hash_of(const struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i)
     case LNT_SLOTS_NAMES:
         return hash_name(z, r->app, r->name, r->name_len);
     case LNT_SLOTS_PEERS:
+        return hash_peer(z, z->peers[i].prefix, z->peers[i].family);
+    case LNT_SLOTS_ORIGINS:
         break;
     }
-    return hash_peer(z, z->peers[i].prefix, z->peers[i].family);
+    return hash_peer(z, z->creators[i].prefix, z->creators[i].family);
 }
 
 /* The slot of a hash among n active ones. */
@@ -261,6 +269,19 @@ lnt_slots_peer(struct lnt_zone *z, const struct lnt_network *net)
     while (i != 0 && (z->peers[i].prefix != net->prefix ||
                       z->peers[i].family != net->family))
         i = z->peers[i].hash_next;
+    return i;
+}
+
+uint32_t
+lnt_slots_origin(struct lnt_zone *z, const struct lnt_creator *by)
+{
+    const struct lnt_zone_slots *s = &z->map->parts.origins;
+    uint64_t hash = hash_peer(z, by->prefix, by->family);
+    uint32_t i = *lnt_zone_slot(z, s, slot_of(s->active, hash));
+
+    while (i != 0 && (z->creators[i].prefix != by->prefix ||
+                      z->creators[i].family != by->family))
+        i = z->creators[i].hash_next;
     return i;
 }
 

@@ -22,7 +22,12 @@ void lnt_pool_give(struct lnt_zone *z, struct lnt_zone_pool *p, uint32_t i);
 void lnt_pool_reset(struct lnt_zone_pool *p);
 void lnt_pool_return(struct lnt_zone *z, struct lnt_zone_pool *p, uint32_t i);
 
-enum lnt_slots_kind { LNT_SLOTS_NICKS, LNT_SLOTS_NAMES, LNT_SLOTS_PEERS };
+enum lnt_slots_kind {
+    LNT_SLOTS_NICKS,
+    LNT_SLOTS_NAMES,
+    LNT_SLOTS_PEERS,
+    LNT_SLOTS_ORIGINS,
+};
 
 void lnt_slots_add(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i);
 void lnt_slots_remove(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i);
@@ -34,5 +39,6 @@ uint32_t lnt_slots_count(struct lnt_zone *z, enum lnt_slots_kind kind,
 uint32_t lnt_slots_nick(struct lnt_zone *z, struct lnt_str nick);
 uint32_t lnt_slots_peer(struct lnt_zone *z, const struct lnt_network *net);
 uint32_t lnt_slots_name(struct lnt_zone *z, uint32_t app, struct lnt_str name);
+uint32_t lnt_slots_origin(struct lnt_zone *z, const struct lnt_creator *by);
 
 #endif

@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "hub/zone_blocks.h"
+#include "hub/zone_creators.h"
 #include "hub/zone_pool.h"
 #include "hub/zone_ring.h"
 #include "hub/zone_steps.h"
@@ -97,7 +98,6 @@ repair_rooms(struct lnt_zone *z)
 
     lnt_pool_reset(p);
     lnt_slots_reset(z, LNT_SLOTS_NAMES, p->fresh);
-    map->idle_first = map->idle_last = 0;
     map->over_first = map->over_last = 0;
     map->reserved = 0;
     for (uint32_t i = p->fresh - 1; i > 0; i--) {
@@ -313,6 +313,7 @@ lnt_zone_repair(struct lnt_zone *z)
     lnt_journal_undo(z);
     repair_users(z);
     repair_rooms(z);
+    lnt_creators_repair(z);
     repair_members(z);
     repair_blocks(z);
     lnt_visits_repair(z);

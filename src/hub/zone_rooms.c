@@ -36,6 +36,7 @@ fill_info(const struct lnt_zone *z, uint32_t room, struct lnt_room_info *info)
     info->kept = r->kept;
     info->seq = r->last_seq;
     info->next = z->map->seq + 1;
+    info->created = false;
     memcpy(info->name, r->name, r->name_len);
     info->name[r->name_len] = '\0';
 }
@@ -69,18 +70,18 @@ join(struct lnt_zone *z, uint32_t user, uint32_t room, uint64_t origin,
 }
 
 int
-lnt_zone_join(struct lnt_zone *z, uint32_t app, struct lnt_str name,
-              uint32_t user, uint64_t origin, unsigned quiet, uint32_t *member,
-              struct lnt_room_info *info)
+lnt_zone_join_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+                 const struct lnt_creator *by, uint32_t user, uint64_t origin,
+                 unsigned quiet, uint32_t *member, struct lnt_room_info *info)
 {
     uint32_t room;
-    int e = ENOSPC;
+    int e = 0;
 
     if (!is_name(name))
         return -1;
     lnt_zone_lock(z);
     lnt_assert(z->users[user].state == LNT_NODE_USED);
-    room = lnt_room_take(z, app, name);
+    room = lnt_room_take(z, app, name, by, &e);
     if (room)
         e = join(z, user, room, origin, quiet, member, info);
     lnt_zone_unlock(z);
@@ -123,17 +124,19 @@ lnt_zone_is_member(struct lnt_zone *z, uint32_t member, uint32_t room,
 }
 
 int
-lnt_zone_hold(struct lnt_zone *z, uint32_t app, struct lnt_str name,
-              unsigned cell, uint32_t *hold, struct lnt_room_info *info)
+lnt_zone_hold_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+                 const struct lnt_creator *by, unsigned cell, uint32_t *hold,
+                 struct lnt_room_info *info)
 {
     uint32_t room;
+    int e = ENOSPC;
 
     lnt_assert(cell < LNT_CELLS);
     if (!is_name(name))
         return -1;
     *hold = 0;
     lnt_zone_lock(z);
-    room = lnt_room_take(z, app, name);
+    room = lnt_room_take(z, app, name, by, &e);
     if (room) {
         *hold = lnt_member_hold(z, room, cell, z->cells[cell].incarnation);
         if (*hold)
@@ -144,8 +147,33 @@ lnt_zone_hold(struct lnt_zone *z, uint32_t app, struct lnt_str name,
     lnt_zone_unlock(z);
     if (*hold)
         return 0;
-    errno = ENOSPC;
+    errno = e;
     return -1;
+}
+
+void
+lnt_zone_configured(struct lnt_zone *z, uint32_t room)
+{
+    uint32_t i;
+
+    lnt_zone_lock(z);
+    i = lnt_room_index(z, room);
+    if (i && z->rooms[i].holds)
+        z->rooms[i].configured = 1;
+    lnt_zone_unlock(z);
+}
+
+uint64_t
+lnt_zone_created(struct lnt_zone *z, uint32_t user)
+{
+    uint64_t n = 0;
+
+    lnt_zone_lock(z);
+    if (user > 0 && user < z->map->parts.users.fresh &&
+        z->users[user].state == LNT_NODE_USED)
+        n = z->users[user].created;
+    lnt_zone_unlock(z);
+    return n;
 }
 
 void

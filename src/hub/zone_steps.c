@@ -8,52 +8,20 @@
  */
 #include "hub/zone_steps.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "hub/zone_blocks.h"
+#include "hub/zone_creators.h"
 #include "hub/zone_pool.h"
 #include "hub/zone_ring.h"
 #include "os/clock.h"
 
 /* ---- rooms ---- */
 
-static void
-idle_append(struct lnt_zone *z, uint32_t room)
-{
-    struct lnt_zone_map *map = z->map;
-    struct lnt_zone_room *r = &z->rooms[room];
-
-    r->idle_next = 0;
-    r->idle_prev = map->idle_last;
-    if (map->idle_last)
-        z->rooms[map->idle_last].idle_next = room;
-    else
-        map->idle_first = room;
-    map->idle_last = room;
-    r->idle = 1;
-    LNT_ZONE_STEP(z);
-}
-
-static void
-idle_unlink(struct lnt_zone *z, uint32_t room)
-{
-    struct lnt_zone_map *map = z->map;
-    struct lnt_zone_room *r = &z->rooms[room];
-
-    if (r->idle_prev)
-        z->rooms[r->idle_prev].idle_next = r->idle_next;
-    else
-        map->idle_first = r->idle_next;
-    if (r->idle_next)
-        z->rooms[r->idle_next].idle_prev = r->idle_prev;
-    else
-        map->idle_last = r->idle_prev;
-    r->idle = 0;
-    LNT_ZONE_STEP(z);
-}
-
 static uint32_t
-make_room(struct lnt_zone *z, uint32_t app, struct lnt_str name)
+make_room(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+          const struct lnt_creator *by)
 {
     uint32_t room = lnt_pool_take(z, &z->map->parts.rooms);
     struct lnt_zone_room *r = &z->rooms[room];
@@ -68,9 +36,11 @@ make_room(struct lnt_zone *z, uint32_t app, struct lnt_str name)
     r->last_seq = r->born_seq = r->lost_seq = z->map->seq;
     memcpy(r->name, name.p, name.n);
     r->name_len = (uint8_t)name.n;
+    lnt_creator_name(z, room, by);
     LNT_ZONE_STEP(z);
     r->state = LNT_NODE_USED;
     LNT_ZONE_STEP(z);
+    lnt_creator_add(z, room);
     lnt_slots_add(z, LNT_SLOTS_NAMES, room);
     return room;
 }
@@ -83,35 +53,44 @@ lnt_room_free(struct lnt_zone *z, uint32_t room)
     lnt_kept_clear(z, room);
     lnt_kept_reserve(z, room, 0);
     if (r->idle)
-        idle_unlink(z, room);
+        lnt_creator_busy(z, room);
     lnt_slots_remove(z, LNT_SLOTS_NAMES, room);
     r->gen++;
     LNT_ZONE_STEP(z);
     r->state = LNT_NODE_FREE;
     LNT_ZONE_STEP(z);
+    lnt_creator_remove(z, room);
     lnt_pool_give(z, &z->map->parts.rooms, room);
 }
 
 bool
-lnt_room_evict(struct lnt_zone *z)
+lnt_room_evict(struct lnt_zone *z, uint32_t except, bool quota)
 {
-    uint32_t room = z->map->idle_first;
+    uint32_t room = lnt_creator_victim(z, except, quota);
 
-    if (room)
-        lnt_room_free(z, room);
-    return room != 0;
+    if (!room)
+        return false;
+    z->map->evicted++;
+    lnt_room_free(z, room);
+    return true;
 }
 
 uint32_t
-lnt_room_take(struct lnt_zone *z, uint32_t app, struct lnt_str name)
+lnt_room_take(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+              const struct lnt_creator *by, int *e)
 {
     uint32_t room = lnt_slots_name(z, app, name);
 
     if (room)
         return room;
-    room = make_room(z, app, name);
-    if (!room && lnt_room_evict(z))
-        room = make_room(z, app, name);
+    *e = by ? lnt_creator_check(z, by) : ENOENT;
+    if (*e)
+        return 0;
+    room = make_room(z, app, name, by);
+    if (!room && lnt_room_evict(z, 0, false))
+        room = make_room(z, app, name, by);
+    if (!room)
+        *e = ENOSPC;
     return room;
 }
 
@@ -120,13 +99,16 @@ lnt_room_settle(struct lnt_zone *z, uint32_t room)
 {
     struct lnt_zone_room *r = &z->rooms[room];
 
+    /* Whoever holds rooms of the configuration has let go of it. */
+    if (!r->holds)
+        r->configured = 0;
     if (r->members > 0 || r->holds) {
         if (r->idle)
-            idle_unlink(z, room);
+            lnt_creator_busy(z, room);
     } else if (r->kept == 0) {
         lnt_room_free(z, room);
     } else if (!r->idle) {
-        idle_append(z, room);
+        lnt_creator_idle(z, room);
     }
 }
 

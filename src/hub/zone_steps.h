@@ -8,16 +8,18 @@
 
 #include "hub/zone_map.h"
 
-/* The room of that name, made if it is new; 0 when the table is full. */
-uint32_t lnt_room_take(struct lnt_zone *z, uint32_t app, struct lnt_str name);
+/* The room of that name, created if it is new; another one may be evicted for
+   it.  0 with *e: ENOSPC, EDQUOT, EUSERS, or ENOENT when by is NULL. */
+uint32_t lnt_room_take(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+                       const struct lnt_creator *by, int *e);
 /* To be called when a member, a hold or the history is gone, or one has come:
    frees a room that nothing keeps. */
 void lnt_room_settle(struct lnt_zone *z, uint32_t room);
 /* Frees a room in which nobody is, history and all. */
 void lnt_room_free(struct lnt_zone *z, uint32_t room);
-/* Frees the room that has been without members for the longest time, history
-   and all.  false when there is none. */
-bool lnt_room_evict(struct lnt_zone *z);
+/* Frees the room that lnt_creator_victim names, history and all.  false when
+   there is none. */
+bool lnt_room_evict(struct lnt_zone *z, uint32_t except, bool quota);
 
 /* Links a node by what it says of itself, behind all others; counts it. */
 void lnt_member_link(struct lnt_zone *z, uint32_t member);

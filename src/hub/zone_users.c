@@ -38,6 +38,8 @@ add_user(struct lnt_zone *z, struct lnt_str nick, unsigned cell,
     u->session = session;
     u->incarnation = z->cells[cell].incarnation;
     u->members = 0;
+    u->created = 0;
+    u->serial++;
     u->cell = (uint8_t)cell;
     memcpy(u->nick, nick.p, nick.n);
     u->nick_len = (uint8_t)nick.n;

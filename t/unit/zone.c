@@ -1,7 +1,7 @@
 /* LINK: hub/zone.c hub/zone_blocks.c hub/zone_check.c hub/zone_history.c
  *       hub/zone_lock.c hub/zone_log.c hub/zone_peers.c hub/zone_pool.c
  *       hub/zone_repair.c hub/zone_ring.c hub/zone_rooms.c hub/zone_steps.c
- *       hub/zone_users.c hub/zone_visits.c
+ *       hub/zone_users.c hub/zone_visits.c hub/zone_creators.c
  *       core/hash.c core/log.c core/log_line.c core/mem.c core/strbuf.c
  *       core/units.c core/utf8.c core/str.c os/clock.c os/file.c os/memory.c */
 /*
@@ -342,7 +342,7 @@ static void
 test_many(void)
 {
     enum { N = 10000 };
-    struct lnt_zone *z = new_zone(8u << 20);
+    struct lnt_zone *z = new_zone(10u << 20);
     struct lnt_room_info info;
     struct lnt_strbuf nicks = LNT_STRBUF_INIT;
     static uint32_t user[N];

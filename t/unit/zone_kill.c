@@ -1,7 +1,7 @@
 /* LINK: hub/zone.c hub/zone_blocks.c hub/zone_check.c hub/zone_history.c
  *       hub/zone_lock.c hub/zone_log.c hub/zone_peers.c hub/zone_pool.c
  *       hub/zone_repair.c hub/zone_ring.c hub/zone_rooms.c hub/zone_steps.c
- *       hub/zone_users.c hub/zone_visits.c
+ *       hub/zone_users.c hub/zone_visits.c hub/zone_creators.c
  *       core/hash.c core/log.c core/log_line.c core/mem.c core/strbuf.c
  *       core/units.c core/utf8.c core/str.c os/clock.c os/file.c os/memory.c */
 /*
@@ -244,6 +244,48 @@ op_peer_move(struct lnt_zone *z)
     lnt_zone_peer_move(z, lnt_zone_peer_name(z, VISIT), 0);
 }
 
+/* Rooms of sessions and networks come, and go again with the next ones. */
+static void
+op_create(struct lnt_zone *z)
+{
+    struct lnt_creator by = {.prefix = 9,
+                             .family = LNT_CREATOR_V4,
+                             .user = WORKER,
+                             .max_session = 3,
+                             .max_network = 3};
+    struct lnt_room_info info;
+    uint32_t member;
+    char name[16];
+
+    for (unsigned i = 0; i < 4; i++) {
+        by.prefix = 9 + i / 2;
+        snprintf(name, sizeof(name), "by-%u", i);
+        if (lnt_zone_join_by(z, 1, lnt_str_c(name), &by, WORKER, 7, QUIET,
+                             &member, &info) < 0)
+            return;
+        lnt_zone_keep(z, info.room, &(struct lnt_keep){5, 0, 1000});
+        publish(z, info.room, LNT_EVENT_HISTORY, "kept", NULL);
+        lnt_zone_leave(z, member, 7, QUIET);
+    }
+}
+
+/* A room for which all others without members have to go. */
+static void
+op_evict(struct lnt_zone *z)
+{
+    struct lnt_room_info info;
+    struct lnt_zone_usage u;
+    uint32_t hold;
+
+    op_create(z);
+    lnt_zone_usage(z, &u);
+    lnt_zone_hold(z, 1, LNT_STR("held"), CELL, &hold, &info);
+    lnt_zone_configured(z, info.room);
+    lnt_zone_keep(z, info.room,
+                  &(struct lnt_keep){5, 0, u.history_bytes - 12000});
+    lnt_zone_unhold(z, hold);
+}
+
 static void
 op_sweep(struct lnt_zone *z)
 {
@@ -285,6 +327,8 @@ static const struct op {
     {"peer_enter", op_peer_enter, false},
     {"peer_leave", op_peer_leave, false},
     {"peer_move", op_peer_move, false},
+    {"create", op_create, false},
+    {"evict", op_evict, false},
     {"sweep", op_sweep, false},
 };
 
