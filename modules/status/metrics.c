@@ -109,6 +109,9 @@ add_zone_gauges(struct lnt_zone *z, struct lnt_strbuf *out)
     add_head(out, "zone_repairs_total", "counter",
              "Times the zone was put right after a worker died in it.");
     lnt_strbuf_addf(out, "linnet_zone_repairs_total %" PRIu64 "\n", u.repairs);
+    add_head(out, "rooms_evicted_total", "counter",
+             "Rooms without members whose history made room for others.");
+    lnt_strbuf_addf(out, "linnet_rooms_evicted_total %" PRIu64 "\n", u.evicted);
 }
 
 static void
@@ -132,6 +135,8 @@ add_store(struct lnt_zone *z, struct lnt_strbuf *out)
               lnt_status_load(&s->messages));
     add_gauge(out, "store_rooms", "Rooms in the store.",
               lnt_status_load(&s->rooms));
+    add_gauge(out, "store_rooms_parked", "Of these, rooms not in memory.",
+              lnt_status_load(&s->parked));
     add_gauge(out, "store_failing", "1 while the store cannot be written.",
               broken != 0);
     add_gauge(out, "store_last_sync_timestamp_seconds",

@@ -19,6 +19,8 @@ enum {
     COPY = 256 * 1024,          /* bytes of history in memory at once */
     SCRATCH_KEEP = 1024 * 1024, /* more is given back after a sync */
     MARKS_MAX = 1 << 16,        /* rooms noted one by one */
+    GROWTH = 256, /* rooms more in the store than at the last look at all, after
+                     which the next look is due: many may have been evicted */
 };
 
 struct lnt_mirror {
@@ -28,11 +30,15 @@ struct lnt_mirror {
     struct lnt_store *store; /* NULL: not open */
     struct lnt_cursor cursor;
     bool all;        /* rooms may have something new without being marked */
+    bool unsure;     /* it may lack old messages that rooms have: another
+                        process wrote it before this one */
     bool loaded;     /* the store that is open is what the zone was made of */
     uint32_t *marks; /* numbers of rooms with something new */
     size_t nmarks, marks_cap;
     struct lnt_stored rooms; /* of the store */
     uint64_t looks;          /* at all rooms */
+    size_t in_zone;          /* rooms that the last look found there */
+    uint64_t limit;          /* rooms that may be parked, 0: no limit */
     uint64_t put;            /* messages in this transaction */
     uint64_t written;        /* not yet in the state */
     struct lnt_strbuf copy;
@@ -55,6 +61,12 @@ lnt_mirror_new(struct lnt_zone *z, const char *path)
     m->state = lnt_zone_store(z);
     m->path = lnt_strdup(path);
     return m;
+}
+
+void
+lnt_mirror_limit(struct lnt_mirror *m, uint64_t rooms)
+{
+    m->limit = rooms;
 }
 
 void
@@ -133,7 +145,7 @@ where_to_go_on(struct lnt_mirror *m, uint64_t *seq, struct lnt_strbuf *why)
     /* What another process has written after we had loaded it is not in this
        zone. */
     if (head.epoch == m->state->origin)
-        return lnt_store_wipe(m->store, why);
+        return lnt_store_cut(m->store, m->state->loaded, why);
     lnt_strbuf_addf(why,
                     "store %s: it has the history of a server that ran before "
                     "this one, which only a start can take over; restart, or "
@@ -155,7 +167,7 @@ park_rooms(struct lnt_mirror *m, struct lnt_strbuf *why)
 
         if (parked == r->row.parked)
             continue;
-        r->row.parked = parked;
+        lnt_stored_park(&m->rooms, r, parked);
         if (lnt_store_put_room(m->store, &r->row, why) < 0)
             return -1;
     }
@@ -169,6 +181,7 @@ take_over(struct lnt_mirror *m, struct lnt_strbuf *why)
     uint64_t seq;
 
     m->all = false;
+    m->unsure = !m->loaded;
     if (where_to_go_on(m, &seq, why) < 0 ||
         lnt_store_rooms(m->store, note_room, m, why) < 0 ||
         (m->loaded && park_rooms(m, why) < 0))
@@ -281,8 +294,11 @@ put(struct lnt_mirror *m, struct lnt_stored_room *r, const struct lnt_event *e,
     if (lnt_store_put(m->store, r->row.id, e, why) < 0)
         return -1;
     r->row.last = e->seq;
-    if (r->row.messages++ == 0)
+    r->row.newest_us = e->time_us;
+    if (r->row.messages++ == 0) {
         r->row.first = e->seq;
+        r->row.oldest_us = e->time_us;
+    }
     m->rooms.messages++;
     m->written++;
     if (++m->put < COMMIT_EVERY)
@@ -313,6 +329,20 @@ put_new(struct lnt_mirror *m, struct lnt_stored_room *r, uint32_t number,
     return 0;
 }
 
+/* n messages of the room, the oldest, have gone from the store. */
+static int
+note_removed(struct lnt_mirror *m, struct lnt_stored_room *r, uint64_t n,
+             struct lnt_strbuf *why)
+{
+    if (n > r->row.messages)
+        n = r->row.messages;
+    r->row.messages -= n;
+    m->rooms.messages -= n;
+    return lnt_store_first(m->store, r->row.id, &r->row.first,
+                           &r->row.oldest_us, why);
+}
+
+/* Messages below seq. */
 static int
 prune(struct lnt_mirror *m, struct lnt_stored_room *r, uint64_t seq,
       struct lnt_strbuf *why)
@@ -321,12 +351,24 @@ prune(struct lnt_mirror *m, struct lnt_stored_room *r, uint64_t seq,
 
     if (lnt_store_prune(m->store, r->row.id, seq, &n, why) < 0)
         return -1;
-    if (n > r->row.messages)
-        n = r->row.messages;
-    r->row.messages -= n;
-    m->rooms.messages -= n;
-    r->row.first = seq;
-    return 0;
+    return note_removed(m, r, n, why);
+}
+
+/* What is too much by the room's settings; k: what the zone has of it. */
+static int
+limit(struct lnt_mirror *m, struct lnt_stored_room *r, const struct lnt_kept *k,
+      struct lnt_strbuf *why)
+{
+    uint64_t n;
+
+    /* The zone has all it should: that is all there should be. */
+    if (k->count >= k->keep.count)
+        return r->row.first < k->first ? prune(m, r, k->first, why) : 0;
+    if (r->row.messages <= k->keep.count)
+        return 0;
+    if (lnt_store_limit(m->store, r->row.id, k->keep.count, &n, why) < 0)
+        return -1;
+    return note_removed(m, r, n, why);
 }
 
 static int
@@ -338,12 +380,31 @@ drop(struct lnt_mirror *m, struct lnt_stored_room *r, struct lnt_strbuf *why)
     return 0;
 }
 
+/* What is too old by the settings that the store has of the room; all of it: the
+   room goes, and r with it. */
+static int
+forget_old(struct lnt_mirror *m, struct lnt_stored_room *r,
+           struct lnt_strbuf *why)
+{
+    uint64_t age = (uint64_t)r->row.keep.age_s * 1000000;
+    uint64_t now = lnt_clock_wall_us(), n;
+
+    if (age == 0 || age >= now || r->row.oldest_us >= now - age)
+        return 0;
+    if (r->row.newest_us < now - age)
+        return drop(m, r, why);
+    if (lnt_store_forget(m->store, r->row.id, now - age, &n, why) < 0)
+        return -1;
+    return note_removed(m, r, n, why);
+}
+
 static bool
 same_row(const struct lnt_store_room *row, const struct lnt_kept *k)
 {
     return row->keep.count == k->keep.count &&
            row->keep.age_s == k->keep.age_s &&
            row->keep.bytes == k->keep.bytes && row->lost == k->lost &&
+           row->creator == k->creator && row->configured == k->configured &&
            !row->parked;
 }
 
@@ -353,7 +414,9 @@ put_row(struct lnt_mirror *m, struct lnt_stored_room *r,
 {
     r->row.keep = k->keep;
     r->row.lost = k->lost;
-    r->row.parked = false;
+    r->row.creator = k->creator;
+    r->row.configured = k->configured;
+    lnt_stored_park(&m->rooms, r, false);
     return lnt_store_put_room(m->store, &r->row, why);
 }
 
@@ -367,23 +430,36 @@ save_room(struct lnt_mirror *m, const struct lnt_room_info *info,
 
     if (lnt_zone_kept(m->zone, info->room, &k) < 0)
         return 0; /* gone: found when all rooms are looked at */
-    /* Who only enters does not take the place of what waits. */
-    if (k.count == 0)
-        return r && !r->row.parked ? drop(m, r, why) : 0;
+    if (r)
+        r->seen = m->looks;
+    if (k.count == 0) {
+        if (!r)
+            return 0;
+        /* Only who has asked for no history at all loses it. */
+        return k.told && k.keep.count == 0 ? drop(m, r, why)
+                                           : forget_old(m, r, why);
+    }
     if (!r)
         r = lnt_stored_add(&m->rooms, &(struct lnt_store_room){.app = info->app,
                                                                .name = name});
     r->seen = m->looks;
     if (!r->row.id && put_row(m, r, &k, why) < 0)
         return -1;
+    if (m->unsure && r->row.messages > 0 && k.first < r->row.first) {
+        if (prune(m, r, INT64_MAX, why) < 0)
+            return -1;
+        r->row.last = 0;
+    }
     if (put_new(m, r, info->room, k.last, why) < 0)
         return -1;
     /* As it is now: what was dropped while it was copied is lost, too. */
     if (lnt_zone_kept(m->zone, info->room, &k) < 0 || k.count == 0)
         return 0;
-    if (r->row.first < k.first && prune(m, r, k.first, why) < 0)
+    if (limit(m, r, &k, why) < 0)
         return -1;
-    return same_row(&r->row, &k) ? 0 : put_row(m, r, &k, why);
+    if (!same_row(&r->row, &k) && put_row(m, r, &k, why) < 0)
+        return -1;
+    return forget_old(m, r, why);
 }
 
 struct look {
@@ -401,34 +477,49 @@ look_at(void *arg, const struct lnt_room_info *info)
         l->result = save_room(l->m, info, l->why);
 }
 
-static bool
-is_over(const struct lnt_store_room *row, uint64_t now)
-{
-    uint64_t age = (uint64_t)row->keep.age_s * 1000000;
-
-    return !row->parked || (age > 0 && row->newest_us + age < now);
-}
-
-/* Rooms of the store that have gone from the zone; those that have never been
-   in it stay as long as their messages may. */
+/* Rooms of the store that have gone from the zone stay as long as their messages
+   may. */
 static int
-drop_gone(struct lnt_mirror *m, struct lnt_strbuf *why)
+park_gone(struct lnt_mirror *m, struct lnt_strbuf *why)
 {
-    uint64_t now = lnt_clock_wall_us();
     struct lnt_stored_room *r = lnt_stored_next(&m->rooms, NULL), *next;
     struct lnt_room_info info;
 
     for (; r; r = next) {
         next = lnt_stored_next(&m->rooms, r);
-        if (r->seen == m->looks || !is_over(&r->row, now))
+        if (r->seen == m->looks)
             continue;
         /* It may have come again where the look had passed. */
         if (lnt_zone_room_find(m->zone, r->row.app, r->row.name, &info) == 0)
             continue;
-        if (drop(m, r, why) < 0)
+        if (!r->row.parked) {
+            lnt_stored_park(&m->rooms, r, true);
+            if (lnt_store_put_room(m->store, &r->row, why) < 0)
+                return -1;
+        }
+        if (forget_old(m, r, why) < 0)
             return -1;
     }
     return 0;
+}
+
+/* Drops rooms when there are too many that are parked, and some more: this is
+   not to be done at every look. */
+static int
+drop_excess(struct lnt_mirror *m, struct lnt_strbuf *why)
+{
+    struct lnt_stored_room **v;
+    int result = 0;
+    size_t n;
+
+    if (m->limit == 0 || m->rooms.parked <= m->limit)
+        return 0;
+    n = m->rooms.parked - m->limit + m->limit / 16;
+    v = lnt_stored_excess(&m->rooms, &n);
+    for (size_t i = 0; i < n && result == 0; i++)
+        result = drop(m, v[i], why);
+    free(v);
+    return result;
 }
 
 static int
@@ -438,7 +529,11 @@ save_all(struct lnt_mirror *m, struct lnt_strbuf *why)
 
     m->looks++;
     lnt_zone_rooms(m->zone, 0, look_at, &l);
-    return l.result < 0 ? -1 : drop_gone(m, why);
+    if (l.result < 0 || park_gone(m, why) < 0 || drop_excess(m, why) < 0)
+        return -1;
+    m->in_zone = m->rooms.rooms - m->rooms.parked;
+    m->unsure = false;
+    return 0;
 }
 
 static int
@@ -473,6 +568,7 @@ tell(struct lnt_mirror *m)
     struct lnt_store_state *s = m->state;
 
     set(&s->rooms, m->rooms.rooms);
+    set(&s->parked, m->rooms.parked);
     set(&s->messages, m->rooms.messages);
     set(&s->written, s->written + m->written);
     set(&s->seq, m->cursor.seq);
@@ -510,7 +606,7 @@ lnt_mirror_sync(struct lnt_mirror *m, bool all, struct lnt_strbuf *why)
         lnt_mirror_let_go(m);
         return -1;
     }
-    m->all = false;
+    m->all = m->rooms.rooms - m->rooms.parked > m->in_zone * 2 + GROWTH;
     m->nmarks = 0;
     m->put = 0;
     tell(m);

@@ -4,8 +4,13 @@
  *
  * The log says which rooms have something new; what is written is then taken
  * from their histories.  So a room that many talk in costs no more than what it
- * keeps, a log that was overwritten before it was read loses nothing, and what
- * the rooms drop for its age or number goes from the store, too.
+ * keeps, and a log that was overwritten before it was read loses nothing.
+ *
+ * The store drops what is too old or too many by a room's settings, and nothing
+ * else: a room that the zone has evicted, or of which it keeps less for want of
+ * memory, stays in the store as it was ("parked").  When it is used again, what
+ * is new comes behind the old.  Only of rooms that are parked there may be too
+ * many.
  */
 #ifndef LNT_HUB_MIRROR_H
 #define LNT_HUB_MIRROR_H
@@ -19,6 +24,8 @@ struct lnt_strbuf;
 struct lnt_zone;
 
 struct lnt_mirror *lnt_mirror_new(struct lnt_zone *z, const char *path);
+/* How many rooms that are not in the zone the store keeps; 0: no limit. */
+void lnt_mirror_limit(struct lnt_mirror *m, uint64_t rooms);
 /* Without writing anything more. */
 void lnt_mirror_free(struct lnt_mirror *m);
 
@@ -37,8 +44,8 @@ int lnt_mirror_open(struct lnt_mirror *m, struct lnt_strbuf *why);
 /* Whether the log has anything that the last sync did not see. */
 bool lnt_mirror_behind(const struct lnt_mirror *m);
 /*
- * Writes what is new; with all, looks at every room, and drops from the store
- * what is no longer in the zone.  After a failure the next call opens the file
+ * Writes what is new; with all, looks at every room, and parks those that are
+ * no longer in the zone.  After a failure the next call opens the file
  * again and makes up for it.
  */
 int lnt_mirror_sync(struct lnt_mirror *m, bool all, struct lnt_strbuf *why);

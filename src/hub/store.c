@@ -45,6 +45,8 @@ static const char schema[] =
     " keep_bytes INTEGER NOT NULL,"
     " lost INTEGER NOT NULL,"
     " parked INTEGER NOT NULL,"
+    " creator INTEGER NOT NULL DEFAULT 0,"
+    " configured INTEGER NOT NULL DEFAULT 0,"
     " UNIQUE (app, name));"
     "CREATE TABLE message ("
     " room INTEGER NOT NULL,"
@@ -54,6 +56,11 @@ static const char schema[] =
     " flags INTEGER NOT NULL,"
     " data BLOB NOT NULL,"
     " PRIMARY KEY (room, seq)) WITHOUT ROWID;";
+
+/* Of stores of an earlier version, which do not have them. */
+static const char new_columns[] =
+    "ALTER TABLE room ADD COLUMN creator INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE room ADD COLUMN configured INTEGER NOT NULL DEFAULT 0;";
 
 enum statement {
     BEGIN,
@@ -67,6 +74,9 @@ enum statement {
     GET_MESSAGES,
     PUT_MESSAGE,
     PRUNE,
+    LIMIT,
+    FORGET,
+    GET_FIRST,
     DROP_ROOM,
     STATEMENTS
 };
@@ -79,21 +89,31 @@ static const char *const texts[STATEMENTS] = {
     [SET_HEAD] = "REPLACE INTO server (id, epoch, seq, whole)"
                  " VALUES (1, ?1, ?2, ?3)",
     [GET_ROOMS] = "SELECT id, app, name, keep_count, keep_age, keep_bytes,"
-                  " lost, parked, first, last, messages, newest"
+                  " lost, parked, first, last, messages, newest, oldest,"
+                  " creator, configured"
                   " FROM room LEFT JOIN (SELECT room, min(seq) AS first,"
                   " max(seq) AS last, count(*) AS messages,"
-                  " max(time) AS newest FROM message GROUP BY room)"
-                  " ON room = id ORDER BY last",
+                  " min(time) AS oldest, max(time) AS newest"
+                  " FROM message GROUP BY room)"
+                  " ON room = id ORDER BY configured, parked,"
+                  " CASE parked WHEN 0 THEN last ELSE -last END",
     [NEW_ROOM] = "INSERT INTO room (app, name, keep_count, keep_age,"
-                 " keep_bytes, lost, parked)"
-                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                 " keep_bytes, lost, parked, creator, configured)"
+                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?9, ?10)",
     [SET_ROOM] = "UPDATE room SET keep_count = ?3, keep_age = ?4,"
-                 " keep_bytes = ?5, lost = ?6, parked = ?7 WHERE id = ?8",
+                 " keep_bytes = ?5, lost = ?6, parked = ?7, creator = ?9,"
+                 " configured = ?10 WHERE id = ?8",
     [GET_MESSAGES] = "SELECT seq, time, kind, flags, data FROM message"
                      " WHERE room = ?1 ORDER BY seq",
     [PUT_MESSAGE] = "REPLACE INTO message (room, seq, time, kind, flags, data)"
                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [PRUNE] = "DELETE FROM message WHERE room = ?1 AND seq < ?2",
+    [LIMIT] = "DELETE FROM message WHERE room = ?1 AND seq <= (SELECT seq"
+              " FROM message WHERE room = ?1 ORDER BY seq DESC"
+              " LIMIT 1 OFFSET ?2)",
+    [FORGET] = "DELETE FROM message WHERE room = ?1 AND time < ?2",
+    [GET_FIRST] = "SELECT seq, time FROM message WHERE room = ?1"
+                  " ORDER BY seq LIMIT 1",
     [DROP_ROOM] = "DELETE FROM room WHERE id = ?1",
 };
 
@@ -332,6 +352,25 @@ check_kind(struct lnt_store *s, bool *fresh, struct lnt_strbuf *why)
 }
 
 static int
+add_columns(struct lnt_store *s, struct lnt_strbuf *why)
+{
+    static const char doing[] = "add columns to its tables";
+    int64_t n;
+
+    if (ask(s,
+            "SELECT count(*) FROM pragma_table_info('room')"
+            " WHERE name = 'configured'",
+            &n, NULL, why) < 0)
+        return -1;
+    if (n > 0)
+        return 0;
+    if (exec(s, "BEGIN IMMEDIATE", doing, why) < 0 ||
+        exec(s, new_columns, doing, why) < 0)
+        return -1;
+    return exec(s, "COMMIT", doing, why);
+}
+
+static int
 set_mode(struct lnt_store *s, struct lnt_strbuf *why)
 {
     struct lnt_strbuf mode = LNT_STRBUF_INIT;
@@ -393,7 +432,7 @@ open_file(struct lnt_store *s, struct lnt_strbuf *why)
     if (set_mode(s, why) < 0)
         return -1;
     limit_pages(s);
-    return fresh ? make_tables(s, why) : 0;
+    return fresh ? make_tables(s, why) : add_columns(s, why);
 }
 
 struct lnt_store *
@@ -517,6 +556,9 @@ lnt_store_rooms(struct lnt_store *s, lnt_store_room_fn *fn, void *arg,
             .last = column(q, 9),
             .messages = column(q, 10),
             .newest_us = column(q, 11),
+            .oldest_us = column(q, 12),
+            .creator = column(q, 13),
+            .configured = column(q, 14) != 0,
         };
 
         result = fn(arg, &r, why);
@@ -552,6 +594,27 @@ lnt_store_messages(struct lnt_store *s, int64_t room, lnt_store_message_fn *fn,
     return result;
 }
 
+int
+lnt_store_first(struct lnt_store *s, int64_t room, uint64_t *seq,
+                uint64_t *time_us, struct lnt_strbuf *why)
+{
+    sqlite3_stmt *q = statement(s, GET_FIRST);
+    int code = SQLITE_ERROR, result = 0;
+
+    *seq = *time_us = 0;
+    bind(q, 1, (uint64_t)room);
+    if (q)
+        code = sqlite3_step(q);
+    if (code == SQLITE_ROW) {
+        *seq = column(q, 0);
+        *time_us = column(q, 1);
+    } else if (code != SQLITE_DONE) {
+        result = fail(s, why, "read it");
+    }
+    (void)sqlite3_reset(q);
+    return result;
+}
+
 /* ---- writing ---- */
 
 int
@@ -571,6 +634,8 @@ lnt_store_put_room(struct lnt_store *s, struct lnt_store_room *r,
     bind(q, 5, r->keep.bytes);
     bind(q, 6, r->lost);
     bind(q, 7, r->parked);
+    bind(q, 9, r->creator);
+    bind(q, 10, r->configured);
     if (run(s, q, "write it", why) < 0)
         return -1;
     if (!r->id)
@@ -594,18 +659,40 @@ lnt_store_put(struct lnt_store *s, int64_t room, const struct lnt_event *e,
     return run(s, q, "write it", why);
 }
 
-int
-lnt_store_prune(struct lnt_store *s, int64_t room, uint64_t seq, uint64_t *n,
-                struct lnt_strbuf *why)
+/* Removes messages of a room; *n: how many. */
+static int
+remove_messages(struct lnt_store *s, enum statement which, int64_t room,
+                uint64_t value, uint64_t *n, struct lnt_strbuf *why)
 {
-    sqlite3_stmt *q = statement(s, PRUNE);
+    sqlite3_stmt *q = statement(s, which);
 
     bind(q, 1, (uint64_t)room);
-    bind(q, 2, seq);
+    bind(q, 2, value);
     if (run(s, q, "write it", why) < 0)
         return -1;
     *n = (uint64_t)sqlite3_changes(s->db);
     return 0;
+}
+
+int
+lnt_store_prune(struct lnt_store *s, int64_t room, uint64_t seq, uint64_t *n,
+                struct lnt_strbuf *why)
+{
+    return remove_messages(s, PRUNE, room, seq, n, why);
+}
+
+int
+lnt_store_limit(struct lnt_store *s, int64_t room, uint64_t count, uint64_t *n,
+                struct lnt_strbuf *why)
+{
+    return remove_messages(s, LIMIT, room, count, n, why);
+}
+
+int
+lnt_store_forget(struct lnt_store *s, int64_t room, uint64_t time_us,
+                 uint64_t *n, struct lnt_strbuf *why)
+{
+    return remove_messages(s, FORGET, room, time_us, n, why);
 }
 
 int
@@ -621,9 +708,16 @@ lnt_store_drop(struct lnt_store *s, int64_t room, struct lnt_strbuf *why)
 }
 
 int
-lnt_store_wipe(struct lnt_store *s, struct lnt_strbuf *why)
+lnt_store_cut(struct lnt_store *s, uint64_t seq, struct lnt_strbuf *why)
 {
-    return exec(s, "DELETE FROM message; DELETE FROM room", "write it", why);
+    char text[192];
+
+    (void)sqlite3_snprintf(sizeof(text), text,
+                           "DELETE FROM message WHERE seq > %lld;"
+                           "DELETE FROM room WHERE NOT EXISTS"
+                           " (SELECT 1 FROM message WHERE room = id)",
+                           (long long)seq);
+    return exec(s, text, "write it", why);
 }
 
 #endif

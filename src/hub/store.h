@@ -60,15 +60,19 @@ struct lnt_store_room {
     struct lnt_str name;
     struct lnt_keep keep;
     uint64_t lost; /* as in struct lnt_kept */
-    bool parked;   /* did not fit into the zone; waits for a larger one */
+    bool parked;   /* not in the zone: it did not fit, or was evicted */
     /* What there is of it; for reading only. */
     uint64_t first, last, messages;
-    uint64_t newest_us;
+    uint64_t newest_us, oldest_us;
+    /* To be written, too. */
+    uint64_t creator; /* as in struct lnt_kept; 0 unknown */
+    bool configured;
 };
 
 /*
  * One call for each room, the one that has been quiet for the longest time
- * first; and for each message of a room, in order: seq, time_us, kind, flags
+ * first; then for those that are parked, that one last; then for those of the
+ * configuration.  And one for each message of a room, in order: seq, time_us, kind, flags
  * and data are set.  What is passed lasts for the call.  fn returns 0 to go
  * on, or -1 with why.
  */
@@ -82,6 +86,10 @@ int lnt_store_messages(struct lnt_store *s, int64_t room,
                        lnt_store_message_fn *fn, void *arg,
                        struct lnt_strbuf *why);
 
+/* The oldest message of a room; 0 and 0: there is none. */
+int lnt_store_first(struct lnt_store *s, int64_t room, uint64_t *seq,
+                    uint64_t *time_us, struct lnt_strbuf *why);
+
 /* Writes the room's row: a new one, whose id is set, when that was 0. */
 int lnt_store_put_room(struct lnt_store *s, struct lnt_store_room *r,
                        struct lnt_strbuf *why);
@@ -90,10 +98,16 @@ int lnt_store_put(struct lnt_store *s, int64_t room, const struct lnt_event *e,
 /* Removes messages below seq; *n: how many there were. */
 int lnt_store_prune(struct lnt_store *s, int64_t room, uint64_t seq,
                     uint64_t *n, struct lnt_strbuf *why);
+/* Removes all but the last count messages. */
+int lnt_store_limit(struct lnt_store *s, int64_t room, uint64_t count,
+                    uint64_t *n, struct lnt_strbuf *why);
+/* Removes messages from before that time. */
+int lnt_store_forget(struct lnt_store *s, int64_t room, uint64_t time_us,
+                     uint64_t *n, struct lnt_strbuf *why);
 /* Removes a room with all it has. */
 int lnt_store_drop(struct lnt_store *s, int64_t room, struct lnt_strbuf *why);
-/* Removes all rooms. */
-int lnt_store_wipe(struct lnt_store *s, struct lnt_strbuf *why);
+/* Removes messages behind seq, and rooms that have none then. */
+int lnt_store_cut(struct lnt_store *s, uint64_t seq, struct lnt_strbuf *why);
 
 /* ---- store_load.c ---- */
 

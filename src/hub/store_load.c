@@ -30,6 +30,7 @@ load_message(void *arg, const struct lnt_event *e, struct lnt_strbuf *why)
     struct loading *l = arg;
     const struct lnt_store_room *r = l->room;
     uint64_t age = (uint64_t)r->keep.age_s * 1000000;
+    struct lnt_former f;
 
     if (e->kind < LNT_EVENT_APP || !(e->flags & LNT_EVENT_HISTORY))
         return lnt_store_damaged(l->store, "a message that is none", why);
@@ -38,7 +39,11 @@ load_message(void *arg, const struct lnt_event *e, struct lnt_strbuf *why)
         return 0;
     }
     l->messages++;
-    if (lnt_zone_restore(l->zone, r->app, r->name, &r->keep, l->lost, e) == 0)
+    /* None of the configuration is evicted for the sake of others. */
+    f.creator = r->configured ? 0 : r->creator;
+    f.parked = r->parked && !r->configured;
+    f.lost = l->lost;
+    if (lnt_zone_restore_by(l->zone, r->app, r->name, &r->keep, &f, e) == 0)
         return 0;
     if (errno == EINVAL)
         return lnt_store_damaged(l->store, "a message without a good seq", why);
@@ -58,7 +63,9 @@ load_room(void *arg, const struct lnt_store_room *r, struct lnt_strbuf *why)
     l->messages = 0;
     if (lnt_store_messages(l->store, r->id, load_message, l, why) < 0)
         return -1;
-    l->all += l->messages < r->keep.count ? l->messages : r->keep.count;
+    /* Those that were not in the last zone either are no news. */
+    if (!r->parked)
+        l->all += l->messages < r->keep.count ? l->messages : r->keep.count;
     return 0;
 }
 
@@ -99,6 +106,7 @@ load(struct loading *l, struct lnt_strbuf *why)
     lnt_zone_continue(l->zone, epoch, seq, true);
     __atomic_store_n(&lnt_zone_store(l->zone)->origin, head.epoch,
                      __ATOMIC_RELAXED);
+    __atomic_store_n(&lnt_zone_store(l->zone)->loaded, seq, __ATOMIC_RELAXED);
     return lnt_store_rooms(l->store, load_room, l, why);
 }
 

@@ -160,6 +160,38 @@ lnt_store_prune(struct lnt_store *s, int64_t room, uint64_t seq, uint64_t *n,
 }
 
 int
+lnt_store_first(struct lnt_store *s, int64_t room, uint64_t *seq,
+                uint64_t *time_us, struct lnt_strbuf *why)
+{
+    (void)s;
+    (void)room;
+    *seq = *time_us = 0;
+    return none(why);
+}
+
+int
+lnt_store_limit(struct lnt_store *s, int64_t room, uint64_t count, uint64_t *n,
+                struct lnt_strbuf *why)
+{
+    (void)s;
+    (void)room;
+    (void)count;
+    *n = 0;
+    return none(why);
+}
+
+int
+lnt_store_forget(struct lnt_store *s, int64_t room, uint64_t time_us,
+                 uint64_t *n, struct lnt_strbuf *why)
+{
+    (void)s;
+    (void)room;
+    (void)time_us;
+    *n = 0;
+    return none(why);
+}
+
+int
 lnt_store_drop(struct lnt_store *s, int64_t room, struct lnt_strbuf *why)
 {
     (void)s;
@@ -168,9 +200,10 @@ lnt_store_drop(struct lnt_store *s, int64_t room, struct lnt_strbuf *why)
 }
 
 int
-lnt_store_wipe(struct lnt_store *s, struct lnt_strbuf *why)
+lnt_store_cut(struct lnt_store *s, uint64_t seq, struct lnt_strbuf *why)
 {
     (void)s;
+    (void)seq;
     return none(why);
 }
 

@@ -68,6 +68,7 @@ lnt_stored_add(struct lnt_stored *t, const struct lnt_store_room *row)
     t->slots[slot] = r;
     t->rooms++;
     t->messages += row->messages;
+    t->parked += row->parked;
     return r;
 }
 
@@ -82,6 +83,7 @@ lnt_stored_remove(struct lnt_stored *t, struct lnt_stored_room *r)
     *at = r->next;
     t->rooms--;
     t->messages -= r->row.messages;
+    t->parked -= r->row.parked;
     free(r);
 }
 
@@ -96,6 +98,72 @@ lnt_stored_clear(struct lnt_stored *t)
     }
     free(t->slots);
     *t = (struct lnt_stored){0};
+}
+
+void
+lnt_stored_park(struct lnt_stored *t, struct lnt_stored_room *r, bool parked)
+{
+    t->parked -= r->row.parked;
+    r->row.parked = parked;
+    t->parked += parked;
+}
+
+/* ---- which go first ---- */
+
+static struct lnt_stored_room *
+at(const void *p)
+{
+    struct lnt_stored_room *r;
+
+    memcpy(&r, p, sizeof(r));
+    return r;
+}
+
+/* By creator, the latest first. */
+static int
+by_creator(const void *a, const void *b)
+{
+    const struct lnt_store_room *x = &at(a)->row, *y = &at(b)->row;
+
+    if (x->creator != y->creator)
+        return x->creator < y->creator ? -1 : 1;
+    return (x->last < y->last) - (x->last > y->last);
+}
+
+/* The highest rank first, and the earliest. */
+static int
+by_rank(const void *a, const void *b)
+{
+    const struct lnt_stored_room *x = at(a), *y = at(b);
+
+    if (x->rank != y->rank)
+        return x->rank > y->rank ? -1 : 1;
+    return (x->row.last > y->row.last) - (x->row.last < y->row.last);
+}
+
+struct lnt_stored_room **
+lnt_stored_excess(const struct lnt_stored *t, size_t *n)
+{
+    struct lnt_stored_room **v = lnt_calloc(t->parked + 1, sizeof(*v)), *r;
+    size_t found = 0;
+
+    for (r = lnt_stored_next(t, NULL); r; r = lnt_stored_next(t, r)) {
+        if (r->row.parked && !r->row.configured)
+            v[found++] = r;
+    }
+    qsort(v, found, sizeof(*v), by_creator);
+    /* Creators lose rooms in turns, from the one with most down. */
+    for (size_t i = 0; i < found; i++) {
+        uint64_t creator = v[i]->row.creator;
+
+        v[i]->rank = i > 0 && creator && v[i - 1]->row.creator == creator
+                         ? v[i - 1]->rank + 1
+                         : 1;
+    }
+    qsort(v, found, sizeof(*v), by_rank);
+    if (*n > found)
+        *n = found;
+    return v;
 }
 
 struct lnt_stored_room *

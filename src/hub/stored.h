@@ -14,6 +14,7 @@ struct lnt_stored_room {
     struct lnt_stored_room *next; /* in its slot */
     struct lnt_store_room row;    /* as it is in the store */
     uint64_t seen; /* the last look at all rooms that found it in the zone */
+    size_t rank;   /* of lnt_stored_excess */
     char name[LNT_ROOM_NAME_MAX];
 };
 
@@ -22,6 +23,7 @@ struct lnt_stored {
     struct lnt_stored_room **slots;
     size_t nslots, rooms;
     uint64_t messages; /* of all rooms */
+    size_t parked;     /* rooms that are */
     uint64_t hash_key;
 };
 
@@ -33,6 +35,17 @@ struct lnt_stored_room *lnt_stored_add(struct lnt_stored *t,
 /* Frees r. */
 void lnt_stored_remove(struct lnt_stored *t, struct lnt_stored_room *r);
 void lnt_stored_clear(struct lnt_stored *t);
+/* Sets row.parked. */
+void lnt_stored_park(struct lnt_stored *t, struct lnt_stored_room *r,
+                     bool parked);
+/*
+ * The n rooms that are parked and not of the configuration which are to go
+ * first: of the creator that has most of them the one that has been quiet for
+ * the longest time, and so on.  Fewer when there are fewer; *n says how many.
+ * Free it.
+ */
+struct lnt_stored_room **lnt_stored_excess(const struct lnt_stored *t,
+                                           size_t *n);
 /* The room behind r, in no order; r NULL: the first. */
 struct lnt_stored_room *lnt_stored_next(const struct lnt_stored *t,
                                         const struct lnt_stored_room *r);

@@ -237,6 +237,14 @@ static const struct lnt_directive history_directives[] = {
      .max = 3600000,
      .help = "How often the store is written: what was said since may be lost "
              "when the machine or all processes die."},
+    {.name = "rooms",
+     .type = LNT_TYPE_INT,
+     .offset = FIELD(rooms),
+     .def = "10000",
+     .min = 0,
+     .max = 100000000,
+     .help = "Rooms in the store beside those in memory: evicted ones, that "
+             "come back when they are used again; 0: no limit."},
     {.name = NULL},
 };
 

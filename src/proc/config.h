@@ -47,6 +47,7 @@ struct lnt_log_conf {
 struct lnt_history_conf {
     const char *store; /* NULL: none */
     uint64_t sync;     /* ms */
+    int64_t rooms;     /* that are not in the zone; 0: no limit */
 };
 
 /* [listen NAME] */

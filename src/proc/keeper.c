@@ -485,6 +485,7 @@ set_up(struct keeper *k)
     k->cell = lnt_zone_cell(k->p->zone, k->p->cell);
     k->state = lnt_zone_store(k->p->zone);
     k->mirror = lnt_mirror_new(k->p->zone, path);
+    lnt_mirror_limit(k->mirror, (uint64_t)k->p->config->history->rooms);
     k->timer.fn = on_timer;
     k->lock_timer.fn = on_lock_timer;
     k->end_timer.fn = on_end_timer;

@@ -396,9 +396,10 @@ lnt_queries_zone(struct lnt_master *m, struct lnt_strbuf *out)
         out,
         "the log has %" PRIu64 " records of the last %" PRIu64 " s; %" PRIu64
         " were published; history keeps %" PRIu64
-        " messages\nlapped readers: %" PRIu64 ", repairs: %" PRIu64 "\n",
+        " messages\nlapped readers: %" PRIu64 ", repairs: %" PRIu64 "\n"
+        "rooms evicted: %" PRIu64 "\n",
         u.records,
         u.oldest_us && now > u.oldest_us ? (now - u.oldest_us) / 1000000 : 0,
-        u.published, u.kept, lapped, u.repairs);
+        u.published, u.kept, lapped, u.repairs, u.evicted);
     return true;
 }
