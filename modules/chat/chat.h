@@ -199,6 +199,8 @@ enum chat_code chat_rename(struct lnt_session *s, struct lnt_str nick);
 /* Whether a room may have that name. */
 enum chat_code chat_check_room(const struct lnt_module_ctx *m,
                                struct lnt_str room);
+/* Why a room was not joined or listened to, by errno. */
+enum chat_code chat_refuse_room(const struct lnt_session *s);
 /* A room keeps the history it is promised; what it cannot be promised it keeps
    as well as it can. */
 void chat_keep_history(struct lnt_session *s, const struct lnt_sub *sub);

@@ -13,6 +13,7 @@
 #include "core/regex.h"
 #include "core/utf8.h"
 #include "hub/hub.h"
+#include "net/limits.h"
 #include "net/module.h"
 
 enum {
@@ -270,14 +271,36 @@ chat_find(struct lnt_session *s, struct lnt_str room, struct lnt_sub **sub)
                        LNT_STR_ARG(room));
 }
 
-static enum chat_code
-refuse_join(struct chat *c, struct lnt_str room)
+enum chat_code
+chat_refuse_room(const struct lnt_session *s)
 {
+    const struct lnt_limits *limits = lnt_session_limits(s);
+
+    if (errno == EDQUOT)
+        return chat_refuse(chat_of(s), CHAT_TOO_MANY_ROOMS,
+                           "there is no such room, and you have created %lld "
+                           "rooms that still exist: no more may be created by "
+                           "one client",
+                           (long long)limits->rooms_created_per_session);
+    if (errno == EUSERS)
+        return chat_refuse(chat_of(s), CHAT_TOO_MANY_ROOMS,
+                           "there is no such room, and %lld rooms that were "
+                           "created from your address still exist: no more "
+                           "may be created from there",
+                           (long long)limits->rooms_created_per_ip);
+    return refuse_full(chat_of(s), "room or member");
+}
+
+static enum chat_code
+refuse_join(const struct lnt_session *s, struct lnt_str room)
+{
+    struct chat *c = chat_of(s);
+
     if (errno == EEXIST)
         return chat_refuse(c, CHAT_ALREADY_JOINED, "already in %.*s",
                            LNT_STR_ARG(room));
-    if (errno == ENOSPC)
-        return refuse_full(c, "room or member");
+    if (errno != EINVAL)
+        return chat_refuse_room(s);
     return chat_refuse(c, CHAT_BAD_ROOM, "%.*s is no name for a room",
                        LNT_STR_ARG(room));
 }
@@ -336,7 +359,7 @@ chat_join(struct lnt_session *s, struct lnt_str room, struct lnt_str nick,
     *sub =
         lnt_hub_join(hub_of(s), s, chat->user, room, format, quiet_of(s), info);
     if (!*sub) {
-        code = refuse_join(chat_of(s), room);
+        code = refuse_join(s, room);
         /* A refused newcomer does not keep the nick from others. */
         if (newcomer) {
             lnt_hub_exit(hub_of(s), chat->user, quiet_of(s));

@@ -11,7 +11,9 @@
 #include <errno.h>
 
 #include "hub/hub.h"
+#include "net/limits.h"
 #include "net/module.h"
+#include "net/stats.h"
 
 bool
 chat_may_listen(struct lnt_module_ctx *m, const struct lnt_interest *l,
@@ -34,17 +36,25 @@ chat_may_listen(struct lnt_module_ctx *m, const struct lnt_interest *l,
     return true;
 }
 
-/* The oldest first, as they were asked for. */
+/* The oldest first, as they were asked for.  NULL with errno.  *created: how
+   many of them were not there before. */
 static struct lnt_sub *
 subscribe(struct lnt_session *s, struct lnt_str room,
-          struct lnt_room_info *info)
+          struct lnt_room_info *info, int64_t *created)
 {
+    int64_t most = lnt_session_limits(s)->rooms_created_per_session;
     struct chat_session *chat = chat_session(s);
     struct lnt_sub *sub = lnt_hub_listen(lnt_session_app(s)->hub, s, room,
                                          CHAT_FORMAT_JSON, info);
 
     if (!sub)
         return NULL;
+    if (info->created && ++*created > most && most > 0) {
+        lnt_hub_leave(lnt_session_app(s)->hub, sub, 0);
+        lnt_count(lnt_session_stats(s), LNT_C_ROOMS_REFUSED);
+        errno = EDQUOT;
+        return NULL;
+    }
     chat_keep_history(s, sub);
     lnt_sub_link(sub, &chat->subs);
     chat->rooms++;
@@ -54,14 +64,13 @@ subscribe(struct lnt_session *s, struct lnt_str room,
 static lnt_verdict
 refuse(struct lnt_session *s)
 {
+    enum chat_code code = chat_refuse_room(s);
     struct lnt_strbuf *out = &chat_of(s)->out;
 
     lnt_strbuf_clear(out);
     chat_begin(out, "error");
-    chat_add_text(out, "code", lnt_str_c(chat_code_names[CHAT_SERVER_FULL]));
-    chat_add_text(out, "message",
-                  LNT_STR("the server has no room for another room or "
-                          "listener; a larger zone_size would make some"));
+    chat_add_text(out, "code", lnt_str_c(chat_code_names[code]));
+    chat_add_text(out, "message", lnt_strbuf_str(&chat_of(s)->why));
     lnt_strbuf_addc(out, '}');
     lnt_session_send(s, LNT_TEXT, out->p, out->n);
     return LNT_CLOSE_LATER;
@@ -96,10 +105,11 @@ chat_listen(struct lnt_session *s, const struct lnt_interest *l)
         .since = l->resumes ? l->seq : 0,
         .limit = l->limit,
     };
+    int64_t created = 0;
     uint64_t start;
 
     for (size_t i = 0; i < l->nrooms; i++) {
-        subs[i] = subscribe(s, l->rooms[i], &infos[i]);
+        subs[i] = subscribe(s, l->rooms[i], &infos[i], &created);
         if (!subs[i])
             return refuse(s);
     }

@@ -15,10 +15,12 @@
 #include "hub/fanout.h"
 #include "hub/replay.h"
 #include "hub/subs.h"
+#include "net/limits.h"
 #include "net/net.h"
 #include "net/stats.h"
 #include "os/clock.h"
 #include "os/memory.h"
+#include "os/socket.h"
 
 enum {
     TURN_RECORDS = 512, /* read in one turn, at most */
@@ -220,6 +222,87 @@ app_id(const struct lnt_session *s)
     return lnt_zone_app_id(lnt_session_app(s)->module->name);
 }
 
+/* Where the session is from and how many rooms it may create; user 0: it has
+   none.  0, or -1 with EUSERS: the peer is gone already. */
+static int
+creator_of(const struct lnt_session *s, uint32_t user, struct lnt_creator *by)
+{
+    const struct lnt_limits *limits = lnt_session_limits(s);
+    struct lnt_network net;
+    struct lnt_addr peer;
+
+    if (lnt_session_peer(s, &peer) < 0) {
+        errno = EUSERS;
+        return -1;
+    }
+    *by = (struct lnt_creator){
+        .family = LNT_CREATOR_LOCAL,
+        .user = user,
+        .max_session = (uint64_t)limits->rooms_created_per_session,
+    };
+    if (lnt_addr_network(&peer, &net)) {
+        by->prefix = net.prefix;
+        by->family = net.family == 4 ? LNT_CREATOR_V4 : LNT_CREATOR_V6;
+    }
+    /* Behind a proxy on this machine everybody has the same address. */
+    if (!lnt_addr_is_local(&peer))
+        by->max_network = (uint64_t)limits->rooms_created_per_ip;
+    return 0;
+}
+
+static void
+count_refusal(struct lnt_hub *h)
+{
+    if (errno == EDQUOT)
+        lnt_count(h->stats, LNT_C_ROOMS_REFUSED);
+    else if (errno == EUSERS)
+        lnt_count(h->stats, LNT_C_ROOMS_REFUSED_PEER);
+}
+
+/* Who creates the room is asked only when there is none yet. */
+static int
+join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
+     struct lnt_str name, unsigned quiet, uint32_t *member,
+     struct lnt_room_info *info)
+{
+    uint64_t id = lnt_session_id(s);
+    struct lnt_creator by;
+    int rc = lnt_zone_join_by(h->zone, app_id(s), name, NULL, user, id, quiet,
+                              member, info);
+
+    if (rc == 0 || errno != ENOENT)
+        return rc;
+    rc = creator_of(s, user, &by);
+    if (rc == 0)
+        rc = lnt_zone_join_by(h->zone, app_id(s), name, &by, user, id, quiet,
+                              member, info);
+    if (rc < 0)
+        count_refusal(h);
+    return rc;
+}
+
+/* The same for one that only listens; *created: there was no such room. */
+static int
+hold(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name,
+     uint32_t *node, struct lnt_room_info *info, bool *created)
+{
+    struct lnt_creator by;
+    int rc = lnt_zone_hold_by(h->zone, app_id(s), name, NULL, h->cell_index,
+                              node, info);
+
+    *created = false;
+    if (rc == 0 || errno != ENOENT)
+        return rc;
+    rc = creator_of(s, 0, &by);
+    if (rc == 0)
+        rc = lnt_zone_hold_by(h->zone, app_id(s), name, &by, h->cell_index,
+                              node, info);
+    if (rc < 0)
+        count_refusal(h);
+    *created = rc == 0;
+    return rc;
+}
+
 static struct lnt_sub *
 subscribe(struct lnt_hub *h, struct lnt_session *s, unsigned format,
           uint32_t member, const struct lnt_room_info *info)
@@ -238,24 +321,23 @@ lnt_hub_join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
 {
     uint32_t member;
 
-    if (lnt_zone_join(h->zone, app_id(s), name, user, lnt_session_id(s), quiet,
-                      &member, info) < 0)
+    if (join(h, s, user, name, quiet, &member, info) < 0)
         return NULL;
     return subscribe(h, s, format, member, info);
 }
 
 static struct lnt_sub *
 subscribe_listener(struct lnt_hub *h, struct lnt_session *s, unsigned format,
-                   uint32_t hold, const struct lnt_room_info *info)
+                   uint32_t node, const struct lnt_room_info *info)
 {
     struct lnt_sub *sub = subscribe(h, s, format, 0, info);
     struct lnt_hub_room *r = sub->group->room;
 
     /* One for all of them here. */
     if (r->listeners++ == 0)
-        r->hold = hold;
+        r->hold = node;
     else
-        lnt_zone_unhold(h->zone, hold);
+        lnt_zone_unhold(h->zone, node);
     return sub;
 }
 
@@ -263,11 +345,11 @@ struct lnt_sub *
 lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name,
                unsigned format, struct lnt_room_info *info)
 {
-    uint32_t hold;
+    uint32_t node;
 
-    if (lnt_zone_hold(h->zone, app_id(s), name, h->cell_index, &hold, info) < 0)
+    if (hold(h, s, name, &node, info, &info->created) < 0)
         return NULL;
-    return subscribe_listener(h, s, format, hold, info);
+    return subscribe_listener(h, s, format, node, info);
 }
 
 void
@@ -283,15 +365,15 @@ lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub, unsigned quiet)
     struct lnt_hub_room *r = sub->group->room;
     uint32_t member = sub->member;
     uint64_t id = lnt_session_id(sub->session);
-    uint32_t hold = 0;
+    uint32_t held = 0;
 
     if (!member && --r->listeners == 0)
-        hold = r->hold;
+        held = r->hold;
     lnt_subs_remove(h->subs, sub);
     if (member)
         lnt_zone_leave(h->zone, member, id, quiet);
-    else if (hold)
-        lnt_zone_unhold(h->zone, hold);
+    else if (held)
+        lnt_zone_unhold(h->zone, held);
 }
 
 int
@@ -299,11 +381,12 @@ lnt_hub_pin(struct lnt_hub *h, const struct lnt_module_ctx *m,
             struct lnt_str name, const struct lnt_keep *keep)
 {
     struct lnt_room_info info;
-    uint32_t hold;
+    uint32_t node;
 
     if (lnt_zone_hold(h->zone, lnt_zone_app_id(m->module->name), name,
-                      h->cell_index, &hold, &info) < 0)
+                      h->cell_index, &node, &info) < 0)
         return -1;
+    lnt_zone_configured(h->zone, info.room);
     h->pins = lnt_realloc(h->pins, (h->npins + 1) * sizeof(*h->pins));
     h->pins[h->npins++] = (struct pin){info.room, *keep};
     return 0;
@@ -467,10 +550,10 @@ lnt_hub_post(struct lnt_hub *h, const struct lnt_module_ctx *m,
         .data = data,
     };
     struct lnt_room_info info;
-    uint32_t hold;
+    uint32_t node;
     int rc;
 
-    if (lnt_zone_hold(h->zone, e.app, name, h->cell_index, &hold, &info) < 0)
+    if (lnt_zone_hold(h->zone, e.app, name, h->cell_index, &node, &info) < 0)
         return -1;
     /* Without a promise the room keeps what it can. */
     if (keep)
@@ -478,7 +561,7 @@ lnt_hub_post(struct lnt_hub *h, const struct lnt_module_ctx *m,
     e.room = info.room;
     rc = publish(h, &e, seq, time_us);
     int why = errno;
-    lnt_zone_unhold(h->zone, hold);
+    lnt_zone_unhold(h->zone, node);
     errno = why;
     return rc;
 }
@@ -556,14 +639,14 @@ adopt_listener(struct lnt_hub *h, struct lnt_session *s, unsigned format,
                struct lnt_str name, const struct lnt_room_info *old)
 {
     struct lnt_room_info info;
-    uint32_t hold;
+    bool created;
+    uint32_t node;
 
-    if (lnt_zone_hold(h->zone, app_id(s), name, h->cell_index, &hold, &info) <
-        0)
+    if (hold(h, s, name, &node, &info, &created) < 0)
         return NULL;
     if (old->next < info.next)
         info.next = old->next;
-    return subscribe_listener(h, s, format, hold, &info);
+    return subscribe_listener(h, s, format, node, &info);
 }
 
 struct lnt_sub *

@@ -60,14 +60,17 @@ void lnt_hub_exit(struct lnt_hub *h, uint32_t user, unsigned quiet);
 /*
  * Joins the room: member in the zone and subscriber here, from the join event
  * on; the joiner does not get its own join event, but all that come after it.
- * format: which rendering.  NULL with errno as lnt_zone_join.
+ * format: which rendering.  A room that is new counts for the session and its
+ * network as its [limits] say.  NULL with errno as lnt_zone_join_by.
  */
 struct lnt_sub *lnt_hub_join(struct lnt_hub *h, struct lnt_session *s,
                              uint32_t user, struct lnt_str name,
                              unsigned format, unsigned quiet,
                              struct lnt_room_info *info);
 void lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub, unsigned quiet);
-/* Subscribes without a member: receives, is not seen.  Ends with leave, too. */
+/* Subscribes without a member: receives, is not seen.  Ends with leave, too.
+   A room that is new counts for the network alone, and info->created is set:
+   the app counts for the session. */
 struct lnt_sub *lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s,
                                struct lnt_str name, unsigned format,
                                struct lnt_room_info *info);

@@ -91,6 +91,23 @@ static const struct lnt_directive directives[] = {
      .values = policies,
      .help = "What happens to a reader whose queue is full: it is closed, or "
              "messages to it are dropped."},
+    {.name = "rooms_created_per_session",
+     .type = LNT_TYPE_INT,
+     .offset = FIELD(rooms_created_per_session),
+     .def = "32",
+     .min = 0,
+     .max = 1 << 20,
+     .help = "Rooms that one client may have created and that still exist; 0: "
+             "no limit."},
+    {.name = "rooms_created_per_ip",
+     .type = LNT_TYPE_INT,
+     .offset = FIELD(rooms_created_per_ip),
+     .def = "128",
+     .min = 0,
+     .max = 1 << 20,
+     .help = "The same of all clients from one address (v6: one /64) in the "
+             "whole server; 0: no limit.  Unix sockets and loopback addresses "
+             "have none."},
     {.name = NULL},
 };
 

@@ -57,6 +57,8 @@ const char *const lnt_counter_names[LNT_COUNTERS] = {
     [LNT_C_CLOSE_OTHER] = "close_sent_other_total",
     [LNT_C_EVENT_STREAMS] = "event_streams_total",
     [LNT_C_HTTP_PUBLISHED] = "http_published_total",
+    [LNT_C_ROOMS_REFUSED] = "rooms_refused_per_session_total",
+    [LNT_C_ROOMS_REFUSED_PEER] = "rooms_refused_per_ip_total",
 };
 
 const char *const lnt_counter_help[LNT_COUNTERS] = {
@@ -120,4 +122,6 @@ const char *const lnt_counter_help[LNT_COUNTERS] = {
     [LNT_C_CLOSE_OTHER] = "Close frames sent with another code or none.",
     [LNT_C_EVENT_STREAMS] = "Streams of server-sent events opened.",
     [LNT_C_HTTP_PUBLISHED] = "Messages published over HTTP.",
+    [LNT_C_ROOMS_REFUSED] = "Rooms not created: rooms_created_per_session.",
+    [LNT_C_ROOMS_REFUSED_PEER] = "Rooms not created: rooms_created_per_ip.",
 };

@@ -62,6 +62,9 @@ enum lnt_counter {
     LNT_C_CLOSE_4000,  /* 4000 to 4499 */
     LNT_C_CLOSE_4500,  /* 4500 to 4999 */
     LNT_C_CLOSE_OTHER, /* any other, and none */
+    /* Rooms not created, over: */
+    LNT_C_ROOMS_REFUSED,      /* rooms_created_per_session */
+    LNT_C_ROOMS_REFUSED_PEER, /* rooms_created_per_ip */
     LNT_COUNTERS
 };
 

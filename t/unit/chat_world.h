@@ -135,6 +135,15 @@ lnt_session_send(struct lnt_session *s, enum lnt_message_type type,
     lnt_strbuf_addc(&s->got, '\0');
 }
 
+struct lnt_stats *
+lnt_session_stats(const struct lnt_session *s)
+{
+    static struct lnt_stats stats;
+
+    (void)s;
+    return &stats;
+}
+
 const struct lnt_limits *
 lnt_session_limits(const struct lnt_session *s)
 {

@@ -5,7 +5,7 @@
  *       hub/zone_users.c hub/zone_visits.c hub/zone_creators.c
  *       core/buf.c core/hash.c core/log.c core/log_line.c core/mem.c
  *       core/strbuf.c core/units.c core/utf8.c core/str.c os/clock.c os/file.c
- *       os/memory.c */
+ *       os/addr.c os/memory.c */
 /*
  * The hub, over a net that only writes down what it is given: several workers
  * in one process, turn by turn.

@@ -13,7 +13,9 @@
 #include "core/mem.h"
 #include "hub/hub.h"
 #include "net/app.h"
+#include "net/limits.h"
 #include "net/net.h"
+#include "os/socket.h"
 #include "t/unit/zone_help.h"
 
 /* ---- a net ---- */
@@ -77,6 +79,24 @@ lnt_session_send(struct lnt_session *s, enum lnt_message_type type,
     lnt_strbuf_add(&s->got, p, n);
     lnt_strbuf_addc(&s->got, ' ');
     s->messages++;
+}
+
+const struct lnt_limits *
+lnt_session_limits(const struct lnt_session *s)
+{
+    static const struct lnt_limits limits;
+
+    (void)s;
+    return &limits;
+}
+
+int
+lnt_session_peer(const struct lnt_session *s, struct lnt_addr *peer)
+{
+    const char *why;
+
+    (void)s;
+    return lnt_addr_parse(peer, "127.0.0.1:1", &why);
 }
 
 uint64_t
