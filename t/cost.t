@@ -11,9 +11,6 @@ use Test::More;
 use Time::HiRes qw(time);
 
 use Test::Linnet;
-use Test::Linnet::Build;
-
-my $module = Test::Linnet::Build::module('cost');
 
 sub server
 {
@@ -22,7 +19,7 @@ sub server
 [server]
 workers          = $workers
 shutdown_timeout = 2s
-load_module      = $module
+load_module      = %%MODULE_cost%%
 
 [listen cost]
 address  = 127.0.0.1:%%PORT_cost%%

@@ -13,13 +13,11 @@ use Test::More;
 use Time::HiRes qw(time);
 
 use Test::Linnet;
-use Test::Linnet::Build;
 
-my $trouble = Test::Linnet::Build::module('trouble');
-my $config = <<"INI";
+my $config = <<'INI';
 [server]
 workers     = 3
-load_module = $trouble
+load_module = %%MODULE_trouble%%
 
 [listen echo]
 address = 127.0.0.1:%%PORT_echo%%

@@ -12,15 +12,12 @@ use Test::More;
 use Time::HiRes qw(time);
 
 use Test::Linnet;
-use Test::Linnet::Build;
-
-my $box = Test::Linnet::Build::module('box');
 
 my $t = Test::Linnet->new(
-    config => <<"INI",
+    config => <<'INI',
 [server]
 workers     = 1
-load_module = $box
+load_module = %%MODULE_box%%
 
 [log]
 error  = logs/error.log

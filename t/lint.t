@@ -11,6 +11,8 @@ use File::Basename qw(dirname);
 use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::Linnet::Environment;
 use Test::More;
 
 my $top = abs_path("$FindBin::Bin/..");

@@ -12,9 +12,6 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 use Test::Linnet;
-use Test::Linnet::Build;
-
-my $trouble = Test::Linnet::Build::module('trouble');
 
 sub config
 {
@@ -22,7 +19,7 @@ sub config
     return <<"INI";
 [server]
 workers     = 2
-load_module = $trouble
+load_module = %%MODULE_trouble%%
 
 [log]
 $log

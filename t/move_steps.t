@@ -30,11 +30,11 @@ my $all = $ENV{LINNET_CRASH_ALL};
 
 # One worker, so that there is one giver and one taker; ours, so that it may
 # kill the master.
-my $user = getpwuid $>;
+my $user = $> ? '' : 'user = root';
 my $config = <<"INI";
 [server]
 workers          = 1
-user             = $user
+$user
 shutdown_timeout = 5s
 
 [limits]

@@ -10,14 +10,12 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 use Test::Linnet;
-use Test::Linnet::Build;
 
-my $trouble = Test::Linnet::Build::module('trouble');
-my $config = <<"INI";
+my $config = <<'INI';
 [server]
 workers          = 2
 shutdown_timeout = 2s
-load_module      = $trouble
+load_module      = %%MODULE_trouble%%
 
 [trouble]
 file   = run/trouble

@@ -16,7 +16,6 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 use Test::Linnet;
-use Test::Linnet::Build;
 
 my $KILLS = $ENV{LINNET_STORE_KILLS} || 5;
 
@@ -449,9 +448,9 @@ subtest 'reload' => sub {
 };
 
 subtest 'a reload that fails' => sub {
-    my $trouble = Test::Linnet::Build::module('trouble');
     my $with = sub {
-        return config(@_) =~ s/^(workers.*)/$1\nload_module = $trouble/mr
+        return config(@_)
+            =~ s{^(workers.*)}{$1\nload_module = %%MODULE_trouble%%}mr
             . "\n[trouble]\nfile = run/trouble\n";
     };
     my $t = Test::Linnet->new(config => $with->())->start;
@@ -479,9 +478,9 @@ subtest 'a reload that fails' => sub {
 };
 
 subtest 'an upgrade that fails' => sub {
-    my $trouble = Test::Linnet::Build::module('trouble');
     my $with = sub {
-        return config(@_) =~ s/^(workers.*)/$1\nload_module = $trouble/mr
+        return config(@_)
+            =~ s{^(workers.*)}{$1\nload_module = %%MODULE_trouble%%}mr
             . "\n[trouble]\nfile = run/trouble\n";
     };
     my $t = Test::Linnet->new(config => $with->(), copy_binary => 1)->start;

@@ -11,7 +11,6 @@ use Test::More;
 use Time::HiRes qw(time);
 
 use Test::Linnet;
-use Test::Linnet::Build;
 
 my $config = <<'INI';
 [server]
@@ -56,7 +55,7 @@ sub hold_binary
     spew($hold, '');
     $t->install_binary("#!/bin/sh\n: >$hold.seen\n"
         . "while [ -e $hold ]; do sleep 0.05; done\n"
-        . "exec $t->{original} \"\$@\"\n");
+        . "exec '$t->{original}' \"\$@\"\n");
     return;
 }
 
@@ -212,9 +211,8 @@ subtest 'the old master dies before the new one serves' => sub {
 };
 
 subtest 'a worker that starts again meanwhile' => sub {
-    my $trouble = Test::Linnet::Build::module('trouble');
     my $with = $config
-        =~ s/^workers .*/workers = 1\nload_module = $trouble/mr;
+        =~ s/^workers .*/workers = 1\nload_module = %%MODULE_trouble%%/mr;
     my $t = Test::Linnet->new(copy_binary => 1,
             config => "$with\n[trouble]\nfile = run/wait\n",
             files => { 'www/index.html' => "hello\n" })->start;

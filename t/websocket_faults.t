@@ -13,14 +13,12 @@ use Test::More;
 use Time::HiRes qw(time);
 
 use Test::Linnet;
-use Test::Linnet::Build;
 use Test::Linnet::Deflate;
 
-my $trouble = Test::Linnet::Build::module('trouble');
-my $t = Test::Linnet->new(config => <<'INI' =~ s/TROUBLE/$trouble/r)->start;
+my $t = Test::Linnet->new(config => <<'INI')->start;
 [server]
 workers     = 1
-load_module = TROUBLE
+load_module = %%MODULE_trouble%%
 
 [limits]
 message_size  = 256k

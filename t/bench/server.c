@@ -192,7 +192,10 @@ all_traced(const struct server *s)
 bool
 server_trace_begin(struct server *s)
 {
-    strcpy(s->trace_file, "/tmp/bench-strace-XXXXXX");
+    const char *folder = getenv("TMPDIR");
+    if (snprintf(s->trace_file, sizeof(s->trace_file), "%s/bench-strace-XXXXXX",
+                 folder ? folder : "/tmp") >= (int)sizeof(s->trace_file))
+        return false;
     int fd = mkstemp(s->trace_file);
     if (fd < 0)
         return false;

@@ -5,6 +5,7 @@
 #ifndef BENCH_SERVER_H
 #define BENCH_SERVER_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,7 +17,7 @@ struct server {
     pid_t pids[SERVER_PROCESSES];
     size_t n;
     pid_t strace; /* 0: not running */
-    char trace_file[64];
+    char trace_file[PATH_MAX];
 };
 
 /* Finds the processes; exits when the first is not there. */

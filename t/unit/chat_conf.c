@@ -11,15 +11,14 @@
 /*
  * [chat] and [room NAME] from the text of a server.ini.
  */
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/arena.h"
 #include "core/conf.h"
 #include "core/regex.h"
 #include "modules/chat/chat.h"
 #include "t/unit/tap.h"
+#include "t/unit/tmp.h"
 
 static struct lnt_arena *arena;
 static struct lnt_report report;
@@ -45,16 +44,11 @@ static const struct lnt_section_kind server_kind = {
 static const struct chat_conf *
 load(const char *text)
 {
-    char path[] = "/tmp/linnet-chat-XXXXXX";
-    int fd = mkstemp(path);
+    const char *path = tmp_write("server.ini", text, strlen(text));
 
     arena = lnt_arena_new();
     lnt_report_init(&report, arena);
-    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
-        abort();
-    close(fd);
     struct lnt_ini_section *ini = lnt_ini_load(arena, path, NULL, 0, &report);
-    unlink(path);
 
     struct lnt_schema *schema = lnt_schema_new(arena);
     lnt_schema_kind(schema, &server_kind);

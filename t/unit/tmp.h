@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static char tmp_folder[64];
+static char tmp_folder[128];
 static pid_t tmp_owner;
 
 static inline int
@@ -31,14 +31,19 @@ tmp_remove(void)
         nftw(tmp_folder, tmp_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* The folder, made at the first call. */
+/* The folder, made at the first call: below $TMPDIR, or in /tmp when that is
+   not set or too long for the path of a unix socket. */
 static inline const char *
 tmp_dir(void)
 {
     if (!tmp_owner) {
-        strcpy(tmp_folder, "/tmp/linnet-unit-XXXXXX");
+        const char *root = getenv("TMPDIR");
+
+        if (!root || root[0] != '/' || strlen(root) > 48)
+            root = "/tmp";
+        snprintf(tmp_folder, sizeof(tmp_folder), "%s/linnet-unit-XXXXXX", root);
         if (!mkdtemp(tmp_folder)) {
-            perror("mkdtemp");
+            perror(tmp_folder);
             exit(1);
         }
         tmp_owner = getpid();

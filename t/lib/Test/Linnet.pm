@@ -21,6 +21,7 @@ use Socket qw(:DEFAULT);
 use Test::More ();
 use Time::HiRes qw(sleep time);
 
+use Test::Linnet::Environment qw(tmp_root);
 use Test::Linnet::Events;
 use Test::Linnet::Stream;
 use Test::Linnet::WebSocket;
@@ -230,11 +231,10 @@ sub new
     -x $binary
         or Test::More::BAIL_OUT("$binary is not there: run make, or name the "
             . 'binary in LINNET_BINARY');
-    my $tmp = $ENV{TEST_TMPDIR} || '/tmp';
     my $self = bless {
         %o,
         owner  => $$,
-        prefix => File::Temp::tempdir('linnet-XXXXXX', DIR => $tmp),
+        prefix => File::Temp::tempdir('linnet-XXXXXX', DIR => tmp_root()),
         ports  => { %{ $o{ports} // {} } },
         expect => [],
         allow  => [],
@@ -311,7 +311,22 @@ sub expand
     $text =~ s/%%UNIX_(\w+)%%/$self->{prefix}\/run\/$1.sock/g;
     $text =~ s/%%PREFIX%%/$self->{prefix}/g;
     $text =~ s/%%TOP%%/$TOP/g;
+    $text =~ s/%%MODULE_(\w+)%%/$self->test_module($1)/ge;
     return $text;
+}
+
+# The path of t/modules/NAME, built and copied to where every user can read it:
+# the build folder may be in somebody's home.
+sub test_module
+{
+    my ($self, $name) = @_;
+    my $to = $self->path("modules/$name.so");
+    return $to if -e $to;
+    require Test::Linnet::Build;
+    my $from = Test::Linnet::Build::module($name);
+    system('cp', $from, $to) == 0 or croak "cp $from $to";
+    chmod 0755, $to;
+    return $to;
 }
 
 sub write_config
@@ -823,7 +838,8 @@ how many seconds (times the factor) the whole test is given up, 240.
 
 =item TEST_KEEP, TEST_TMPDIR
 
-Keep the prefix folders; where they are made, F</tmp>.
+Keep the prefix folders; where they are made (see
+L<Test::Linnet::Environment>, which also says what else every test can rely on).
 
 =back
 
@@ -831,7 +847,9 @@ Keep the prefix folders; where they are made, F</tmp>.
 
 C<config>: the text of server.ini. C<%%PORT_x%%> becomes a free port on
 127.0.0.1, the same for the same name; C<%%UNIX_x%%> a socket path in the
-prefix; C<%%PREFIX%%> and C<%%TOP%%> the folders. Without a C<[server]>
+prefix; C<%%PREFIX%%> and C<%%TOP%%> the folders; C<%%MODULE_x%%> the path of
+the dynamic module F<t/modules/x>, which is built if needed and copied into the
+prefix, where any user can read it. Without a C<[server]>
 section two workers are asked for; without C<[log]> the log goes to
 F<logs/error.log> at level info (not with C<< bare_config => 1 >>).
 

@@ -13,6 +13,8 @@ use File::Basename qw(basename);
 use POSIX ();
 use Test::More ();
 
+use Test::Linnet::Environment;
+
 our @EXPORT = qw(build_dir build_tests run_program);
 
 sub build_dir { return $ENV{LINNET_BUILD} || 'objs' }

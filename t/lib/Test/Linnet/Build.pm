@@ -10,6 +10,8 @@ use Cwd qw(abs_path);
 use Fcntl qw(:flock);
 use File::Basename qw(dirname);
 
+use Test::Linnet::Environment;
+
 my $TOP = abs_path(dirname(__FILE__) . '/../../../..');
 
 # The folder that the binary under test was built in.
@@ -37,16 +39,15 @@ sub module
     # Options that come later win; --add-dynamic-module adds.
     $recipe =~ s/^exec .*//m;
     my $script = "$recipe\n"
-        . "if [ ! -f $to/configured ] || [ $from/build.mk -nt $to/configured ]"
-        . "\nthen\n    $how --builddir=$to "
-        . "--add-dynamic-module=$TOP/t/modules/$name || exit 1\nfi\n"
-        . "exec make -C $to modules\n";
+        . "if [ ! -f '$to/configured' ] ||\n"
+        . "    [ '$from/build.mk' -nt '$to/configured' ]\n"
+        . "then\n    $how --builddir='$to' "
+        . "--add-dynamic-module='$TOP/t/modules/$name' || exit 1\nfi\n"
+        . "exec make -C '$to' modules\n";
     open my $out, '>', "$to/build.sh" or die "$to/build.sh: $!\n";
     print {$out} $script;
     close $out or die "$to/build.sh: $!\n";
-    local @ENV{qw(MAKEFLAGS MAKELEVEL MFLAGS)};
-    delete @ENV{qw(MAKEFLAGS MAKELEVEL MFLAGS)};
-    my $said = `sh $to/build.sh 2>&1 </dev/null`;
+    my $said = `sh '$to/build.sh' 2>&1 </dev/null`;
     die "cannot build t/modules/$name:\n$said" if $? != 0;
     close $lock;
     return "$to/$name.so";
