@@ -127,7 +127,8 @@ TEST_ENV = LINNET_TOP='$(TOP)' LINNET_BUILD='$(abspath $(BUILD))' \
 test: all unit
 	@sh auto/deps node || echo "tests with clients from npm are left out"
 	@ulimit -S -n 65536 2>/dev/null || ulimit -S -n "$$(ulimit -H -n)"; \
-	    $(TEST_ENV) $(PROVE) -It/lib $(PROVE_FLAGS) -r $(TESTS)
+	    $(TEST_ENV) $(PROVE) --norc -It/lib $(PROVE_FLAGS) -r $(TESTS) \
+	    </dev/null
 
 check: lint
 	@+$(MAKE) --no-print-directory -f $(BUILD)/build.mk test
@@ -148,11 +149,11 @@ docs: $(BUILD)/linnet
 RUN = $(abspath $(BUILD))/run
 
 run: all
-	@mkdir -p $(RUN)/logs $(RUN)/run $(RUN)/modules
-	@for so in $(DYNAMIC); do cp "$$so" $(RUN)/modules/; done
+	@mkdir -p '$(RUN)/logs' '$(RUN)/run' '$(RUN)/modules'
+	@for so in $(DYNAMIC); do cp "$$so" '$(RUN)/modules/'; done
 	@echo "starting; open http://127.0.0.1:8080/ in two browsers," \
 	    "Ctrl-C stops"
-	@exec $(BUILD)/linnet -p $(RUN) -c '$(TOP)/conf/server.ini' \
+	@exec $(BUILD)/linnet -p '$(RUN)' -c '$(TOP)/conf/server.ini' \
 	    -o log.error=stderr
 
 clean:

@@ -8,9 +8,12 @@ use strict;
 use warnings;
 
 use Cwd qw(abs_path);
+use File::Find qw(find);
 use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::Linnet::Environment;
 use Test::More;
 
 my $top = abs_path("$FindBin::Bin/..");
@@ -222,6 +225,50 @@ subtest 'configuring twice changes nothing' => sub {
     is_deeply([ grep { (stat)[9] != 1 } @files ], [], 'no file is newer');
 };
 
+# As of a clone in "My Projects".
+subtest 'a tree whose path has a blank' => sub {
+    my $tree = "$tmp/a tree";
+    make_path($tree);
+    for my $name (qw(configure auto conf contrib modules src)) {
+        system('cp', '-R', $name, $tree) == 0 or die "cp $name";
+    }
+    make_path("$tree/t/modules");
+    system('cp', '-R', 't/modules/box', "$tree/t/modules") == 0 or die 'cp';
+    my ($status, $text) = run('sh', "$tree/configure",
+        "--builddir=$tree/objs-x", "--add-dynamic-module=$tree/t/modules/box");
+    is($status, 0, 'an absolute build folder in it is taken') or diag $text;
+    ok(!-e "$tree/Makefile", '... without a Makefile for the tree');
+    ($status, $text) = run('make', '-C', "$tree/objs-x", 'modules');
+    is($status, 0, 'a module is built') or diag $text;
+    ok(-f "$tree/objs-x/box.so", '... there');
+    ($status, $text) = run('sh', '-c', 'cd "$1" && ./configure', 'sh', $tree);
+    is($status, 0, 'a relative build folder, too') or diag $text;
+    ok(-f "$tree/Makefile", '... with a Makefile');
+    # Nothing is built: what "make run" would do, with the program replaced.
+    spew("$tree/objs/linnet", "#!/bin/sh\nprintf '%s\\n' \"\$@\"\n");
+    chmod 0755, "$tree/objs/linnet";
+    my ($rules) = slurp("$tree/objs/build.mk") =~ /^(run: all\n(?:\t.*\n)+)/m;
+    spew("$tree/run.mk", "BUILD = objs\nTOP = $tree\nall:\n"
+            . "RUN = \$(abspath \$(BUILD))/run\n" . ($rules // ''));
+    ($status, $text) = run('make', '-C', $tree, '-f', 'run.mk', 'run');
+    is($status, 0, 'make run works') or diag $text;
+    like($text, qr{^-p\n\Q$tree/objs/run\E\n-c\n\Q$tree/conf/server.ini\E\n}m,
+        '... with these folders');
+
+    rename $tree, "$tmp/a \$tree" or die $!;
+    ($status, $text) = run('sh', "$tmp/a \$tree/configure");
+    is($status, 1, 'a path with \$ is refused');
+    like($text, qr/which make cannot handle; move the folder/,
+        '... with what to do');
+};
+
+# Each goal is a make of its own; side by side they would write the same files.
+subtest 'two goals at once' => sub {
+    my (undef, undef, $dir) = configure();
+    like(slurp("$dir/$_"), qr/^\.NOTPARALLEL:$/m, "$_ does one after the other")
+        for qw(Makefile forward.mk);
+};
+
 subtest 'install' => sub {
     plan skip_all => "$built/linnet is not built" unless -x "$built/linnet";
     my $prefix = slurp("$built/auto_config.h") =~ /LNT_PREFIX "(.*)"/ ? $1 : '';
@@ -229,8 +276,17 @@ subtest 'install' => sub {
     my $root = "$dest$prefix";
     my @make = ('make', '--no-print-directory', '-C', $built,
         "DESTDIR=$dest");
+    # Workers run as another user than who installs.
+    my $mask = umask 077;
     my ($status, $text) = run(@make, 'install');
-    is($status, 0, 'exits with 0') or diag $text;
+    umask $mask;
+    is($status, 0, 'exits with 0, with umask 077') or diag $text;
+    my %mode;
+    find(sub { $mode{$File::Find::name} = (stat)[2] & (-d _ ? 05 : 04) }, $dest);
+    is_deeply([grep { !($mode{$_} & 04) } sort keys %mode], [],
+        'everybody can read what is installed');
+    is_deeply([grep { -d && $mode{$_} != 05 } sort keys %mode], [],
+        '... and search the folders');
     ok(-x "$root/sbin/linnet", 'the program is there');
     ok(-f "$root/conf/server.ini", 'a configuration is there');
     ok(-d "$root/$_", "$_ is there") for qw(logs run modules);
