@@ -11,6 +11,7 @@
 
 #include "auto_config.h"
 #include "core/conf.h"
+#include "core/ini.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/strbuf.h"
@@ -253,6 +254,9 @@ test(const struct options *o, const char *path, const struct lnt_config *config,
         fwrite(out.p, 1, out.n, stdout);
         lnt_strbuf_release(&out);
     }
+    const struct lnt_report_line *l = config->warnings;
+    for (; l && !o->quiet; l = l->next)
+        fprintf(stderr, "%s\n", l->text);
     if (!o->quiet && warnings.n)
         fwrite(warnings.p, 1, warnings.n, stderr);
     lnt_strbuf_release(&warnings);
@@ -262,6 +266,17 @@ test(const struct options *o, const char *path, const struct lnt_config *config,
         fprintf(stderr, "linnet: configuration file %s test is successful\n",
                 path);
     return fflush(stdout) == 0 ? 0 : 1;
+}
+
+/* On the terminal too, when the log is elsewhere. */
+static void
+show_warnings(const struct lnt_config *config)
+{
+    const struct lnt_report_line *l = config->warnings;
+    if (strcmp(config->log->error, "stderr") == 0)
+        return;
+    for (; l; l = l->next)
+        fprintf(stderr, "%s\n", l->text);
 }
 
 static int
@@ -292,6 +307,7 @@ serve_or_test(const struct options *o, const struct lnt_config_source *source,
         /* A new binary is started by the old one and has its place. */
         if (getenv(LNT_TAKEOVER_ENV))
             p.detach = false;
+        show_warnings(config);
         status = lnt_server_run(&p);
         free(binary);
     }

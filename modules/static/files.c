@@ -21,9 +21,10 @@
 #include "os/file.h"
 
 enum {
-    ROOT_TIME = 1000
-}; /* ms after which another folder under that name is
-                              noticed */
+    ROOT_TIME = 1000,  /* ms after which another folder under that name is
+                          noticed */
+    QUIET_TIME = 1000, /* ms between two log lines about what is refused */
+};
 
 /* A file on its way to an answer. */
 struct file {
@@ -61,7 +62,8 @@ open_root(struct lnt_static_worker *w, struct lnt_static_site *site,
         lnt_file_close(site->root);
     }
     site->root = lnt_static_open_root(site->route->root);
-    if (site->root < 0)
+    /* Why it may not, the refusal says. */
+    if (site->root < 0 && errno != EACCES)
         lnt_log_error("static: cannot open folder %s: %s", site->route->root,
                       strerror(errno));
     return site->root >= 0;
@@ -139,9 +141,31 @@ find_packed(struct lnt_static_worker *w, const struct lnt_static_site *site,
     w->path.p[n] = '\0';
 }
 
-static lnt_verdict
-refuse(struct lnt_http_request *r, int error)
+/* Says what keeps us from a file, once a second. */
+static void
+log_barrier(struct lnt_static_worker *w, struct lnt_static_site *site,
+            uint64_t now)
 {
+    struct lnt_strbuf path = LNT_STRBUF_INIT;
+    struct lnt_barrier b;
+    char text[LNT_BARRIER_TEXT];
+    if (now < site->quiet_until)
+        return;
+    site->quiet_until = now + QUIET_TIME;
+    lnt_strbuf_addf(&path, "%s/%s", site->route->root, w->path.p);
+    if (lnt_file_barrier(path.p, R_OK, &b) > 0) {
+        lnt_file_barrier_text(&b, "the user whom workers run as", text);
+        lnt_log_warn("static: %s", text);
+    }
+    lnt_strbuf_release(&path);
+}
+
+static lnt_verdict
+refuse(struct lnt_static_worker *w, struct lnt_static_site *site,
+       struct lnt_http_request *r, int error)
+{
+    if (error == EACCES)
+        log_barrier(w, site, lnt_session_now(r->session));
     switch (error) {
     case EACCES:
     case EPERM:
@@ -301,18 +325,18 @@ lnt_static_serve_file(struct lnt_static_worker *w, struct lnt_static_site *site,
     if (r->rest.n == 0 && r->path.p[r->path.n - 1] != '/')
         return lnt_static_redirect(r, &w->headers);
     if (!set_path(w, site, r))
-        return refuse(r, ENOENT);
+        return refuse(w, site, r, ENOENT);
     if (!open_root(w, site, lnt_session_now(r->session)))
-        return refuse(r, errno);
+        return refuse(w, site, r, errno);
     if (!find_file(w, site, false, !ranged, &f))
-        return refuse(r, errno);
+        return refuse(w, site, r, errno);
     if (S_ISDIR(f.st.st_mode) && r->path.p[r->path.n - 1] != '/') {
         lnt_file_close(f.fd);
         return lnt_static_redirect(r, &w->headers);
     }
     if (!S_ISREG(f.st.st_mode)) {
         lnt_file_close(f.fd);
-        return refuse(r, ENOENT);
+        return refuse(w, site, r, ENOENT);
     }
     const char *type = lnt_static_mime(w->path.p);
     if (site->route->gzip && !ranged && lnt_static_mime_is_text(type) &&

@@ -10,9 +10,11 @@
 #include "modules/static/static.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/arena.h"
 #include "core/conf.h"
@@ -21,6 +23,7 @@
 #include "net/module.h"
 #include "net/server_info.h"
 #include "os/file.h"
+#include "os/process.h"
 
 /* What the module adds to [route]. */
 struct static_conf {
@@ -94,6 +97,31 @@ find_assets(struct lnt_module_setup *setup, const struct lnt_section *route,
     return 0;
 }
 
+/* A folder that workers may not search is no error: its mode can be changed at
+   any time. */
+static void
+warn_barrier(struct lnt_module_setup *setup, const struct lnt_section *route,
+             const char *path)
+{
+    struct lnt_barrier b;
+    char user[64], text[LNT_BARRIER_TEXT];
+    int found;
+    if (setup->user) {
+        snprintf(user, sizeof(user), "user %s", setup->user);
+        found = lnt_process_barrier(setup->user, setup->group, path, X_OK, &b);
+    } else {
+        lnt_process_user_name(user, sizeof(user));
+        found = lnt_file_barrier(path, X_OK, &b);
+    }
+    if (found <= 0)
+        return;
+    struct lnt_origin o = lnt_section_origin(route, &static_set, "root");
+    lnt_file_barrier_text(&b, user, text);
+    lnt_report_warn(setup->report, o.file, o.line,
+                    "[route %s]: root: %s; requests will be answered with 403",
+                    route->name, text);
+}
+
 static int
 find_folder(struct lnt_module_setup *setup, const struct lnt_section *route,
             const char *path, struct lnt_static_route *out)
@@ -103,14 +131,15 @@ find_folder(struct lnt_module_setup *setup, const struct lnt_section *route,
     if (path[0] != '/')
         out->root =
             lnt_arena_printf(setup->arena, "%s%s", setup->server->prefix, path);
-    /* Whether it may be read is for the workers' user to find out. */
     if (stat(out->root, &st) < 0) {
         if (errno == ENOENT || errno == ENOTDIR)
             return complain(setup, route, "there is no folder ", out->root);
+        warn_barrier(setup, route, out->root);
         return 0;
     }
     if (!S_ISDIR(st.st_mode))
         return complain(setup, route, "not a folder: ", out->root);
+    warn_barrier(setup, route, out->root);
     return 0;
 }
 

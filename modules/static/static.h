@@ -41,6 +41,7 @@ struct lnt_static_site {
     struct lnt_static_page *pages; /* one an asset */
     int root;                      /* of a folder, -1 */
     uint64_t root_until;           /* loop time to look at it again */
+    uint64_t quiet_until;          /* loop time to log again what is refused */
     struct lnt_static_site *next;
 };
 

@@ -35,7 +35,7 @@ struct lnt_ini_entry {
     struct lnt_ini_entry *next;
 };
 
-/* Every error found, in order. */
+/* Every error and warning found, in order. */
 struct lnt_report {
     struct lnt_arena *arena;
     struct lnt_report_line {
@@ -49,6 +49,10 @@ void lnt_report_init(struct lnt_report *r, struct lnt_arena *a);
 /* line 0 leaves ":line" out, file NULL both. */
 void lnt_report_add(struct lnt_report *r, const char *file, unsigned line,
                     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* What is no error, but probably not meant. */
+void lnt_report_warn(struct lnt_report *r, const char *file, unsigned line,
+                     const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /*
  * Reads path and the files it includes (key "include" in [server], a glob,

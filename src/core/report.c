@@ -9,6 +9,9 @@
 #include "core/strbuf.h"
 #include "core/utf8.h"
 
+static void add_line(struct lnt_report *r, const char *file, unsigned line,
+                     const char *kind, const char *fmt, va_list ap)
+    __attribute__((format(printf, 5, 0)));
 static void make_printable(struct lnt_strbuf *text);
 
 void
@@ -22,23 +25,43 @@ void
 lnt_report_add(struct lnt_report *r, const char *file, unsigned line,
                const char *fmt, ...)
 {
+    va_list ap;
+
+    va_start(ap, fmt);
+    add_line(r, file, line, "", fmt, ap);
+    va_end(ap);
+    r->errors++;
+}
+
+void
+lnt_report_warn(struct lnt_report *r, const char *file, unsigned line,
+                const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    add_line(r, file, line, "warning: ", fmt, ap);
+    va_end(ap);
+}
+
+static void
+add_line(struct lnt_report *r, const char *file, unsigned line,
+         const char *kind, const char *fmt, va_list ap)
+{
     struct lnt_strbuf text = LNT_STRBUF_INIT;
     struct lnt_report_line *l = lnt_arena_alloc(r->arena, sizeof(*l));
-    va_list ap;
 
     if (file && line)
         lnt_strbuf_addf(&text, "%s:%u: ", file, line);
     else if (file)
         lnt_strbuf_addf(&text, "%s: ", file);
-    va_start(ap, fmt);
+    lnt_strbuf_adds(&text, kind);
     lnt_strbuf_vaddf(&text, fmt, ap);
-    va_end(ap);
     make_printable(&text);
     l->text = lnt_arena_strndup(r->arena, text.p, text.n);
     lnt_strbuf_release(&text);
     *r->last = l;
     r->last = &l->next;
-    r->errors++;
 }
 
 /* It goes to terminals and into JSON, and it quotes what somebody wrote. */

@@ -161,7 +161,9 @@ struct lnt_module_setup {
     struct lnt_endpoint *endpoints; /* made so far, for lnt_endpoint_make */
     const struct lnt_server_info *server;
     const struct lnt_module *const *modules; /* all loaded, ends with NULL */
-    const void *conf; /* out: the module's configuration */
+    const void *conf;         /* out: the module's configuration */
+    const char *user, *group; /* whom workers will be; NULL: as this process,
+                                 and that user's own group */
 };
 
 /* A module in a worker. */

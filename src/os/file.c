@@ -9,12 +9,14 @@
 #include <linux/magic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+static bool is_barrier(const char *path, int want, struct lnt_barrier *b);
 static char *read_all(int fd, size_t expect, size_t max, size_t *size);
 static int make_one(const char *path, mode_t mode);
 
@@ -79,6 +81,45 @@ is_fifo(const char *path)
 }
 
 int
+lnt_file_barrier(const char *path, int want, struct lnt_barrier *b)
+{
+    char folder[PATH_MAX];
+    size_t n = strlen(path);
+
+    if (path[0] != '/' || n >= sizeof(folder)) {
+        errno = path[0] == '/' ? ENAMETOOLONG : EINVAL;
+        return -1;
+    }
+    memcpy(folder, path, n + 1);
+    size_t last = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (path[i] != '/')
+            continue;
+        last = i;
+        folder[i] = '\0';
+        bool found = is_barrier(i ? folder : "/", X_OK, b);
+        folder[i] = '/';
+        if (found)
+            return 1;
+    }
+    if (want != W_OK || access(path, F_OK) == 0)
+        return is_barrier(path, want, b);
+    folder[last] = '\0';
+    return is_barrier(last ? folder : "/", want, b);
+}
+
+void
+lnt_file_barrier_text(const struct lnt_barrier *b, const char *who, char *text)
+{
+    const char *what = b->want == X_OK   ? "searched"
+                       : b->want == W_OK ? "written to"
+                                         : "read";
+
+    (void)snprintf(text, LNT_BARRIER_TEXT, "%s (mode %04o) cannot be %s by %s",
+                   b->path, b->mode, what, who);
+}
+
+int
 lnt_file_append(const char *path)
 {
     const int how = O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
@@ -107,6 +148,22 @@ lnt_file_close(int fd)
     if (fd >= 0)
         close(fd);
     errno = saved;
+}
+
+static bool
+is_barrier(const char *path, int want, struct lnt_barrier *b)
+{
+    struct stat st;
+
+    if (access(path, want) == 0 || errno != EACCES)
+        return false;
+    /* Where a link leads to cannot be seen, but the link can. */
+    if (stat(path, &st) < 0 && lstat(path, &st) < 0)
+        return false;
+    memcpy(b->path, path, strlen(path) + 1);
+    b->mode = st.st_mode & 07777;
+    b->want = want;
+    return true;
 }
 
 /* Up to end of file: files in /proc say that they have no size, and a file

@@ -49,6 +49,13 @@ int lnt_process_drop(const char *user, const char *group, const char **why);
 int lnt_process_user(const char *user, const char *group, uid_t *uid,
                      gid_t *gid, const char **why);
 
+/* lnt_file_barrier for another user, as whom a child of this process tries. */
+struct lnt_barrier;
+int lnt_process_barrier(const char *user, const char *group, const char *path,
+                        int want, struct lnt_barrier *b);
+/* "user NAME", or "user 4711" without one, for this process. */
+void lnt_process_user_name(char *text, size_t n);
+
 /* Sets RLIMIT_NOFILE's soft limit to n (raising the hard one where allowed);
    0 changes nothing.  Returns what is in force. */
 uint64_t lnt_process_nofile(uint64_t n);

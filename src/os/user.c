@@ -5,10 +5,13 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "os/file.h"
 #include "os/process.h"
 
 int
@@ -72,4 +75,67 @@ lnt_process_drop(const char *user, const char *group, const char **why)
         return -1;
     }
     return 0;
+}
+
+void
+lnt_process_user_name(char *text, size_t n)
+{
+    const struct passwd *pw = getpwuid(geteuid());
+
+    if (pw)
+        (void)snprintf(text, n, "user %s", pw->pw_name);
+    else
+        (void)snprintf(text, n, "user %u", (unsigned)geteuid());
+}
+
+/* In the child. */
+static int
+try_as(const char *user, const char *group, const char *path, int want, int fd)
+{
+    const char *why;
+    struct lnt_barrier b = {0};
+
+    if (lnt_process_drop(user, group, &why) < 0)
+        return 1;
+    int found = lnt_file_barrier(path, want, &b);
+    if (found <= 0)
+        return found == 0 ? 0 : 1;
+    /* A pipe takes as much as this in one piece. */
+    return write(fd, &b, sizeof(b)) == (ssize_t)sizeof(b) ? 2 : 1;
+}
+
+int
+lnt_process_barrier(const char *user, const char *group, const char *path,
+                    int want, struct lnt_barrier *b)
+{
+    int ends[2], status;
+    size_t got = 0;
+
+    if (pipe(ends) < 0)
+        return -1;
+    pid_t child = fork();
+    if (child == 0) {
+        close(ends[0]);
+        _exit(try_as(user, group, path, want, ends[1]));
+    }
+    close(ends[1]);
+    while (child > 0 && got < sizeof(*b)) {
+        ssize_t n = read(ends[0], (char *)b + got, sizeof(*b) - got);
+        if (n > 0)
+            got += (size_t)n;
+        else if (n == 0 || errno != EINTR)
+            break;
+    }
+    lnt_file_close(ends[0]);
+    if (child < 0)
+        return -1;
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            return -1;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return 0;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 2 && got == sizeof(*b))
+        return 1;
+    errno = EPERM;
+    return -1;
 }

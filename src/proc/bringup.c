@@ -128,6 +128,7 @@ lnt_bringup_first(struct lnt_master *m, struct lnt_config *config,
         .config = config, .number = number, .access_fd = -1};
     if (open_log(config, errors) < 0)
         return -1;
+    lnt_config_log_warnings(config);
     if (lnt_sockets_open(&g->sockets, config, &m->inherited, errors) < 0)
         return -1;
     g->access_fd = open_access(config, errors);
@@ -245,6 +246,7 @@ swap(struct lnt_master *m)
     if (open_log(m->now.config, &problem) < 0)
         lnt_log_error("%s", problem.p);
     lnt_strbuf_release(&problem);
+    lnt_config_log_warnings(m->now.config);
     lnt_keepers_swap(m, old.config);
     free_generation(m, &old, &m->now);
     if (m->state == LNT_MASTER_IDLE)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "auto_config.h"
 #include "core/arena.h"
@@ -527,6 +528,8 @@ build(struct lnt_config *c, const struct lnt_config_source *source,
         .report = report,
         .server = source->info,
         .modules = c->modules,
+        .user = geteuid() == 0 ? conf->user : NULL,
+        .group = conf->group,
     };
     /* Whatever is wrong so far: all that can be found is told at once. */
     build_listens(c, &setup, source->path);
@@ -548,12 +551,20 @@ lnt_config_load(const struct lnt_config_source *source,
     struct lnt_ini_section *ini = lnt_ini_load(
         a, source->path, source->overrides, source->noverrides, &report);
     build(c, source, ini, &report);
-    for (struct lnt_report_line *l = report.first; l; l = l->next)
-        lnt_strbuf_addf(errors, "%s\n", l->text);
+    c->warnings = report.first;
     if (report.errors == 0)
         return c;
+    for (struct lnt_report_line *l = report.first; l; l = l->next)
+        lnt_strbuf_addf(errors, "%s\n", l->text);
     lnt_config_free(c);
     return NULL;
+}
+
+void
+lnt_config_log_warnings(const struct lnt_config *c)
+{
+    for (const struct lnt_report_line *l = c->warnings; l; l = l->next)
+        lnt_log_warn("%s", l->text);
 }
 
 void

@@ -91,6 +91,7 @@ struct lnt_config {
     const struct lnt_endpoint *endpoints; /* all, linked by next */
     const char *pid_path, *control_path;  /* in run_dir */
     const char *path;                     /* of server.ini */
+    const struct lnt_report_line *warnings;
 };
 
 /*
@@ -99,6 +100,8 @@ struct lnt_config {
  */
 struct lnt_config *lnt_config_load(const struct lnt_config_source *source,
                                    struct lnt_strbuf *errors);
+/* The warnings that came up meanwhile, to the log. */
+void lnt_config_log_warnings(const struct lnt_config *c);
 void lnt_config_free(struct lnt_config *c); /* NULL is fine */
 
 /*

@@ -6,14 +6,30 @@
 
 #include <dlfcn.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #include "core/arena.h"
 #include "net/module.h"
+#include "os/file.h"
+#include "os/process.h"
 
 static void
 unload(void *handle)
 {
     (void)dlclose(handle);
+}
+
+/* The loader says "Permission denied", and not to which of the folders. */
+static const char *
+why_not(struct lnt_arena *a, const char *path, const char *error)
+{
+    struct lnt_barrier b;
+    char user[64], text[LNT_BARRIER_TEXT];
+    if (lnt_file_barrier(path, R_OK, &b) <= 0)
+        return lnt_arena_strdup(a, error);
+    lnt_process_user_name(user, sizeof(user));
+    lnt_file_barrier_text(&b, user, text);
+    return lnt_arena_printf(a, "%s: %s", path, text);
 }
 
 const struct lnt_module *
@@ -23,7 +39,7 @@ lnt_dso_load(struct lnt_arena *a, const char *path, const char **why)
        http). */
     void *handle = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
     if (!handle) {
-        *why = lnt_arena_strdup(a, dlerror());
+        *why = why_not(a, path, dlerror());
         return NULL;
     }
     const struct lnt_module *const *found = dlsym(handle, "lnt_module");
