@@ -147,14 +147,23 @@ docs: $(BUILD)/linnet
 # ---- for people ----
 
 RUN = $(abspath $(BUILD))/run
+# A unix socket's path has 107 bytes, with /run/control.sock.PID of them.
+RUN_LONGEST = 80
 
 run: all
 	@mkdir -p '$(RUN)/logs' '$(RUN)/run' '$(RUN)/modules'
 	@for so in $(DYNAMIC); do cp "$$so" '$(RUN)/modules/'; done
-	@echo "starting; open http://127.0.0.1:8080/ in two browsers," \
-	    "Ctrl-C stops"
-	@exec $(BUILD)/linnet -p '$(RUN)' -c '$(TOP)/conf/server.ini' \
-	    -o log.error=stderr
+	@set -e; set --; run='$(RUN)'; \
+	if [ $${#run} -gt $(RUN_LONGEST) ]; then \
+	    dir=$$(mktemp -d); \
+	    echo "the path of this folder is too long for a unix socket," \
+	        "so the control socket is in $$dir"; \
+	    set -- -o "server.run_dir=$$dir"; \
+	fi; \
+	echo "starting; open http://127.0.0.1:8080/ in two browsers," \
+	    "Ctrl-C stops"; \
+	exec $(BUILD)/linnet -p "$$run" -c '$(TOP)/conf/server.ini' \
+	    -o log.error=stderr "$$@"
 
 clean:
 	rm -rf $(BUILD)/src $(BUILD)/modules $(BUILD)/addon $(BUILD)/assets \

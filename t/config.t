@@ -340,5 +340,18 @@ subtest '-o' => sub {
     like($err, qr/command line: .*workers/, '... is named');
 };
 
+subtest 'a path that is too long for the control socket' => sub {
+    my $room = 99 - length($t->prefix . '/' . '/control.sock');
+    for my $n ($room, $room + 1) {
+        my $name = 'r' x $n;
+        spew($conf, $t->expand($good));
+        my ($exit, $out, $err) = $t->run('-t', '-o', "server.run_dir=$name");
+        is($exit, $n > $room ? 78 : 0, "a folder of $n letters: exit $exit")
+            or diag $err;
+        like($err, qr/\[server\] run_dir: .* 100 bytes, 99 are possible/,
+            '... with the reason') if $n > $room;
+    }
+};
+
 $t->finish;
 done_testing;

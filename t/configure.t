@@ -249,11 +249,20 @@ subtest 'a tree whose path has a blank' => sub {
     chmod 0755, "$tree/objs/linnet";
     my ($rules) = slurp("$tree/objs/build.mk") =~ /^(run: all\n(?:\t.*\n)+)/m;
     spew("$tree/run.mk", "BUILD = objs\nTOP = $tree\nall:\n"
-            . "RUN = \$(abspath \$(BUILD))/run\n" . ($rules // ''));
+            . "RUN = \$(abspath \$(BUILD))/run\nRUN_LONGEST = 80\n"
+            . ($rules // ''));
     ($status, $text) = run('make', '-C', $tree, '-f', 'run.mk', 'run');
     is($status, 0, 'make run works') or diag $text;
     like($text, qr{^-p\n\Q$tree/objs/run\E\n-c\n\Q$tree/conf/server.ini\E\n}m,
         '... with these folders');
+    my $long = "$tree/" . 'x' x 80;
+    ($status, $text) = run('make', '-C', $tree, '-f', 'run.mk', 'run',
+        "RUN=$long");
+    is($status, 0, 'a path that is too long for the control socket')
+        or diag $text;
+    my ($dir) = $text =~ m{^-o\nserver\.run_dir=(/\S{1,60})$}m;
+    ok(defined $dir && rmdir $dir, '... puts that into another folder')
+        or diag $text;
 
     rename $tree, "$tmp/a \$tree" or die $!;
     ($status, $text) = run('sh', "$tmp/a \$tree/configure");

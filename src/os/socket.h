@@ -83,6 +83,9 @@ int lnt_socket_chmod(const struct lnt_addr *a, mode_t mode);
 /* One connection, non-blocking, close-on-exec; peer may be NULL.  fd or -1. */
 int lnt_socket_accept(int fd, struct lnt_addr *peer);
 
+/* Bytes of the path of a unix socket. */
+enum { LNT_UNIX_PATH_MAX = 107 };
+
 /* Blocking connect to a unix stream socket; fd or -1 with errno. */
 int lnt_socket_connect_unix(const char *path);
 

@@ -21,6 +21,7 @@
 #include "net/limits.h"
 #include "net/module.h"
 #include "os/process.h"
+#include "os/socket.h"
 #include "proc/dso.h"
 #include "proc/overlap.h"
 
@@ -400,6 +401,21 @@ check_user(const struct lnt_section *s, const struct lnt_server_conf *conf,
                    why);
 }
 
+/* The master listens at this path with its pid behind it, until it serves. */
+static void
+check_control_path(const struct lnt_section *s, const char *path,
+                   struct lnt_report *report)
+{
+    const size_t most = LNT_UNIX_PATH_MAX - strlen(".4194304");
+    if (strlen(path) <= most)
+        return;
+    struct lnt_origin o = lnt_section_origin(s, &server_set, "run_dir");
+    lnt_report_add(report, o.file, o.line,
+                   "[server] run_dir: %s is too long for a unix socket: %zu "
+                   "bytes, %zu are possible; use a folder with a shorter path",
+                   path, strlen(path), most);
+}
+
 static void
 check_history(const struct lnt_section *s, struct lnt_history_conf *conf,
               struct lnt_report *report)
@@ -510,6 +526,7 @@ build(struct lnt_config *c, const struct lnt_config_source *source,
         lnt_arena_printf(c->arena, "%s/%s", conf->run_dir, LNT_PID_NAME);
     c->control_path =
         lnt_arena_printf(c->arena, "%s/control.sock", conf->run_dir);
+    check_control_path(server, c->control_path, report);
 
     struct lnt_log_conf *log =
         lnt_section_data(lnt_section_find(c->sections, "log"), &log_set);
