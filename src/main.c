@@ -272,11 +272,14 @@ test(const struct options *o, const char *path, const struct lnt_config *config,
 static void
 show_warnings(const struct lnt_config *config)
 {
-    const struct lnt_report_line *l = config->warnings;
+    struct lnt_strbuf text = LNT_STRBUF_INIT;
     if (strcmp(config->log->error, "stderr") == 0)
         return;
-    for (; l; l = l->next)
-        fprintf(stderr, "%s\n", l->text);
+    for (const struct lnt_report_line *l = config->warnings; l; l = l->next)
+        lnt_strbuf_addf(&text, "%s\n", l->text);
+    if (text.n)
+        lnt_nowait_text(STDERR_FILENO, text.p, text.n);
+    lnt_strbuf_release(&text);
 }
 
 static int
