@@ -218,7 +218,8 @@ subtest 'a reload to what overlaps' => sub {
 subtest 'a reload that fails' => sub {
     my $trouble = Test::Linnet::Build::module('trouble');
     my $with = sub {
-        return config(@_) =~ s/\n\n/\nload_module = $trouble\n\n/r
+        # Workers that are root can read the file whatever the umask was.
+        return config(@_) =~ s/\n\n/\nuser =\nload_module = $trouble\n\n/r
             . "\n[trouble]\nfile = run/trouble\n";
     };
     my $s = Test::Linnet->new(config => $with->('%%PORT_p%%'));
