@@ -90,10 +90,12 @@ sub is_spread
 my @hows = ('all at once', 'one after the other, each says something');
 
 subtest '1,000 long-lived connections over 4 workers' => sub {
+    skip_without_files(1100);
     is_spread(250, 1000, $_) for @hows;
 };
 
 subtest 'one of four stands still' => sub {
+    skip_without_files(700);
     is_spread(200, 600, $_, 1) for @hows;
 };
 
@@ -193,6 +195,7 @@ subtest 'descriptors run out' => sub {
 
 subtest 'the limit is lifted while clients wait' => sub {
     plan skip_all => 'no prlimit' if system 'command -v prlimit >/dev/null';
+    skip_without_files(1024);
     # The limit of another process may be raised by its own user only.
     my $user = $> ? '' : 'user = root';
     my $t = Test::Linnet->new(config => config(1, '')
@@ -223,6 +226,7 @@ subtest 'the limit is lifted while clients wait' => sub {
 
 subtest 'no descriptor is left for what the master sends' => sub {
     plan skip_all => 'no prlimit' if system 'command -v prlimit >/dev/null';
+    skip_without_files(1024);
     my $user = $> ? '' : 'user = root';
     my $t = Test::Linnet->new(config => config(1, '')
             =~ s/^workers/$user\nworkers/mr)->start;

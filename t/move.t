@@ -183,6 +183,7 @@ INI
 };
 
 subtest 'an uneven load is levelled' => sub {
+    skip_without_files(600);
     my $t = Test::Linnet->new(config => config(4))->start;
     $t->allow_alert(qr/signal 9/);
     my @raw = map { $t->connect('raw') } 1 .. 400;

@@ -18,6 +18,7 @@ my $why = Test::Linnet::Driver->missing(repo_top());
 plan skip_all => $why if $why;
 
 use constant { CLIENTS => 300, ROOMS => 6 };
+skip_without_files(2 * CLIENTS);
 
 # In a build with --with-debug a move takes its time: 2 ms a connection.
 local $ENV{LINNET_TEST_MOVE_PAUSE} = 2;

@@ -13,8 +13,7 @@ use Test::Linnet;
 
 use constant { ALL => 1000, WORKERS => 4 };
 
-plan skip_all => 'too few descriptors are allowed here (ulimit -n)'
-    if files_allowed() < ALL + 100;
+skip_without_files(ALL + 100);
 
 my $t = Test::Linnet->new(config => <<"INI")->start;
 [server]

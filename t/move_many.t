@@ -51,6 +51,7 @@ INI
 
 sub small
 {
+    skip_without_files(700);
     my ($clients, $reloads, $upgrades, $rooms, $rate) = (600, 4, 2, 12, 100);
     my $t = Test::Linnet->new(config => config(2))->start;
 

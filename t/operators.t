@@ -202,8 +202,7 @@ subtest 'conns' => sub {
 };
 
 subtest 'many' => sub {
-    plan skip_all => 'too few descriptors are allowed here (ulimit -n)'
-        if files_allowed() < 1600;
+    skip_without_files(1600);
     my $t = server();
     my @many = map { $t->connect('lines') } 1 .. 1500;
     ok(wait_for(sub { $t->status->{connections} == 1500 }, 20, '1,500'),

@@ -27,7 +27,8 @@ use Test::Linnet::Stream;
 use Test::Linnet::WebSocket;
 
 our @EXPORT = qw(wait_for time_factor free_port run_command slurp spew
-    proc_alive proc_rss proc_cpu fd_count files_allowed repo_top);
+    proc_alive proc_rss proc_cpu fd_count files_allowed
+    skip_without_files repo_top);
 
 my $SANITIZER = qr/AddressSanitizer|LeakSanitizer|ThreadSanitizer
     |MemorySanitizer|UndefinedBehaviorSanitizer|runtime\ error:/x;
@@ -138,6 +139,16 @@ sub files_allowed
 {
     my ($n) = slurp('/proc/self/limits') =~ /^Max open files\s+(\d+)/m;
     return $n // 1 << 30;
+}
+
+# Leaves a test out where so many cannot be open.
+sub skip_without_files
+{
+    my ($n) = @_;
+    my $allowed = files_allowed();
+    Test::More::plan(skip_all => "$n open files are needed, $allowed are "
+            . 'allowed here (ulimit -n)') if $allowed < $n;
+    return;
 }
 
 # Runs a command to its end: (exit, stdout, stderr); exit is 128 + signal when
@@ -897,6 +908,7 @@ its value; after the timeout (times the factor) says what it waited for and
 returns nothing. Never sleep for a fixed time instead. C<run_command({timeout,
 stdin, env, cwd, user, ulimit}, @command)>. C<free_port>, C<slurp>, C<spew>,
 C<proc_alive>, C<proc_rss>, C<proc_cpu>, C<fd_count>, C<files_allowed>,
+C<skip_without_files($n)>,
 C<time_factor>, C<repo_top>.
 
 =head2 The end
