@@ -17,6 +17,7 @@
 #include "core/strbuf.h"
 #include "net/module.h"
 #include "os/clock.h"
+#include "os/fds.h"
 #include "os/nowait.h"
 #include "os/process.h"
 #include "proc/check.h"
@@ -318,9 +319,27 @@ serve_or_test(const struct options *o, const struct lnt_config_source *source,
     return status;
 }
 
+/* A socket or a log with the number of standard output or error would get
+   what is written there. */
+static int
+open_standard(void)
+{
+    static const char *const names[] = {"input", "output", "error"};
+    int which;
+    if (lnt_fds_standard(&which) == 0)
+        return 0;
+    fprintf(stderr,
+            "linnet: standard %s is closed, and /dev/null cannot be opened in "
+            "its place: %s\n",
+            names[which], strerror(errno));
+    return -1;
+}
+
 int
 main(int argc, char **argv)
 {
+    if (open_standard() < 0)
+        return 1;
     struct options o = {.prefix = LNT_PREFIX, .conf = LNT_CONF_PATH};
     /* The title is written over argv: what is kept, is kept elsewhere. */
     char **kept = lnt_calloc((size_t)argc + 1, sizeof(char *));

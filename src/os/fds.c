@@ -1,11 +1,37 @@
 /*
- * Descriptors: a forked worker keeps those that it was given, no others.
+ * Descriptors: a program begins with three that are open, and a forked worker
+ * keeps those that it was given, no others.
  */
 #include "os/fds.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "os/file.h"
+
+int
+lnt_fds_standard(int *which)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        *which = fd;
+        if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+            continue;
+        int null = open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+        if (null < 0)
+            return -1;
+        /* The lowest free number is fd; but for what a tool that watches the
+           program has opened or closed meanwhile. */
+        if (null == fd)
+            continue;
+        int rc = dup2(null, fd);
+        lnt_file_close(null);
+        if (rc < 0)
+            return -1;
+    }
+    return 0;
+}
 
 static int
 compare(const void *a, const void *b)
