@@ -242,6 +242,59 @@ subtest 'many at once' => sub {
     ok($t->wait_ready(10, 3), '... and three workers are there');
 };
 
+# Those that connect and say nothing do not keep others out.
+subtest 'idle connections' => sub {
+    my $files = fd_count($t->{pid});
+    $t->log_mark;
+    # More than there is room for, and more than that in the backlog.
+    my @idle = map { raw() } 1 .. 100;
+    my $begin = time;
+    is(($t->ctl('status'))[0], 0, 'a hundred are idle: ctl works');
+    cmp_ok(time - $begin, '<', 2 * time_factor(), '... without delay');
+    cmp_ok(fd_count($t->{pid}) - $files, '<=', 64, '... not all are kept');
+    like($idle[0]->line(5) // '', qr/"ok":false.*no command came/,
+        'the oldest is told why it has to go');
+    my $late = raw();
+    $late->write(qq(["get","nothing"]\n));
+    like($late->line(5) // '', qr/is not set/, 'the newest is answered');
+    my @more = map { raw() } 1 .. 200;
+    is(($t->ctl('status'))[0], 0, '... also when 200 more come');
+    $t->log_like(qr/\[warn\].*control socket: \d+ connections are open/,
+        'the log tells of it');
+    is((() = $t->log_text =~ /control socket:/g), 1, '... once');
+    $_->close for @idle, @more, $late;
+    ok(wait_for(sub { fd_count($t->{pid}) <= $files }, 10, 'descriptors'),
+        'no descriptor is left behind');
+};
+
+subtest 'those whose command goes on are not sent away' => sub {
+    my ($worker) = $t->worker_pids;
+    kill STOP => $worker;
+    my @asked = map { my $c = raw(); $c->write(qq(["conns"]\n)); $c } 1 .. 30;
+    my @idle = map { raw() } 1 .. 100;
+    is(($t->ctl('get', 'nothing'))[0], 1, 'a hundred are idle: ctl works');
+    # Many more than may be: they are told so.
+    my @more = map { my $c = raw(); $c->write(qq(["conns"]\n)); $c } 1 .. 60;
+    my ($exit, $out, $err) = $t->ctl('get', 'nothing');
+    is($exit, 1, 'no room for one more');
+    like($err, qr/too many commands are under way/, '... is what ctl says');
+    kill CONT => $worker;
+    is(scalar(grep { ($_->line(20) // '') =~ /"ok":true/ } @asked), 30,
+        'those who asked first have their answers');
+    $_->close for @asked, @idle, @more;
+    is(($t->ctl('status'))[0], 0, 'ctl works again');
+};
+
+subtest 'half a command' => sub {
+    my $c = raw();
+    my $begin = time;
+    $c->write('["sta');
+    like($c->line(20) // '', qr/"ok":false.*did not come in time/,
+        'is not waited for for long');
+    cmp_ok(time - $begin, '<', 6 * time_factor(), '... a few seconds');
+    ok($c->closed(5), '... and the connection is closed');
+};
+
 # The master has no descriptor for those who ask: it waits, they wait.
 subtest 'more than the master may have' => sub {
     my $few = Test::Linnet->new(ulimit => ['n 64'], config => <<'INI')->start;
@@ -256,14 +309,28 @@ INI
         IO::Socket::UNIX->new(Peer => "$few->{prefix}/run/control.sock")
     } 1 .. 60;
     is(scalar(grep { $_ } @c), 60, 'all are in its backlog');
-    $few->log_like(qr/control socket: Too many open files/, 'it has no room');
+    is(($few->ctl('status'))[0], 0, 'those that say nothing are sent away');
+    @c = ();
+    my ($worker) = $few->worker_pids;
+    kill STOP => $worker;
+    @c = map {
+        my $s = Test::Linnet::Stream->connect(
+            path => "$few->{prefix}/run/control.sock");
+        $s->write(qq(["conns"]\n));
+        $s;
+    } 1 .. 60;
+    $few->log_like(qr/control socket: Too many open files/,
+        'those that wait for an answer stay');
     my ($cpu, $begin) = (proc_cpu($few->{pid}), time);
     wait_for(sub { time - $begin > 2 }, 10, 'two seconds');
     my $used = (proc_cpu($few->{pid}) - $cpu) / (time - $begin);
     cmp_ok($used, '<', 0.05 * time_factor(), 'and does not spin')
         or diag $used;
     my $lines = () = $few->log_text =~ /control socket:/g;
-    cmp_ok($lines, '<', 20, "... nor fill the log ($lines lines)");
+    cmp_ok($lines, '<', 4, "... nor fill the log ($lines lines)");
+    kill CONT => $worker;
+    is(scalar(grep { ($_->line(20) // '') =~ /"ok":true/ } @c), 60,
+        'all have their answers in the end');
     @c = ();
     is(($few->ctl('status'))[0], 0, 'when they are gone, it answers');
     $few->finish;

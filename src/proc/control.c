@@ -19,6 +19,7 @@
 #include "core/strbuf.h"
 #include "core/utf8.h"
 #include "os/clock.h"
+#include "os/file.h"
 #include "os/socket.h"
 #include "proc/master.h"
 #include "proc/queries.h"
@@ -28,10 +29,13 @@
 
 enum {
     PEERS_MAX = 64,
+    BACKLOG = 64,
     LINE_MAX_BYTES = 256 * 1024, /* a shared value, escaped for the most part */
-    PEER_TIME = 10000,  /* ms to send a command, and to take an answer */
-    ERROR_PAUSE = 1000, /* ms without descriptors */
-    FINISH_TIME = 1000, /* ms for the last answers to go out */
+    PEER_TIME = 10000,   /* ms to begin a command, and to take an answer */
+    COMMAND_TIME = 3000, /* ms from its first byte to its end */
+    ERROR_PAUSE = 1000,  /* ms without descriptors */
+    COMPLAIN = 60000,    /* ms between lines in the log */
+    FINISH_TIME = 1000,  /* ms for the last answers to go out */
     WORDS_MAX = 16,
 };
 
@@ -58,8 +62,10 @@ struct lnt_control {
     struct lnt_timer timer; /* accepts again */
     char *path, *temporary;
     struct stat file;
-    struct peer *peers;
+    struct peer *peers; /* the newest first */
     unsigned npeers;
+    unsigned turned_away;           /* since the last line about it */
+    uint64_t crowd_line, full_line; /* in the log: not before */
 };
 
 static void answer(struct peer *p, bool ok, struct lnt_str text);
@@ -71,12 +77,30 @@ static void on_accept_timer(struct lnt_timer *t);
 static void on_peer(struct lnt_watch *w, uint32_t events);
 static void on_peer_timer(struct lnt_timer *t);
 
-/* Listens at its temporary name. */
+/* Those that have connected by now. */
+static void
+accept_waiting(struct lnt_control *c)
+{
+    for (int i = 0; i < BACKLOG && c->watch.fd >= 0 && accept_one(c); i++)
+        ;
+}
+
+static void
+stop_listening(struct lnt_control *c)
+{
+    lnt_timer_stop(c->m->loop, &c->timer);
+    if (c->watch.fd >= 0)
+        close(lnt_watch_del(c->m->loop, &c->watch));
+    c->watch.fd = -1;
+}
+
+/* Listens at its temporary name, instead of where it did. */
 static int
 listen_there(struct lnt_control *c)
 {
     struct lnt_addr a = {0};
     struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct stat file;
     int n = snprintf(un.sun_path, sizeof(un.sun_path), "%s.%d", c->path,
                      (int)getpid());
     if (n < 0 || (size_t)n >= sizeof(un.sun_path)) {
@@ -86,21 +110,27 @@ listen_there(struct lnt_control *c)
     memcpy(&a.ss, &un, sizeof(un));
     a.len = sizeof(un);
     (void)unlink(un.sun_path); /* of a process that had our pid before */
-    int fd = lnt_socket_listen(&a, 64, 0660);
+    int fd = lnt_socket_listen(&a, BACKLOG, 0660);
     if (fd < 0)
         return -1;
+    if (stat(un.sun_path, &file) < 0) {
+        lnt_file_close(fd);
+        return -1;
+    }
+    stop_listening(c);
     c->watch.fd = fd;
     c->watch.fn = on_accept;
     c->timer.fn = on_accept_timer;
-    if (stat(un.sun_path, &c->file) < 0 ||
-        lnt_watch_add(c->m->loop, &c->watch, EPOLLIN) < 0) {
-        int error = errno;
-        close(fd);
+    if (lnt_watch_add(c->m->loop, &c->watch, EPOLLIN) < 0) {
+        lnt_file_close(fd);
         c->watch.fd = -1;
+        int error = errno;
         (void)unlink(un.sun_path);
         errno = error;
         return -1;
     }
+    c->file = file;
+    free(c->temporary);
     c->temporary = lnt_strdup(un.sun_path);
     return 0;
 }
@@ -110,6 +140,7 @@ lnt_control_open(struct lnt_master *m, const char *path)
 {
     struct lnt_control *c = lnt_calloc(1, sizeof(*c));
     c->m = m;
+    c->watch.fd = -1;
     c->path = lnt_strdup(path);
     if (listen_there(c) == 0)
         return c;
@@ -120,12 +151,12 @@ lnt_control_open(struct lnt_master *m, const char *path)
     return NULL;
 }
 
-static bool
-is_ours(const struct lnt_control *c)
+bool
+lnt_control_is_there(const struct lnt_control *c)
 {
     struct stat now;
-    return stat(c->path, &now) == 0 && now.st_ino == c->file.st_ino &&
-           now.st_dev == c->file.st_dev;
+    return c->watch.fd >= 0 && stat(c->path, &now) == 0 &&
+           now.st_ino == c->file.st_ino && now.st_dev == c->file.st_dev;
 }
 
 int
@@ -143,26 +174,25 @@ lnt_control_publish(struct lnt_control *c)
 int
 lnt_control_retake(struct lnt_control *c)
 {
-    if (c->watch.fd < 0 || is_ours(c))
+    if (lnt_control_is_there(c))
         return 0;
-    lnt_timer_stop(c->m->loop, &c->timer);
-    close(lnt_watch_del(c->m->loop, &c->watch));
+    /* Whoever connected before the file was removed is heard. */
+    accept_waiting(c);
     return listen_there(c) < 0 ? -1 : lnt_control_publish(c);
 }
 
 void
 lnt_control_close(struct lnt_control *c, bool remove)
 {
+    bool there = lnt_control_is_there(c);
     if (c->watch.fd < 0)
         return;
-    while (accept_one(c)) /* who has connected is to be answered */
-        ;
-    lnt_timer_stop(c->m->loop, &c->timer);
-    close(lnt_watch_del(c->m->loop, &c->watch));
+    accept_waiting(c); /* those are answered, too */
     if (c->temporary)
         (void)unlink(c->temporary);
-    else if (remove && is_ours(c))
+    else if (remove && there)
         (void)unlink(c->path);
+    stop_listening(c);
 }
 
 /* ---- peers ---- */
@@ -225,10 +255,10 @@ lnt_control_free(struct lnt_control *c)
 }
 
 static void
-set_deadline(struct peer *p)
+set_deadline(struct peer *p, unsigned ms)
 {
     struct lnt_loop *loop = p->control->m->loop;
-    lnt_timer_at(loop, &p->timer, lnt_loop_now(loop) + PEER_TIME);
+    lnt_timer_at(loop, &p->timer, lnt_loop_now(loop) + ms);
 }
 
 /* false: the peer is gone. */
@@ -284,7 +314,7 @@ answer(struct peer *p, bool ok, struct lnt_str text)
     lnt_strbuf_addf(&p->out, "{\"ok\":%s,\"text\":", ok ? "true" : "false");
     add_text(&p->out, text);
     lnt_strbuf_adds(&p->out, "}\n");
-    set_deadline(p);
+    set_deadline(p, PEER_TIME);
     (void)flush(p);
 }
 
@@ -297,7 +327,7 @@ answer_again(struct peer *p)
     lnt_strbuf_adds(&p->out, "{\"ok\":false,\"again\":true,\"text\":\"another "
                              "process has taken over from this one; try "
                              "again\"}\n");
-    set_deadline(p);
+    set_deadline(p, PEER_TIME);
     (void)flush(p);
 }
 
@@ -493,6 +523,8 @@ read_peer(struct peer *p)
     }
     if (p->answered || p->waiting)
         return; /* one command a connection */
+    if (p->in.n == 0)
+        set_deadline(p, COMMAND_TIME);
     p->in.n += (size_t)n;
     p->in.p[p->in.n] = '\0';
     char *end = memchr(p->in.p, '\n', p->in.n);
@@ -516,7 +548,63 @@ on_peer(struct lnt_watch *w, uint32_t events)
 static void
 on_peer_timer(struct lnt_timer *t)
 {
-    drop_peer((struct peer *)((uintptr_t)t - offsetof(struct peer, timer)));
+    struct peer *p =
+        (struct peer *)((uintptr_t)t - offsetof(struct peer, timer));
+    if (p->answered)
+        drop_peer(p);
+    else
+        answer(p, false, LNT_STR("the command did not come in time"));
+}
+
+/* ---- accepting ---- */
+
+static void
+note_turned_away(struct lnt_control *c)
+{
+    uint64_t now = lnt_loop_now(c->m->loop);
+    c->turned_away++;
+    if (now < c->crowd_line)
+        return;
+    lnt_log_warn("control socket: %u connections are open, more than there is "
+                 "room for; those that send no command are closed, the oldest "
+                 "first (%u since the last such line)",
+                 c->npeers, c->turned_away);
+    c->turned_away = 0;
+    c->crowd_line = now + COMPLAIN;
+}
+
+/* Whether something of it waits to be read, most likely its command. */
+static bool
+has_input(const struct peer *p)
+{
+    char byte;
+    return recv(p->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* Makes room for another one: of those that have sent no command the oldest
+   goes, else the oldest that does not take its answer.  Nobody whose command
+   is under way. */
+static bool
+make_room(struct lnt_control *c)
+{
+    struct peer *idle = NULL, *slow = NULL;
+    for (struct peer *p = c->peers; p; p = p->next) {
+        if (p->waiting || p->keep)
+            continue;
+        if (p->answered)
+            slow = p;
+        else if (!has_input(p))
+            idle = p;
+    }
+    if (!idle && !slow)
+        return false;
+    note_turned_away(c);
+    if (idle)
+        answer(idle, false,
+               LNT_STR("no command came, and others want to connect"));
+    else
+        drop_peer(slow);
+    return true;
 }
 
 /* Who asks waits in the backlog meanwhile. */
@@ -524,7 +612,11 @@ static void
 pause_accepting(struct lnt_control *c)
 {
     struct lnt_loop *loop = c->m->loop;
-    lnt_log_error("control socket: %s", strerror(errno));
+    uint64_t now = lnt_loop_now(loop);
+    if (now >= c->full_line) {
+        lnt_log_error("control socket: %s", strerror(errno));
+        c->full_line = now + COMPLAIN;
+    }
     if (lnt_watch_set(loop, &c->watch, 0) == 0)
         lnt_timer_at(loop, &c->timer, lnt_loop_now(loop) + ERROR_PAUSE);
 }
@@ -540,6 +632,64 @@ on_accept_timer(struct lnt_timer *t)
         lnt_timer_at(loop, t, lnt_loop_now(loop) + ERROR_PAUSE);
 }
 
+/* Whoever cannot be served is told so, as far as that goes without waiting. */
+static void
+refuse(int fd, const char *why)
+{
+    struct lnt_strbuf b = LNT_STRBUF_INIT;
+    lnt_strbuf_adds(&b, "{\"ok\":false,\"text\":");
+    lnt_strbuf_add_json(&b, lnt_str_c(why));
+    lnt_strbuf_adds(&b, "}\n");
+    (void)send(fd, b.p, b.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    lnt_strbuf_release(&b);
+    close(fd);
+}
+
+static void
+add_peer(struct lnt_control *c, int fd)
+{
+    while (c->npeers >= PEERS_MAX) {
+        if (make_room(c))
+            continue;
+        note_turned_away(c);
+        refuse(fd, "too many commands are under way");
+        return;
+    }
+    struct peer *p = lnt_calloc(1, sizeof(*p));
+    p->control = c;
+    p->watch.fd = fd;
+    p->watch.fn = on_peer;
+    p->timer.fn = on_peer_timer;
+    if (lnt_watch_add(c->m->loop, &p->watch, EPOLLIN) < 0) {
+        lnt_log_error("control socket: %s", strerror(errno));
+        refuse(fd, strerror(errno));
+        free(p);
+        return true;
+    }
+    p->next = c->peers;
+    c->peers = p;
+    c->npeers++;
+    set_deadline(p, PEER_TIME);
+}
+
+/* false: there is no other one, or it has to wait. */
+static bool
+accept_one(struct lnt_control *c)
+{
+    int fd = lnt_socket_accept(c->watch.fd, NULL);
+    /* Those that only sit there have descriptors that others need. */
+    if (fd < 0 && errno == EMFILE && make_room(c))
+        fd = lnt_socket_accept(c->watch.fd, NULL);
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+            errno == ENOMEM)
+            pause_accepting(c);
+        return errno == ECONNABORTED;
+    }
+    add_peer(c, fd);
+    return true;
+}
+
 static void
 on_accept(struct lnt_watch *w, uint32_t events)
 {
@@ -547,33 +697,5 @@ on_accept(struct lnt_watch *w, uint32_t events)
         (struct lnt_control *)((uintptr_t)w -
                                offsetof(struct lnt_control, watch));
     (void)events;
-    if (!accept_one(c) && (errno == EMFILE || errno == ENFILE ||
-                           errno == ENOBUFS || errno == ENOMEM))
-        pause_accepting(c);
-}
-
-/* false: nobody is there (any more), or errno says why not. */
-static bool
-accept_one(struct lnt_control *c)
-{
-    int fd = lnt_socket_accept(c->watch.fd, NULL);
-    if (fd < 0)
-        return false;
-    struct peer *p = lnt_calloc(1, sizeof(*p));
-    p->control = c;
-    p->watch.fd = fd;
-    p->watch.fn = on_peer;
-    p->timer.fn = on_peer_timer;
-    if (c->npeers >= PEERS_MAX ||
-        lnt_watch_add(c->m->loop, &p->watch, EPOLLIN) < 0) {
-        lnt_log_error("control socket: too many connections");
-        close(fd);
-        free(p);
-        return true;
-    }
-    p->next = c->peers;
-    c->peers = p;
-    c->npeers++;
-    set_deadline(p);
-    return true;
+    (void)accept_one(c);
 }

@@ -1,7 +1,8 @@
 /*
  * The control socket: a unix stream socket in run_dir, mode 0660.  A client
  * sends one line, a JSON array of the words of a command, and gets one line
- * back: {"ok":true|false,"text":"..."}; then the connection is closed.
+ * back: {"ok":true|false,"text":"..."}; then the connection is closed.  Whoever
+ * sends no command makes room for others when there is need.
  */
 #ifndef LNT_PROC_CONTROL_H
 #define LNT_PROC_CONTROL_H
@@ -16,7 +17,11 @@ struct lnt_control *lnt_control_open(struct lnt_master *m, const char *path);
 /* Moves it to path, once: from now on commands come here.  0, or -1 with
    errno. */
 int lnt_control_publish(struct lnt_control *c);
-/* The same again when another process has taken path and is gone. */
+/* Whether the socket at path is ours. */
+bool lnt_control_is_there(const struct lnt_control *c);
+/* The same again when it is not, because the file was removed, or another
+   process has taken path and is gone.  Connections stay.  0, or -1 with errno;
+   the old one is kept then. */
 int lnt_control_retake(struct lnt_control *c);
 /* Stops listening and removes the file (unless it is another's by now);
    answers under way are still given. */
