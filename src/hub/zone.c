@@ -285,8 +285,11 @@ lnt_zone_create(size_t size, struct lnt_strbuf *why)
     }
     fd = lnt_memfd_create("linnet-zone", size);
     if (fd < 0) {
-        lnt_strbuf_addf(why, "no shared memory of %zu bytes: %s", size,
-                        strerror(errno));
+        lnt_strbuf_addf(why, "no shared memory of %zu bytes: %s%s", size,
+                        strerror(errno),
+                        errno == EFBIG ? "; the limit on the size of files "
+                                         "(ulimit -f) holds for it, too"
+                                       : "");
         return NULL;
     }
     map = lnt_memfd_map(fd, size);

@@ -1,10 +1,12 @@
 /*
- * Limits, processors and memory of a process.  Which limits are wanted is
- * left to the configuration.
+ * Limits, processors and memory of a process, and whether it runs.  Which
+ * limits are wanted is left to the configuration.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "os/file.h"
 #include "os/process.h"
 
 enum { CPUS_MAX = 8192 }; /* the largest number a kernel is built for */
@@ -99,6 +102,28 @@ lnt_process_pin(unsigned nth)
     return rc;
 }
 
+int
+lnt_process_watch(pid_t pid)
+{
+    /* Not all C libraries have a function for it; close-on-exec by itself. */
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+bool
+lnt_process_alive(pid_t pid)
+{
+    int fd = lnt_process_watch(pid);
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    if (fd < 0 && errno == ESRCH)
+        return false;
+    if (fd < 0) /* a kernel before 5.3, or no descriptor is left */
+        return kill(pid, 0) == 0 || errno != ESRCH;
+    int n = poll(&p, 1, 0);
+    lnt_file_close(fd);
+    return n <= 0;
+}
+
 /* The beginning of a small file of pid under /proc, as text; 0, or -1. */
 static int
 read_proc(pid_t pid, const char *name, char *text, size_t size)
@@ -151,13 +176,7 @@ lnt_process_state(pid_t pid)
 #endif
 
 int
-lnt_pidfd_open(pid_t pid)
-{
-    return (int)syscall(SYS_pidfd_open, pid, 0);
-}
-
-int
-lnt_pidfd_signal(int fd, int signal)
+lnt_process_signal(int fd, int signal)
 {
     return (int)syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0);
 }

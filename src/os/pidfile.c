@@ -61,6 +61,20 @@ lnt_pidfile_close(int fd, const char *path)
     close(fd);
 }
 
+int
+lnt_pidfile_restore(int *fd, const char *path, pid_t *other)
+{
+    if (*fd >= 0 && same_file(*fd, path))
+        return 0;
+    int again = lnt_pidfile_open(path, other);
+    if (again < 0)
+        return -1;
+    if (*fd >= 0)
+        close(*fd);
+    *fd = again;
+    return 1;
+}
+
 /* A locked file beside path with our pid in it; fd. */
 static int
 make_temporary(char *name, size_t size, const char *path)

@@ -1,6 +1,7 @@
 /*
  * What a daemon does to its own process: signals through a descriptor,
- * privileges, limits, affinity, title, daemonizing, the pidfile, sd_notify.
+ * privileges, limits, affinity, title, daemonizing, pidfile and folder locks,
+ * sd_notify.
  */
 #ifndef LNT_OS_PROCESS_H
 #define LNT_OS_PROCESS_H
@@ -11,8 +12,8 @@
 #include <sys/types.h>
 
 /*
- * Blocks the n signals for this process and returns a non-blocking,
- * close-on-exec signalfd that delivers them; -1 with errno.
+ * Blocks the n signals for this process, and no others, and returns a
+ * non-blocking, close-on-exec signalfd that delivers them; -1 with errno.
  */
 int lnt_signals_open(const int *signals, size_t n);
 
@@ -22,9 +23,16 @@ int lnt_signals_read(int fd, pid_t *sender);
 /* Unblocks everything and restores default actions; for before an exec. */
 void lnt_signals_reset(void);
 
-/* Ignores SIGPIPE, and SIGTTOU, which stops those in the background that write
-   to a terminal with "stty tostop" (and nothing else). */
-void lnt_signals_ignore_pipe(void);
+/*
+ * Ignores the signals that end a process by default although nothing is wrong
+ * with it: SIGPIPE, SIGXFSZ, SIGXCPU, timers, SIGIO, SIGPWR, the real-time
+ * ones, SIGUSR1 and SIGUSR2; and SIGTTOU, which stops it.  Those of lnt_signals_open, called later, are
+ * delivered all the same.
+ */
+void lnt_signals_ignore(void);
+/* In a forked child: default actions, and the above ignored.  What the parent
+   has blocked stays so until lnt_signals_open; nothing gets lost between. */
+void lnt_signals_forked(void);
 
 /*
  * Detaches: forks, new session, stdin/stdout to /dev/null.  The parent does
@@ -66,16 +74,21 @@ int lnt_process_pin(unsigned nth);
 /* Core dumps and /proc stay possible after a change of user. */
 int lnt_process_dumpable(void);
 
+/* Whether pid runs; one that has ended and waits to be reaped does not. */
+bool lnt_process_alive(pid_t pid);
+/* A close-on-exec descriptor of that process, whoever gets its pid afterwards;
+   it becomes readable when the process ends (at once if it has).  -1 with
+   errno. */
+int lnt_process_watch(pid_t pid);
+/* Sends a signal through it; 0, or -1 with errno. */
+int lnt_process_signal(int fd, int signal);
+
 /* Resident memory of pid in bytes; 0 if it cannot be read. */
 uint64_t lnt_process_rss(pid_t pid);
 /* The letter that /proc shows for pid's state (R, S, D, T stopped, t traced and
    stopped, Z, ...); 0 if it cannot be read. */
 char lnt_process_state(pid_t pid);
 
-/* A descriptor that stays that process's, whoever gets its pid afterwards; -1
-   with errno. */
-int lnt_pidfd_open(pid_t pid);
-int lnt_pidfd_signal(int fd, int signal); /* 0, or -1 with errno */
 
 /* Process title over argv and environ.  Call init once, first thing. */
 void lnt_title_init(int argc, char **argv);
@@ -90,6 +103,25 @@ void lnt_title_set(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int lnt_pidfile_open(const char *path, pid_t *other);
 /* Removes the file if it still is the one that fd holds; closes fd. */
 void lnt_pidfile_close(int fd, const char *path);
+/* Writes the file again if it is not the one that *fd holds, and *fd holds the
+   new one then.  1 it was gone, 0 it is there, -1 with errno as above. */
+int lnt_pidfile_restore(int *fd, const char *path, pid_t *other);
+
+/*
+ * Locks a folder.  Returns the fd that holds the lock, or -1 with errno;
+ * EWOULDBLOCK means that another process has one.
+ */
+int lnt_dirlock_open(const char *path);
+/* The same with a lock that was inherited as fd, which becomes close-on-exec;
+   ESTALE when it is of another folder.  0, or -1 with errno. */
+int lnt_dirlock_take(int fd, const char *path);
+/* Whether the folder at path is the one that fd holds. */
+bool lnt_dirlock_is(int fd, const char *path);
+/* unlock: also in processes that have a copy of fd. */
+void lnt_dirlock_close(int fd, bool unlock);
+/* The process of that title, root's or our own user's, that has the folder
+   open; 0 when there is none or it cannot be seen. */
+pid_t lnt_dirlock_holder(const char *path, const char *title);
 
 /*
  * What ends together with this process, so that no other process can take its

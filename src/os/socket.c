@@ -145,6 +145,28 @@ lnt_socket_connect_unix(const char *path)
     return fd;
 }
 
+bool
+lnt_socket_probe_unix(const char *path, pid_t *pid)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+    size_t n = strlen(path);
+
+    if (n >= sizeof(un.sun_path))
+        return false;
+    memcpy(un.sun_path, path, n + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    int rc = connect(fd, (const struct sockaddr *)&un, sizeof(un));
+    bool there = rc == 0 || errno == EAGAIN; /* its backlog is full */
+    if (rc == 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
+        *pid = peer.pid;
+    close(fd);
+    return there;
+}
+
 int
 lnt_socket_pair(int fds[2])
 {

@@ -89,6 +89,10 @@ enum { LNT_UNIX_PATH_MAX = 107 };
 /* Blocking connect to a unix stream socket; fd or -1 with errno. */
 int lnt_socket_connect_unix(const char *path);
 
+/* Whether somebody listens at path; *pid is who, if that is known.  Does not
+   wait. */
+bool lnt_socket_probe_unix(const char *path, pid_t *pid);
+
 /* A non-blocking, close-on-exec SOCK_SEQPACKET pair.  0 or -1. */
 int lnt_socket_pair(int fds[2]);
 

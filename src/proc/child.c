@@ -95,8 +95,7 @@ run_worker(const struct lnt_master *m, const struct lnt_generation *g,
     lnt_lock_watch_forked(m);
     lnt_log_forked();
     keep_fds(m, g, channel);
-    lnt_signals_reset();
-    lnt_signals_ignore_pipe();
+    lnt_signals_forked();
     if (g != &m->now)
         lnt_child_log(g->config->log);
     struct lnt_worker_socket *sockets = worker_sockets(g);
@@ -153,7 +152,7 @@ lnt_child_take_cell(struct lnt_master *m, unsigned slot, uint32_t generation)
     for (unsigned i = 0; i < LNT_CELLS; i++) {
         const struct lnt_cell *c = lnt_zone_cell(m->zone, i);
         pid_t pid = c->pid;
-        if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
+        if (pid > 0 && !lnt_process_alive(pid))
             lnt_lock_release(m, i, c->incarnation);
     }
     return try_cell(m, slot, generation);

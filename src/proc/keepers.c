@@ -106,8 +106,7 @@ run(const struct lnt_master *m, const struct lnt_generation *g,
     lnt_lock_watch_forked(m);
     lnt_log_forked();
     keep_fds(m, channel);
-    lnt_signals_reset();
-    lnt_signals_ignore_pipe();
+    lnt_signals_forked();
     if (g != &m->now)
         lnt_child_log(g->config->log);
     struct lnt_keeper_params p = {

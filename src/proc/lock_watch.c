@@ -146,12 +146,12 @@ static int
 kill_other(const struct lnt_master *m, pid_t pid, uint64_t turn)
 {
     uint64_t now;
-    int fd = lnt_pidfd_open(pid);
+    int fd = lnt_process_watch(pid);
     if (fd < 0)
         return -1;
     int rc = 0;
     if (lnt_zone_holder(m->zone, &now) == pid && now == turn)
-        rc = lnt_pidfd_signal(fd, SIGKILL);
+        rc = lnt_process_signal(fd, SIGKILL);
     int error = errno;
     close(fd);
     errno = error;

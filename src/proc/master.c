@@ -442,7 +442,7 @@ watch_signals(struct lnt_master *m)
 {
     static const int signals[] = {SIGCHLD,  SIGHUP,  SIGUSR1, SIGUSR2,
                                   SIGWINCH, SIGQUIT, SIGTERM, SIGINT};
-    lnt_signals_ignore_pipe();
+    lnt_signals_ignore();
     m->signals.fn = on_signal;
     m->signals.fd =
         lnt_signals_open(signals, sizeof(signals) / sizeof(signals[0]));

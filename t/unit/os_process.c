@@ -1,5 +1,5 @@
 /* LINK: os/signals.c os/daemon.c os/user.c os/limits.c os/title.c os/pidfile.c
-         os/notify.c os/file.c */
+         os/notify.c os/file.c os/fds.c os/dirlock.c */
 #include "os/process.h"
 
 #include <errno.h>
@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "os/fds.h"
 #include "t/unit/tap.h"
 #include "t/unit/tmp.h"
 
@@ -64,7 +65,7 @@ signals_child(void)
     if (lnt_signals_open(bad, 1) != -1)
         return 8;
     /* ready for an exec: nothing blocked, nothing ignored */
-    lnt_signals_ignore_pipe();
+    lnt_signals_ignore();
     lnt_signals_reset();
     sigset_t set;
     sigprocmask(SIG_SETMASK, NULL, &set);
@@ -72,7 +73,7 @@ signals_child(void)
     sigaction(SIGPIPE, NULL, &action);
     if (sigismember(&set, SIGTERM) || action.sa_handler != SIG_DFL)
         return 9;
-    lnt_signals_ignore_pipe();
+    lnt_signals_ignore();
     int pair[2];
     if (pipe(pair) < 0)
         return 10;
@@ -80,6 +81,145 @@ signals_child(void)
     if (write(pair[1], "x", 1) != -1 || errno != EPIPE)
         return 11;
     return 0;
+}
+
+/* Whether each of the harmless signals is survived. */
+static bool
+survives(void)
+{
+    static const int harmless[] = {SIGPIPE, SIGXFSZ,   SIGXCPU, SIGALRM,
+                                   SIGPROF, SIGVTALRM, SIGIO,   SIGPWR,
+                                   SIGUSR1, SIGUSR2};
+
+    for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
+        if (raise(harmless[i]) != 0)
+            return false;
+    for (int s = SIGRTMIN; s <= SIGRTMAX; s++)
+        if (raise(s) != 0)
+            return false;
+    return true;
+}
+
+static int
+harmless_child(void)
+{
+    static const int wanted[] = {SIGTERM, SIGUSR1};
+    struct rlimit limit = {.rlim_cur = 1, .rlim_max = 1};
+
+    lnt_signals_ignore();
+    if (!survives())
+        return 1;
+    lnt_signals_forked();
+    if (!survives())
+        return 2;
+    /* Ignored, but for those that are waited for. */
+    int fd = lnt_signals_open(wanted, 2);
+    if (!survives() || lnt_signals_read(fd, NULL) != SIGUSR1 ||
+        lnt_signals_read(fd, NULL) != 0)
+        return 3;
+    fd = open(tmp_path("limited"), O_WRONLY | O_CREAT, 0600);
+    if (fd < 0 || setrlimit(RLIMIT_FSIZE, &limit) < 0)
+        return 4;
+    if (write(fd, "ab", 2) != 1 || write(fd, "c", 1) != -1 || errno != EFBIG)
+        return 5;
+    /* What was blocked by whoever started us is not. */
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGQUIT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    if (lnt_signals_open(wanted, 2) < 0)
+        return 6;
+    sigprocmask(SIG_SETMASK, NULL, &set);
+    return sigismember(&set, SIGQUIT) || !sigismember(&set, SIGTERM) ? 7 : 0;
+}
+
+static int
+forked_child(void)
+{
+    static const int wanted[] = {SIGTERM};
+    struct sigaction action;
+    sigset_t set;
+
+    if (lnt_signals_open(wanted, 1) < 0)
+        return 1;
+    lnt_signals_forked();
+    sigprocmask(SIG_SETMASK, NULL, &set);
+    if (!sigismember(&set, SIGTERM))
+        return 2;
+    sigaction(SIGSEGV, NULL, &action);
+    return action.sa_handler == SIG_DFL ? 0 : 3;
+}
+
+static int closed; /* a bit for each */
+
+static int
+standard_child(void)
+{
+    struct stat st, null;
+    int which;
+
+    if (stat("/dev/null", &null) < 0)
+        return 1;
+    for (int fd = 0; fd < 3; fd++)
+        if (closed >> fd & 1)
+            close(fd);
+    if (lnt_fds_standard(&which) < 0)
+        return 2;
+    for (int fd = 0; fd < 3; fd++) {
+        int mode = fcntl(fd, F_GETFL);
+
+        if (mode < 0 || (fcntl(fd, F_GETFD) & FD_CLOEXEC))
+            return 3;
+        if (!(closed >> fd & 1))
+            continue;
+        if (fstat(fd, &st) < 0 || st.st_rdev != null.st_rdev ||
+            (mode & O_ACCMODE) != (fd == 0 ? O_RDONLY : O_WRONLY))
+            return 4;
+    }
+    return 0;
+}
+
+static void
+standard(void)
+{
+    for (closed = 0; closed < 8; closed++)
+        is_int(in_child(standard_child), 0,
+               "standard descriptors, closed: %d%d%d", closed & 1,
+               closed >> 1 & 1, closed >> 2);
+}
+
+static void
+living(void)
+{
+    int end[2];
+
+    ok(lnt_process_alive(getpid()), "we are alive");
+    if (pipe(end) < 0)
+        return;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char byte;
+
+        close(end[1]);
+        _exit(read(end[0], &byte, 1) < 0);
+    }
+    close(end[0]);
+    ok(lnt_process_alive(pid), "so is a child");
+    int fd = lnt_process_watch(pid);
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    ok(fd < 0 || poll(&p, 1, 0) == 0, "it runs");
+    close(end[1]);
+    siginfo_t info;
+    while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0)
+        ;
+    ok(fd < 0 || poll(&p, 1, 5000) == 1, "its end is an event");
+    ok(fd < 0 || !lnt_process_alive(pid), "not reaped, it is not alive");
+    while (waitpid(pid, NULL, 0) < 0)
+        ;
+    ok(!lnt_process_alive(pid), "nor afterwards");
+    if (fd >= 0)
+        close(fd);
 }
 
 static int daemon_status, daemon_silent;
@@ -393,6 +533,63 @@ pidfile_race(void)
     unlink(pidfile);
 }
 
+static char folder[PATH_MAX];
+
+static int
+other_child(void)
+{
+    return lnt_dirlock_open(folder) == -1 && errno == EWOULDBLOCK ? 0 : 1;
+}
+
+static void
+folders(void)
+{
+    char moved[PATH_MAX];
+    pid_t other = 0;
+
+    snprintf(folder, sizeof(folder), "%s", tmp_path("run"));
+    snprintf(moved, sizeof(moved), "%s", tmp_path("moved"));
+    ok(lnt_dirlock_open(folder) < 0 && errno == ENOENT, "no folder");
+    if (mkdir(folder, 0700) < 0)
+        return;
+    int fd = lnt_dirlock_open(folder);
+    ok(fd >= 0 && (fcntl(fd, F_GETFD) & FD_CLOEXEC), "a folder is locked");
+    is_int(in_child(other_child), 0, "nobody else can");
+    ok(lnt_dirlock_is(fd, folder), "it is that folder");
+    int copy = dup(fd);
+    ok(lnt_dirlock_take(copy, folder) == 0 &&
+           (fcntl(copy, F_GETFD) & FD_CLOEXEC),
+       "a copy is taken over");
+    lnt_dirlock_close(fd, false);
+    is_int(in_child(other_child), 0, "and keeps it locked");
+    rename(folder, moved);
+    ok(!lnt_dirlock_is(copy, folder), "another name");
+    ok(lnt_dirlock_take(copy, folder) < 0 && errno == ESTALE, "is not taken");
+    if (mkdir(folder, 0700) < 0)
+        return;
+    ok(!lnt_dirlock_is(copy, folder), "another folder of that name");
+    fd = dup(copy);
+    lnt_dirlock_close(copy, true);
+    copy = lnt_dirlock_open(moved);
+    ok(copy >= 0, "unlocked, although there is a copy");
+    lnt_dirlock_close(copy, false);
+    lnt_dirlock_close(fd, false);
+    lnt_dirlock_close(-1, true);
+    ok(lnt_dirlock_holder(folder, "no such title") == 0, "no holder");
+
+    snprintf(pidfile, sizeof(pidfile), "%s", tmp_path("again.pid"));
+    fd = lnt_pidfile_open(pidfile, &other);
+    is_int(lnt_pidfile_restore(&fd, pidfile, &other), 0, "a pidfile is there");
+    unlink(pidfile);
+    is_int(lnt_pidfile_restore(&fd, pidfile, &other), 1, "and comes back");
+    is_int(lnt_pidfile_restore(&fd, pidfile, &other), 0, "once");
+    is_int(in_child(second_child), 0, "locked by us");
+    lnt_pidfile_close(fd, pidfile);
+    ok(access(pidfile, F_OK) < 0, "gone");
+    rmdir(folder);
+    rmdir(moved);
+}
+
 static void
 notifying(void)
 {
@@ -438,11 +635,16 @@ int
 main(int argc, char **argv)
 {
     is_int(in_child(signals_child), 0, "signals");
+    is_int(in_child(harmless_child), 0, "harmless signals");
+    is_int(in_child(forked_child), 0, "signals of a forked child");
+    standard();
+    living();
     daemons();
     users();
     resources();
     pidfiles();
     pidfile_race();
+    folders();
     notifying();
     titles(argc, argv);
     return done_testing();
