@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "core/mem.h"
 #include "core/strbuf.h"
 #include "event/flusher.h"
 #include "event/loop.h"
@@ -39,9 +40,15 @@ enum {
     RETRY_FIRST = 500,    /* ms after an error, doubled up to */
     RETRY_MAX = 10000,    /* this */
     COMPLAIN = 60000,     /* ms between errors in the log */
-    ORPHAN_EVERY = 100,   /* ms between looks for workers */
-    ORPHAN_TIME = 2000,   /* ms that these may still talk */
+    END_EVERY = 100,      /* ms between looks for workers, or for the lock */
+    END_TIME = 2000,      /* ms that workers without a master are heard */
     PRIVATE_FILES = 0027, /* umask */
+};
+
+/* A worker that outlives the master; fd becomes readable when it has ended. */
+struct orphan {
+    struct keeper *k;
+    struct lnt_watch watch;
 };
 
 enum end { NOT_ENDING, END_SERVER, END_OURS, END_ORPHAN };
@@ -55,6 +62,7 @@ struct keeper {
     struct lnt_timer lock_timer; /* the next try to get the lock */
     struct lnt_timer end_timer;
     struct lnt_flusher flusher; /* of the log */
+    struct orphan *orphans; /* LNT_CELLS, once the master is gone */
     struct lnt_cell *cell;
     struct lnt_store_state *state;
     struct lnt_mirror *mirror;
@@ -196,7 +204,8 @@ others_alive(const struct keeper *k)
         const struct lnt_cell *c = lnt_zone_cell(k->p->zone, i);
         if (lnt_cell_state(c) == LNT_CELL_FREE || !lnt_cell_is_worker(c))
             continue;
-        if (c->pid <= 0 || kill(c->pid, 0) == 0 || errno != ESRCH)
+        /* One that is not reaped, as its parent is gone, has ended, too. */
+        if (c->pid <= 0 || lnt_process_alive(c->pid))
             return true;
     }
     return false;
@@ -231,7 +240,7 @@ finish(struct keeper *k)
 static void
 set_end_timer(struct keeper *k)
 {
-    lnt_timer_at(k->loop, &k->end_timer, lnt_loop_now(k->loop) + ORPHAN_EVERY);
+    lnt_timer_at(k->loop, &k->end_timer, lnt_loop_now(k->loop) + END_EVERY);
 }
 
 /* For workers that outlive the master, or for the lock. */
@@ -241,10 +250,51 @@ on_end_timer(struct lnt_timer *t)
     struct keeper *k =
         (struct keeper *)((uintptr_t)t - offsetof(struct keeper, end_timer));
     bool wait = k->end == END_ORPHAN ? others_alive(k) : k->lock < 0;
-    if (wait && lnt_loop_now(k->loop) - k->began < ORPHAN_TIME)
+    if (wait && lnt_loop_now(k->loop) - k->began < END_TIME)
         set_end_timer(k);
     else
         finish(k);
+}
+
+static void
+on_orphan(struct lnt_watch *w, uint32_t events)
+{
+    struct orphan *o =
+        (struct orphan *)((uintptr_t)w - offsetof(struct orphan, watch));
+    (void)events;
+    close(lnt_watch_del(o->k->loop, w));
+    if (!others_alive(o->k))
+        finish(o->k);
+}
+
+/* The last of them to end ends us.  One that cannot be watched is looked for
+   by the timer. */
+static void
+watch_orphans(struct keeper *k)
+{
+    k->orphans = lnt_calloc(LNT_CELLS, sizeof(k->orphans[0]));
+    for (unsigned i = 0; i < LNT_CELLS; i++) {
+        const struct lnt_cell *c = lnt_zone_cell(k->p->zone, i);
+        struct orphan *o = &k->orphans[i];
+        o->k = k;
+        o->watch.fn = on_orphan;
+        o->watch.fd = -1;
+        if (lnt_cell_state(c) == LNT_CELL_FREE || !lnt_cell_is_worker(c) ||
+            c->pid <= 0)
+            continue;
+        o->watch.fd = lnt_process_watch(c->pid);
+        if (o->watch.fd >= 0 && lnt_watch_add(k->loop, &o->watch, EPOLLIN) < 0)
+            close(lnt_watch_forget(&o->watch));
+    }
+}
+
+static void
+forget_orphans(struct keeper *k)
+{
+    for (unsigned i = 0; k->orphans && i < LNT_CELLS; i++)
+        if (k->orphans[i].watch.fd >= 0)
+            close(lnt_watch_forget(&k->orphans[i].watch));
+    free(k->orphans);
 }
 
 static void
@@ -256,12 +306,14 @@ begin_end(struct keeper *k, enum end how)
     k->began = lnt_loop_now(k->loop);
     /* Who never had the store has nothing to write to it, unless it is the
        last one. */
-    if (k->lock < 0 && how != END_SERVER)
-        finish(k);
-    else if (k->lock < 0 || how == END_ORPHAN)
+    if (how == END_ORPHAN && k->lock >= 0 && others_alive(k)) {
+        watch_orphans(k);
         set_end_timer(k);
-    else
+    } else if (how == END_SERVER && k->lock < 0) {
+        set_end_timer(k);
+    } else {
         finish(k);
+    }
 }
 
 static void
@@ -375,6 +427,24 @@ on_lock_timer(struct lnt_timer *t)
         (struct keeper *)((uintptr_t)t - offsetof(struct keeper, lock_timer)));
 }
 
+/* The file may have been removed; then another server could write, too. */
+static void
+restore_lock(struct keeper *k)
+{
+    pid_t other = 0;
+    if (k->lock < 0)
+        return;
+    int rc = lnt_pidfile_restore(&k->lock, k->lock_path, &other);
+    if (rc > 0)
+        lnt_log_notice("%s was gone and has been written again", k->lock_path);
+    else if (rc < 0 && errno == EWOULDBLOCK)
+        lnt_log_error("store %s: process %d writes it, too; end that one",
+                      k->p->config->history->store, (int)other);
+    else if (rc < 0)
+        lnt_log_error("%s is gone and cannot be written again: %s",
+                      k->lock_path, strerror(errno));
+}
+
 /* ---- what the master says ---- */
 
 static void
@@ -403,6 +473,7 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
     } else if (f->type == LNT_FRAME_LEVEL) {
         if (f->payload.n == 1 && (unsigned char)f->payload.p[0] <= LNT_ALERT)
             lnt_log_level((enum lnt_level)f->payload.p[0]);
+        restore_lock(k); /* it comes with a reload, too */
         lnt_orders_obeyed(c, f, NULL);
     } else {
         lnt_log_warn("the master sent %s, which is not for the store",
@@ -511,6 +582,7 @@ set_up(struct keeper *k)
 static void
 tear_down(struct keeper *k)
 {
+    forget_orphans(k);
     if (k->mirror)
         lnt_mirror_free(k->mirror);
     lnt_pidfile_close(k->lock, k->lock_path);

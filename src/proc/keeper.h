@@ -31,8 +31,9 @@ struct lnt_keeper_params {
  *   QUIT  nobody publishes any more: the next server may go on from here
  *   STOP  another process goes on with the same zone
  *
- * or soon after the master is gone; in each case what there is has been
- * written.  Returns the exit status.
+ * or when the master is gone: with the last worker then, at the latest 2 s
+ * afterwards.  In each case what there is has been written.  Returns the exit
+ * status.
  */
 int lnt_keeper_run(const struct lnt_keeper_params *p);
 
