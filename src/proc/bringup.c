@@ -29,6 +29,7 @@
 #include "proc/moves.h"
 #include "proc/place.h"
 #include "proc/reasons.h"
+#include "proc/run_files.h"
 #include "proc/slots.h"
 
 struct lnt_bringup {
@@ -337,6 +338,7 @@ start_reload(struct lnt_master *m, struct lnt_asker *askers)
     m->bringup = b;
     lnt_log_notice("reloading the configuration");
     lnt_sd_notify("RELOADING=1");
+    lnt_run_files_restore(m);
     if (prepare(m, &b->next, &errors) < 0) {
         trim_newlines(&errors);
         abandon(m, errors.p);

@@ -223,6 +223,7 @@ started(struct lnt_master *m)
         return;
     }
     m->state = LNT_MASTER_RUNNING;
+    m->files.ours = true;
     if (m->keepers.now)
         lnt_keeper_start(m->keepers.now);
     lnt_sockets_settle(&m->now.sockets);
@@ -452,34 +453,6 @@ watch_signals(struct lnt_master *m)
 }
 
 static int
-lock_pidfile(struct lnt_master *m, const struct lnt_config *c,
-             struct lnt_strbuf *why)
-{
-    pid_t other = 0;
-    if (lnt_file_mkdirs(c->server->run_dir, 0755) < 0) {
-        int error = errno;
-        lnt_place_add(c, "server", "run_dir", why);
-        lnt_strbuf_addf(why, "cannot make %s: %s", c->server->run_dir,
-                        strerror(error));
-        return -1;
-    }
-    m->pidfile = lnt_pidfile_open(c->pid_path, &other);
-    if (m->pidfile >= 0)
-        return 0;
-    int error = errno;
-    lnt_place_add(c, "server", "run_dir", why);
-    if (error == EWOULDBLOCK)
-        lnt_strbuf_addf(why,
-                        "another server (pid %d) runs with %s; stop it, or "
-                        "give this one a run_dir of its own",
-                        (int)other, c->pid_path);
-    else
-        lnt_strbuf_addf(why, "cannot write %s: %s", c->pid_path,
-                        strerror(error));
-    return -1;
-}
-
-static int
 share_memory(struct lnt_master *m, const struct lnt_config *c,
              struct lnt_strbuf *why)
 {
@@ -527,8 +500,8 @@ set_up(struct lnt_master *m, struct lnt_config *c, struct lnt_strbuf *why)
     if (watch_signals(m) < 0)
         lnt_strbuf_addf(why, "signals: %s", strerror(errno));
     else if (lnt_takeover_receive(m, why) == 0 &&
-             lock_pidfile(m, c, why) == 0 && share_memory(m, c, why) == 0 &&
-             open_control(m, c, why) == 0) {
+             lnt_run_files_take(m, c, why) == 0 &&
+             share_memory(m, c, why) == 0 && open_control(m, c, why) == 0) {
         rc = lnt_bringup_first(m, c, why);
         c = NULL; /* owned by the generation */
     }
@@ -545,9 +518,7 @@ tear_down(struct lnt_master *m)
     /* The files of those that are still the older binary's stay. */
     lnt_sockets_close(&m->now.sockets, &m->inherited, !m->handed_over);
     lnt_sockets_close(&m->inherited, NULL, false);
-    if (m->pidfile >= 0)
-        lnt_pidfile_close(m->pidfile,
-                          m->now.config ? m->now.config->pid_path : "");
+    lnt_run_files_release(m);
     /* Nothing of ours is left: those who wait may know. */
     lnt_askers_tell(&m->end_askers, true, "ended");
     lnt_requests_free(m->requests);
@@ -587,7 +558,7 @@ lnt_server_run(const struct lnt_run_params *p)
         .sweep_timer.fn = on_sweep,
         .level_timer.fn = on_level,
         .now.access_fd = -1,
-        .pidfile = -1,
+        .files = LNT_RUN_FILES_INIT,
         .events = &child_events,
         .keeper_events = &lnt_store_events,
         .commands = &commands,
@@ -598,13 +569,14 @@ lnt_server_run(const struct lnt_run_params *p)
     (void)lnt_process_nofile(UINT64_MAX); /* ours; workers set their own */
     if (m.detached) {
         if (lnt_daemon_detach() < 0) {
-            lnt_log_error("cannot detach: %s", strerror(errno));
+            lnt_log_error("cannot detach, for which /dev/null is needed: %s",
+                          strerror(errno));
             return FAILED;
         }
         m.bond = LNT_BOND_NONE; /* whoever started us knows another process */
     }
     p->info->master_pid = (int32_t)getpid();
-    lnt_title_set("linnet: master");
+    lnt_title_set(LNT_MASTER_TITLE);
     m.loop = lnt_loop_new();
     if (!m.loop) {
         lnt_log_error("event loop: %s", strerror(errno));

@@ -1,7 +1,8 @@
 /*
  * The master's state.  Private to proc/: child.c spawns and reaps, bringup.c
  * starts generations, control.c and status.c talk to operators, upgrade.c
- * hands over to another binary, master.c holds them together.
+ * hands over to another binary, run_files.c marks run_dir as ours, master.c
+ * holds them together.
  */
 #ifndef LNT_PROC_MASTER_H
 #define LNT_PROC_MASTER_H
@@ -20,12 +21,16 @@
 #include "proc/dict.h"
 #include "proc/keepers.h"
 #include "proc/lock_watch.h"
+#include "proc/run_files.h"
 #include "proc/sockets.h"
 
 struct lnt_child;
 struct lnt_master;
 struct lnt_strbuf;
 struct lnt_zone;
+
+/* A second server knows us by it. */
+#define LNT_MASTER_TITLE "linnet: master"
 
 /* Somebody who waits for a command to be done. */
 struct lnt_asker {
@@ -146,10 +151,10 @@ struct lnt_master {
                                       move between its workers and ours */
     uint32_t *older_givers;        /* incarnations of those that will give us */
     size_t nolder_givers;          /* their connections */
-    int pidfile;                   /* holds the lock; -1 */
-    bool handed_over;              /* files and sockets belong to a newer one */
-    bool received;                 /* all that an older one handed over */
-    enum lnt_bond bond;            /* what would end with this process */
+    struct lnt_run_files files;
+    bool handed_over;   /* files and sockets belong to a newer one */
+    bool received;      /* all that an older one handed over */
+    enum lnt_bond bond; /* what would end with this process */
 
     const struct lnt_child_events *events;
     const struct lnt_keeper_events *keeper_events;

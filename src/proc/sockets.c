@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -51,11 +52,35 @@ share_port(const struct lnt_sockets *s, const struct lnt_addr *addr)
     return any;
 }
 
+static int
+stat_file(const struct lnt_addr *addr, struct stat *st)
+{
+    struct sockaddr_un un;
+    memcpy(&un, &addr->ss, sizeof(un));
+    return lstat(un.sun_path, st);
+}
+
+/* Whether it is a unix socket, and still that of its file. */
+static bool
+has_file(const struct lnt_socket *k)
+{
+    struct stat st;
+    return lnt_addr_is_unix(&k->addr) && k->ino != 0 &&
+           stat_file(&k->addr, &st) == 0 && st.st_dev == k->dev &&
+           st.st_ino == k->ino;
+}
+
 void
 lnt_sockets_add(struct lnt_sockets *s, const struct lnt_addr *addr, int fd)
 {
+    struct stat st;
     s->v = lnt_realloc(s->v, (s->n + 1) * sizeof(s->v[0]));
-    s->v[s->n++] = (struct lnt_socket){.addr = *addr, .fd = fd};
+    struct lnt_socket *k = &s->v[s->n++];
+    *k = (struct lnt_socket){.addr = *addr, .fd = fd};
+    if (lnt_addr_is_unix(addr) && stat_file(addr, &st) == 0) {
+        k->dev = st.st_dev;
+        k->ino = st.st_ino;
+    }
 }
 
 /* What is set here, accepted connections inherit. */
@@ -82,6 +107,28 @@ cannot_listen(const struct lnt_listen *l, size_t i, struct lnt_strbuf *errors)
                     strerror(error));
 }
 
+/* The file of a unix socket was gone: fd listens at a new one, or is -1 with
+   errno.  Which of the two is used.  Failing is no reason to refuse a reload: it
+   is no worse than it was. */
+static int
+made_again(const struct lnt_listen *l, const struct lnt_addr *addr, int fd,
+           int old)
+{
+    int error = errno;
+    char text[LNT_ADDR_TEXT];
+    (void)lnt_addr_format(addr, text, sizeof(text));
+    if (fd < 0) {
+        lnt_log_error("[listen %s]: the file of %s is gone and cannot be made "
+                      "again: %s",
+                      l->section->name, text, strerror(error));
+        return old;
+    }
+    lnt_log_notice("[listen %s]: the file of %s was gone and has been made "
+                   "again",
+                   l->section->name, text);
+    return fd;
+}
+
 /* false after a message. */
 static bool
 open_one(struct lnt_sockets *s, const struct lnt_listen *l, size_t i,
@@ -89,11 +136,14 @@ open_one(struct lnt_sockets *s, const struct lnt_listen *l, size_t i,
 {
     const struct lnt_addr *addr = &l->conf->address.v[i];
     const struct lnt_socket *same = find(old, addr);
+    bool gone = same && lnt_addr_is_unix(addr) && !has_file(same);
     bool beside = !same && share_port(old, addr);
-    int fd = same     ? same->fd
-             : beside ? lnt_socket_bind_beside(addr)
-                      : lnt_socket_listen(addr, (int)l->conf->backlog,
-                                          (mode_t)l->mode);
+    int fd = same && !gone ? same->fd
+             : beside      ? lnt_socket_bind_beside(addr)
+                           : lnt_socket_listen(addr, (int)l->conf->backlog,
+                                               (mode_t)l->mode);
+    if (gone)
+        fd = made_again(l, addr, fd, same->fd);
     if (fd < 0) {
         cannot_listen(l, i, errors);
         return false;
@@ -101,9 +151,16 @@ open_one(struct lnt_sockets *s, const struct lnt_listen *l, size_t i,
     if (!same)
         inherit(fd, addr, l);
     lnt_sockets_add(s, addr, fd);
-    s->v[s->n - 1].listen = l;
-    s->v[s->n - 1].i = i;
-    s->v[s->n - 1].waits = beside;
+    struct lnt_socket *k = &s->v[s->n - 1];
+    k->listen = l;
+    k->i = i;
+    k->waits = beside;
+    /* The file of one that is shared is that of the first day: what lies there
+       now may be another's. */
+    if (same && same->fd == fd) {
+        k->dev = same->dev;
+        k->ino = same->ino;
+    }
     return true;
 }
 
@@ -146,7 +203,7 @@ lnt_sockets_settle(const struct lnt_sockets *s)
     for (size_t i = 0; i < s->n; i++) {
         const struct lnt_socket *k = &s->v[i];
         (void)listen(k->fd, (int)k->listen->conf->backlog);
-        if (lnt_addr_is_unix(&k->addr) &&
+        if (has_file(k) &&
             lnt_socket_chmod(&k->addr, (mode_t)k->listen->mode) < 0) {
             char text[LNT_ADDR_TEXT];
             lnt_log_warn("cannot set the mode of %s: %s",
@@ -163,10 +220,13 @@ lnt_sockets_close(struct lnt_sockets *s, const struct lnt_sockets *keep,
 {
     for (size_t i = 0; i < s->n; i++) {
         struct lnt_socket *k = &s->v[i];
-        if (find(keep, &k->addr))
+        const struct lnt_socket *kept = find(keep, &k->addr);
+        if (kept && kept->fd == k->fd)
             continue;
+        /* While it is open, no other file can have its number. */
+        bool there = unlink_files && has_file(k);
         close(k->fd);
-        if (unlink_files && lnt_addr_is_unix(&k->addr)) {
+        if (there) {
             struct sockaddr_un un;
             memcpy(&un, &k->addr.ss, sizeof(un));
             (void)unlink(un.sun_path);

@@ -27,6 +27,7 @@
 #include "proc/master.h"
 #include "proc/moves.h"
 #include "proc/reasons.h"
+#include "proc/run_files.h"
 #include "proc/takeover.h"
 
 enum {
@@ -58,7 +59,7 @@ take_back(struct lnt_master *m)
     lnt_channel_close(&u->channel);
     lnt_timer_stop(m->loop, &u->timer);
     if (u->old_pid_path && rename(u->old_pid_path, u->pid_path) < 0)
-        lnt_log_error("cannot take back %s: %s", u->pid_path, strerror(errno));
+        lnt_run_files_retake(m); /* ours is gone, or cannot be moved */
     free(u->old_pid_path);
     u->old_pid_path = NULL;
     if (lnt_control_retake(m->control) < 0)
@@ -226,6 +227,7 @@ run_new_binary(const struct lnt_master *m, int fd)
     char value[16];
     lnt_signals_reset();
     (void)lnt_fd_cloexec(fd, 0);
+    lnt_run_files_hand_on(m);
     snprintf(value, sizeof(value), "%d", fd);
     if (setenv(LNT_TAKEOVER_ENV, value, 1) == 0)
         execv(m->binary, m->argv);
@@ -345,6 +347,7 @@ start(struct lnt_master *m, struct lnt_asker *askers)
     u->askers = askers;
     u->timer.fn = on_timer;
     u->channel.watch.fd = -1;
+    lnt_run_files_restore(m); /* what is to be handed over has to be there */
     m->upgrade = u;
     u->pid_path = lnt_strdup(m->now.config->pid_path);
     lnt_strbuf_addf(&old, "%s.old", u->pid_path);
