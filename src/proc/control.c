@@ -664,7 +664,7 @@ add_peer(struct lnt_control *c, int fd)
         lnt_log_error("control socket: %s", strerror(errno));
         refuse(fd, strerror(errno));
         free(p);
-        return true;
+        return;
     }
     p->next = c->peers;
     c->peers = p;
