@@ -265,7 +265,8 @@ subtest 'a tree whose path has a blank' => sub {
         or diag $text;
 
     rename $tree, "$tmp/a \$tree" or die $!;
-    ($status, $text) = run('sh', "$tmp/a \$tree/configure");
+    ($status, $text) = run('sh', '-c', 'cd "$1" && ./configure', 'sh',
+        "$tmp/a \$tree");
     is($status, 1, 'a path with \$ is refused');
     like($text, qr/which make cannot handle; move the folder/,
         '... with what to do');

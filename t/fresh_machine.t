@@ -144,6 +144,7 @@ subtest 'a user without a name, a home and the rights of root' => sub {
     system('cp', '-R', "$top/t/lib", (map { "$top/t/$_.t" } qw(listen status
         privileges)), "$tmp/tree/t") == 0 or die 'cp';
     system('cp', Test::Linnet->binary, "$tmp/tree/linnet") == 0 or die 'cp';
+    system('chmod', '-R', 'a+rX', "$tmp/tree") == 0 or die 'chmod';
     my ($status, $out) = odd_prove({
             tests => "$tmp/tree/t",
             umask => 027,

@@ -15,6 +15,7 @@ use Time::HiRes qw(time);
 
 use Test::Linnet;
 
+umask 022; # workers are another user, and read the files made here
 my $REQUESTS = 3000;
 my $LINE = qr{^(?:to\ /\S*\ \d+\ x+
     |\d{4}/\d\d/\d\d\ \d\d:\d\d:\d\d\ \[\w+\]\ \d+\#(?:\d+|-).*:\ .*)$}x;

@@ -143,7 +143,7 @@ subtest 'a store' => sub {
         is($exit, 1, sprintf '%s has mode %04o: exit 1', $path, $mode);
         my $reason = barrier($t->path($path), "$what by user $who",
             sprintf '%04o', $mode);
-        like($err, qr/store .*: cannot write .*: $reason/,
+        like($err, qr/store .*: cannot (?:write|make) .*: $reason/,
             '... with the reason');
         chmod 0755, $t->path($path);
     }

@@ -91,21 +91,21 @@ lnt_file_barrier(const char *path, int want, struct lnt_barrier *b)
         return -1;
     }
     memcpy(folder, path, n + 1);
-    size_t last = 0;
     for (size_t i = 0; i < n; i++) {
         if (path[i] != '/')
             continue;
-        last = i;
         folder[i] = '\0';
         bool found = is_barrier(i ? folder : "/", X_OK, b);
         folder[i] = '/';
         if (found)
             return 1;
     }
-    if (want != W_OK || access(path, F_OK) == 0)
-        return is_barrier(path, want, b);
-    folder[last] = '\0';
-    return is_barrier(last ? folder : "/", want, b);
+    /* What is yet to be made is made in the last folder that is there. */
+    char *slash;
+    while (want == W_OK && access(folder, F_OK) < 0 && errno == ENOENT &&
+           (slash = strrchr(folder, '/')) && slash != folder)
+        *slash = '\0';
+    return is_barrier(folder, want, b);
 }
 
 void

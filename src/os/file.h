@@ -26,7 +26,7 @@ enum { LNT_BARRIER_TEXT = PATH_MAX + 256 };
 /*
  * Whether a file, or on the way to it a folder, keeps this process (its real
  * user) from it: 1 with *b, 0 no, -1 with errno when it cannot be known.
- * path is absolute; want is R_OK, W_OK (also for one that is yet to be made),
+ * path is absolute; want is R_OK, W_OK (also for what is yet to be made),
  * or X_OK for a folder.
  */
 int lnt_file_barrier(const char *path, int want, struct lnt_barrier *b);

@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "core/arena.h"
+#include "core/strbuf.h"
 #include "net/module.h"
-#include "os/file.h"
-#include "os/process.h"
+#include "proc/privileges.h"
 
 static void
 unload(void *handle)
@@ -23,13 +23,12 @@ unload(void *handle)
 static const char *
 why_not(struct lnt_arena *a, const char *path, const char *error)
 {
-    struct lnt_barrier b;
-    char user[64], text[LNT_BARRIER_TEXT];
-    if (lnt_file_barrier(path, R_OK, &b) <= 0)
-        return lnt_arena_strdup(a, error);
-    lnt_process_user_name(user, sizeof(user));
-    lnt_file_barrier_text(&b, user, text);
-    return lnt_arena_printf(a, "%s: %s", path, text);
+    struct lnt_strbuf text = LNT_STRBUF_INIT;
+    lnt_privileges_explain(path, R_OK, &text);
+    const char *why = text.n ? lnt_arena_printf(a, "%s%s", path, text.p)
+                             : lnt_arena_strdup(a, error);
+    lnt_strbuf_release(&text);
+    return why;
 }
 
 const struct lnt_module *

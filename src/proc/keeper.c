@@ -24,7 +24,6 @@
 #include "hub/mirror.h"
 #include "hub/zone.h"
 #include "os/clock.h"
-#include "os/file.h"
 #include "os/memory.h"
 #include "os/process.h"
 #include "proc/channel.h"
@@ -373,19 +372,6 @@ stand_by(struct keeper *k)
     say_ready(k);
 }
 
-/* Which folder or file it is, when modes are the reason. */
-static void
-add_barrier(struct keeper *k)
-{
-    struct lnt_barrier b;
-    char user[64], text[LNT_BARRIER_TEXT];
-    if (lnt_file_barrier(k->lock_path, W_OK, &b) <= 0)
-        return;
-    lnt_process_user_name(user, sizeof(user));
-    lnt_file_barrier_text(&b, user, text);
-    lnt_strbuf_addf(&k->why, ": %s", text);
-}
-
 static void
 try_lock(struct keeper *k)
 {
@@ -399,7 +385,7 @@ try_lock(struct keeper *k)
     if (errno != EWOULDBLOCK) {
         lnt_strbuf_addf(&k->why, "store %s: cannot write %s: %s", path,
                         k->lock_path, strerror(errno));
-        add_barrier(k);
+        lnt_privileges_explain(k->lock_path, W_OK, &k->why);
         if (k->p->strict && !k->ready) {
             fail(k);
             return;

@@ -28,6 +28,7 @@
 #include "proc/lock_watch.h"
 #include "proc/master.h"
 #include "proc/place.h"
+#include "proc/privileges.h"
 #include "proc/requests.h"
 #include "proc/slots.h"
 
@@ -77,6 +78,7 @@ make_folder(const struct lnt_config *c, struct lnt_strbuf *why)
         lnt_place_add(c, "history", "store", why);
         lnt_strbuf_addf(why, "store %s: cannot make its folder: %s", path,
                         strerror(error));
+        lnt_privileges_explain(folder, W_OK, why);
     }
     free(folder);
     return rc;

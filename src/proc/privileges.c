@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/strbuf.h"
+#include "os/file.h"
 #include "os/process.h"
 #include "proc/config.h"
 
@@ -21,4 +22,16 @@ lnt_privileges_drop(const struct lnt_server_conf *conf, struct lnt_strbuf *why)
     }
     (void)lnt_process_dumpable();
     return 0;
+}
+
+void
+lnt_privileges_explain(const char *path, int want, struct lnt_strbuf *why)
+{
+    struct lnt_barrier b;
+    char user[64], text[LNT_BARRIER_TEXT];
+    if (lnt_file_barrier(path, want, &b) <= 0)
+        return;
+    lnt_process_user_name(user, sizeof(user));
+    lnt_file_barrier_text(&b, user, text);
+    lnt_strbuf_addf(why, ": %s", text);
 }

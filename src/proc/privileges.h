@@ -1,5 +1,5 @@
 /*
- * What the master's children give up.
+ * What the master's children give up, and what a process may not.
  */
 #ifndef LNT_PROC_PRIVILEGES_H
 #define LNT_PROC_PRIVILEGES_H
@@ -11,5 +11,9 @@ struct lnt_strbuf;
    or -1 with why. */
 int lnt_privileges_drop(const struct lnt_server_conf *conf,
                         struct lnt_strbuf *why);
+
+/* When modes keep this process from a file (lnt_file_barrier), appends to why
+   ": " and what is in the way. */
+void lnt_privileges_explain(const char *path, int want, struct lnt_strbuf *why);
 
 #endif

@@ -595,6 +595,7 @@ lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name,
     info->members = world.rooms[room].members;
     info->seq = 0;
     info->next = sub->start = world.head + 1;
+    info->created = false;
     memcpy(info->name, world.rooms[room].name, sizeof(info->name));
     return sub;
 }
