@@ -66,6 +66,12 @@ END {
         else
             report("prove", "it ran no test")
     }
+    # Side by side, prove says nothing of a file that has called a bailout.
+    else if (bailout != "" && n == 0) {
+        failed++
+        extra++
+        report("prove", "a test stopped all others: " bailout)
+    }
     print "tests " total + extra - failed " " failed + 0
     for (i = 1; i <= n; i++)
         print "file " lines[i]
