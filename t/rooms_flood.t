@@ -408,6 +408,21 @@ SKIP: {
         # Ten rooms, in which nothing was said.
         (shift @c)->close;
         ok(wait_for(sub { $fill->() > 0 }, 10, 'a room'), 'rooms have gone');
+        # Rooms that are left with history do not lock the address out.
+        (shift @c)->close while @c;
+        my ($c, $made) = (undef, 0);
+        ok(wait_for(sub {
+            $c = client($t);
+            return ask($c, type => 'join', room => 'left-0')->{type} eq 'joined';
+        }, 10, 'a room'), 'all rooms have gone');
+        for my $i (1 .. 60) {
+            $c = client($t) if $i % 10 == 0;
+            my $room = "left-$i";
+            $made++ if ask($c, type => 'join', room => $room)->{type} eq 'joined';
+            ask($c, type => 'message', room => $room, text => 'hello');
+            ask($c, type => 'leave', room => $room);
+        }
+        is($made, 60, 'new rooms take the place of idle ones of the address');
         $t->finish;
     };
 }

@@ -435,7 +435,7 @@ save_room(struct lnt_mirror *m, const struct lnt_room_info *info,
     if (k.count == 0) {
         if (!r)
             return 0;
-        /* Only who has asked for no history at all loses it. */
+        /* Only a room that is set to keep no history loses it. */
         return k.told && k.keep.count == 0 ? drop(m, r, why)
                                            : forget_old(m, r, why);
     }

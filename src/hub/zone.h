@@ -37,7 +37,7 @@ enum {
                                included */
     LNT_NICK_MAX = 32,      /* bytes */
     LNT_ROOM_NAME_MAX = 64, /* bytes */
-    LNT_ZONE_LAYOUT = 2,
+    LNT_ZONE_LAYOUT = 3,
 };
 #define LNT_ZONE_MIN_SIZE (1u << 20)
 

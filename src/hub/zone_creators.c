@@ -239,6 +239,17 @@ lnt_creator_busy(struct lnt_zone *z, uint32_t room)
 }
 
 uint32_t
+lnt_creator_own(struct lnt_zone *z, const struct lnt_creator *by)
+{
+    const struct lnt_zone_creator *c = &z->creators[lnt_slots_origin(z, by)];
+    int k = LNT_RANKS - 1;
+
+    while (k > 0 && !c->first[k])
+        k--;
+    return c->first[k];
+}
+
+uint32_t
 lnt_creator_victim(const struct lnt_zone *z, uint32_t except, bool quota)
 {
     unsigned looked = 0;

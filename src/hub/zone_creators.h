@@ -14,6 +14,9 @@ struct lnt_zone;
 /* Whether one more room may be created: 0, or EDQUOT (the session has created
    too many), EUSERS (its network has). */
 int lnt_creator_check(struct lnt_zone *z, const struct lnt_creator *by);
+/* The idle room of that network that is evicted first, so that it can create
+   another one; 0: none of its rooms is idle. */
+uint32_t lnt_creator_own(struct lnt_zone *z, const struct lnt_creator *by);
 /* Fills the room's fields that name its creator; the room node was taken and is
    not used yet. */
 void lnt_creator_name(struct lnt_zone *z, uint32_t room,

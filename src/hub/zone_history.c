@@ -25,7 +25,7 @@ enum {
     LEAP = 1024 * 1024, /* seqs left out where some may have been lost */
 };
 
-/* Whether the rooms in which nobody is have quotas enough for this one to get
+/* Whether rooms without members have enough quota for this one to get
    blocks. */
 static bool
 others_have(const struct lnt_zone *z, uint32_t room, uint32_t blocks)

@@ -1,16 +1,16 @@
 /*
  * The lock of the zone.  Its holder may have died: then what it left is
- * repaired before anybody sees it.  Its holder may also stand still: the master
- * then does not wait for it (lnt_zone_lock_soon), and is told who it is
+ * repaired before anybody sees it.  Its holder may also be stopped: the master
+ * does not wait for it then (lnt_zone_lock_soon), and can find the holder's pid
  * (lnt_zone_holder).
  *
- * Who it is stands in the lock itself.  A robust mutex has a word that the
- * kernel reads when a thread dies, so its contents are the kernel's protocol:
- * the thread's id, which is the pid of a process with one thread, and two flags.
- * The word changes in the same instruction with which the lock is taken; a field
- * of our own, written behind it, would leave a gap in which a holder can stop
- * unnamed.  It is right for a holder of an older release, too.  Only where the
- * word stands is the C library's business, so that is found out.
+ * The lock itself holds that pid.  A robust mutex has a word that the kernel
+ * reads when a thread dies, so its contents are the kernel's protocol: the id of
+ * the thread, which is the pid of a process with one thread, and two flags.  The
+ * word changes in the same instruction that takes the lock.  A field of our own,
+ * written afterwards, would leave a gap in which a holder can be stopped without
+ * a name.  Only the place of the word depends on the C library, so it is
+ * searched for at the start.
  */
 #include "hub/zone_map.h"
 

@@ -229,9 +229,7 @@ struct lnt_zone_map {
 
     pthread_mutex_t lock __attribute__((aligned(64)));
     uint64_t repairs;
-    /* How often the lock was taken: goes up with each time.  Written by the
-       holder, atomic.  Fills what was padding: nothing else has moved, and a
-       release that does not know it leaves it alone. */
+    /* How often the lock was taken.  Written by the holder, atomic. */
     uint64_t turns;
 
     /* Cells that are not free, a bit each; atomic. */

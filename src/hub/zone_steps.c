@@ -63,16 +63,32 @@ lnt_room_free(struct lnt_zone *z, uint32_t room)
     lnt_pool_give(z, &z->map->parts.rooms, room);
 }
 
-bool
-lnt_room_evict(struct lnt_zone *z, uint32_t except, bool quota)
+/* room 0: there is none to evict. */
+static bool
+evict(struct lnt_zone *z, uint32_t room)
 {
-    uint32_t room = lnt_creator_victim(z, except, quota);
-
     if (!room)
         return false;
     z->map->evicted++;
     lnt_room_free(z, room);
     return true;
+}
+
+bool
+lnt_room_evict(struct lnt_zone *z, uint32_t except, bool quota)
+{
+    return evict(z, lnt_creator_victim(z, except, quota));
+}
+
+/* Whether one more room may be created.  A network that has created too many
+   loses an idle one of its own for it: refusing would lock out all clients of
+   that network for as long as the history of its rooms is kept. */
+static int
+admit(struct lnt_zone *z, const struct lnt_creator *by)
+{
+    int e = lnt_creator_check(z, by);
+
+    return e == EUSERS && evict(z, lnt_creator_own(z, by)) ? 0 : e;
 }
 
 uint32_t
@@ -83,7 +99,7 @@ lnt_room_take(struct lnt_zone *z, uint32_t app, struct lnt_str name,
 
     if (room)
         return room;
-    *e = by ? lnt_creator_check(z, by) : ENOENT;
+    *e = by ? admit(z, by) : ENOENT;
     if (*e)
         return 0;
     room = make_room(z, app, name, by);

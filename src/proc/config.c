@@ -245,8 +245,8 @@ static const struct lnt_directive history_directives[] = {
      .def = "10000",
      .min = 0,
      .max = 100000000,
-     .help = "Rooms in the store beside those in memory: evicted ones, that "
-             "come back when they are used again; 0: no limit."},
+     .help = "Rooms in the store beside those in memory: evicted rooms, whose "
+             "history returns at the next start; 0: no limit."},
     {.name = NULL},
 };
 

@@ -147,13 +147,21 @@ test_network(void)
     struct lnt_zone *z = zone_for_ten();
     struct lnt_creator a = network(1, 0), b = network(1, 0), local = {0};
     struct lnt_room_info info;
-    uint32_t hold;
+    uint32_t hold, held[2];
 
     a.max_network = b.max_network = 2;
     b.family = LNT_CREATOR_V6;
     is_int(visit(z, "a1", &a), 0, "one");
     is_int(visit(z, "a2", &a), 0, "two");
-    is_int(visit(z, "a3", &a), EUSERS, "three are too many");
+    is_int(visit(z, "a3", &a), 0, "three are too many");
+    is_str(rooms(z), "a3 a2", "... so the first one makes room");
+    lnt_zone_hold(z, 1, LNT_STR("a2"), CELL, &held[0], &info);
+    lnt_zone_hold(z, 1, LNT_STR("a3"), CELL, &held[1], &info);
+    is_int(visit(z, "a4", &a), EUSERS, "none of them is idle");
+    lnt_zone_unhold(z, held[0]);
+    lnt_zone_unhold(z, held[1]);
+    is_int(visit(z, "a1", &a), 0, "one is idle again");
+    is_str(rooms(z), "a3 a1", "... and makes room");
     is_int(visit(z, "b1", &b), 0, "another network");
     local.family = LNT_CREATOR_LOCAL;
     local.max_network = 1;
@@ -162,7 +170,8 @@ test_network(void)
     lnt_zone_hold(z, 1, LNT_STR("a1"), CELL, &hold, &info);
     lnt_zone_keep(z, info.room, &(struct lnt_keep){0});
     lnt_zone_unhold(z, hold);
-    is_int(visit(z, "a3", &a), 0, "one that is gone does not count");
+    is_int(visit(z, "a5", &a), 0, "one that is gone does not count");
+    ok(has(z, "a3"), "... so nothing is evicted");
     is_sound(z, "networks");
     lnt_zone_close(z);
 }
