@@ -281,9 +281,10 @@ join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
     return rc;
 }
 
-/* The same for one that only listens; *created: there was no such room. */
+/* The same for one that only listens; *created: there was no such room.  One
+   that has moved here had the room before: limits do not count. */
 static int
-hold(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name,
+hold(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name, bool moved,
      uint32_t *node, struct lnt_room_info *info, bool *created)
 {
     struct lnt_creator by;
@@ -294,6 +295,8 @@ hold(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name,
     if (rc == 0 || errno != ENOENT)
         return rc;
     rc = creator_of(s, 0, &by);
+    if (moved)
+        by.max_session = by.max_network = 0;
     if (rc == 0)
         rc = lnt_zone_hold_by(h->zone, app_id(s), name, &by, h->cell_index,
                               node, info);
@@ -347,7 +350,7 @@ lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name,
 {
     uint32_t node;
 
-    if (hold(h, s, name, &node, info, &info->created) < 0)
+    if (hold(h, s, name, false, &node, info, &info->created) < 0)
         return NULL;
     return subscribe_listener(h, s, format, node, info);
 }
@@ -642,7 +645,7 @@ adopt_listener(struct lnt_hub *h, struct lnt_session *s, unsigned format,
     bool created;
     uint32_t node;
 
-    if (hold(h, s, name, &node, &info, &created) < 0)
+    if (hold(h, s, name, true, &node, &info, &created) < 0)
         return NULL;
     if (old->next < info.next)
         info.next = old->next;

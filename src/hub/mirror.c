@@ -32,6 +32,7 @@ struct lnt_mirror {
     bool all;        /* rooms may have something new without being marked */
     bool unsure;     /* it may lack old messages that rooms have: another
                         process wrote it before this one */
+    bool ending;     /* this is the last sync */
     bool loaded;     /* the store that is open is what the zone was made of */
     uint32_t *marks; /* numbers of rooms with something new */
     size_t nmarks, marks_cap;
@@ -398,14 +399,24 @@ forget_old(struct lnt_mirror *m, struct lnt_stored_room *r,
     return note_removed(m, r, n, why);
 }
 
+/* Whether the room is of the configuration.  When the server has ended, no
+   worker is left that says so. */
 static bool
-same_row(const struct lnt_store_room *row, const struct lnt_kept *k)
+is_configured(const struct lnt_mirror *m, const struct lnt_store_room *row,
+              const struct lnt_kept *k)
+{
+    return k->configured || (m->ending && row->configured);
+}
+
+static bool
+same_row(const struct lnt_mirror *m, const struct lnt_store_room *row,
+         const struct lnt_kept *k)
 {
     return row->keep.count == k->keep.count &&
            row->keep.age_s == k->keep.age_s &&
            row->keep.bytes == k->keep.bytes && row->lost == k->lost &&
-           row->creator == k->creator && row->configured == k->configured &&
-           !row->parked;
+           row->creator == k->creator &&
+           row->configured == is_configured(m, row, k) && !row->parked;
 }
 
 static int
@@ -415,7 +426,7 @@ put_row(struct lnt_mirror *m, struct lnt_stored_room *r,
     r->row.keep = k->keep;
     r->row.lost = k->lost;
     r->row.creator = k->creator;
-    r->row.configured = k->configured;
+    r->row.configured = is_configured(m, &r->row, k);
     lnt_stored_park(&m->rooms, r, false);
     return lnt_store_put_room(m->store, &r->row, why);
 }
@@ -435,6 +446,9 @@ save_room(struct lnt_mirror *m, const struct lnt_room_info *info,
     if (k.count == 0) {
         if (!r)
             return 0;
+        /* In use again, so it counts no more among those that are parked. */
+        if (r->row.parked && k.told && put_row(m, r, &k, why) < 0)
+            return -1;
         /* Only a room that is set to keep no history loses it. */
         return k.told && k.keep.count == 0 ? drop(m, r, why)
                                            : forget_old(m, r, why);
@@ -457,7 +471,7 @@ save_room(struct lnt_mirror *m, const struct lnt_room_info *info,
         return 0;
     if (limit(m, r, &k, why) < 0)
         return -1;
-    if (!same_row(&r->row, &k) && put_row(m, r, &k, why) < 0)
+    if (!same_row(m, &r->row, &k) && put_row(m, r, &k, why) < 0)
         return -1;
     return forget_old(m, r, why);
 }
@@ -503,8 +517,7 @@ park_gone(struct lnt_mirror *m, struct lnt_strbuf *why)
     return 0;
 }
 
-/* Drops rooms when there are too many that are parked, and some more: this is
-   not to be done at every look. */
+/* Drops rooms when there are too many that are parked. */
 static int
 drop_excess(struct lnt_mirror *m, struct lnt_strbuf *why)
 {
@@ -514,7 +527,7 @@ drop_excess(struct lnt_mirror *m, struct lnt_strbuf *why)
 
     if (m->limit == 0 || m->rooms.parked <= m->limit)
         return 0;
-    n = m->rooms.parked - m->limit + m->limit / 16;
+    n = m->rooms.parked - m->limit;
     v = lnt_stored_excess(&m->rooms, &n);
     for (size_t i = 0; i < n && result == 0; i++)
         result = drop(m, v[i], why);
@@ -619,6 +632,7 @@ lnt_mirror_finish(struct lnt_mirror *m, bool ended, struct lnt_strbuf *why)
     uint64_t seq = lnt_zone_head(m->zone);
     int result = -1;
 
+    m->ending = true;
     if (lnt_mirror_sync(m, true, why) == 0 &&
         lnt_store_begin(m->store, why) == 0 &&
         write_head(m, seq, ended && lnt_zone_head(m->zone) == seq, why) == 0)

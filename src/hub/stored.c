@@ -9,7 +9,10 @@
 #include "core/hash.h"
 #include "core/mem.h"
 
-enum { SLOTS_FIRST = 64 };
+enum {
+    SLOTS_FIRST = 64,
+    FEW = 32, /* rooms of one creator that are not many */
+};
 
 static size_t
 slot_of(const struct lnt_stored *t, uint32_t app, struct lnt_str name)
@@ -119,7 +122,7 @@ at(const void *p)
     return r;
 }
 
-/* By creator, the latest first. */
+/* By creator, the earliest first. */
 static int
 by_creator(const void *a, const void *b)
 {
@@ -127,10 +130,10 @@ by_creator(const void *a, const void *b)
 
     if (x->creator != y->creator)
         return x->creator < y->creator ? -1 : 1;
-    return (x->last < y->last) - (x->last > y->last);
+    return (x->last > y->last) - (x->last < y->last);
 }
 
-/* The highest rank first, and the earliest. */
+/* The highest rank first, and the latest. */
 static int
 by_rank(const void *a, const void *b)
 {
@@ -138,7 +141,7 @@ by_rank(const void *a, const void *b)
 
     if (x->rank != y->rank)
         return x->rank > y->rank ? -1 : 1;
-    return (x->row.last > y->row.last) - (x->row.last < y->row.last);
+    return (x->row.last < y->row.last) - (x->row.last > y->row.last);
 }
 
 struct lnt_stored_room **
@@ -152,7 +155,8 @@ lnt_stored_excess(const struct lnt_stored *t, size_t *n)
             v[found++] = r;
     }
     qsort(v, found, sizeof(*v), by_creator);
-    /* Creators lose rooms in turns, from the one with most down. */
+    /* Creators lose rooms in turns, from the one with most down to those that
+       have a few. */
     for (size_t i = 0; i < found; i++) {
         uint64_t creator = v[i]->row.creator;
 
@@ -160,6 +164,9 @@ lnt_stored_excess(const struct lnt_stored *t, size_t *n)
                          ? v[i - 1]->rank + 1
                          : 1;
     }
+    for (size_t i = 0; i < found; i++)
+        if (v[i]->rank <= FEW)
+            v[i]->rank = 0;
     qsort(v, found, sizeof(*v), by_rank);
     if (*n > found)
         *n = found;

@@ -40,9 +40,10 @@ void lnt_stored_park(struct lnt_stored *t, struct lnt_stored_room *r,
                      bool parked);
 /*
  * The n rooms that are parked and not of the configuration which are to go
- * first: of the creator that has most of them the one that has been quiet for
- * the longest time, and so on.  Fewer when there are fewer; *n says how many.
- * Free it.
+ * first: of creators that have many the latest ones, in turns, from the creator
+ * with most down; then the latest of all.  So a flood of new rooms does not push
+ * out those that were there before it.  Fewer when there are fewer; *n says how
+ * many.  Free it.
  */
 struct lnt_stored_room **lnt_stored_excess(const struct lnt_stored *t,
                                            size_t *n);
