@@ -778,6 +778,40 @@ test_limit(void)
     end(z, m, false);
 }
 
+/* Rooms of the configuration are held by workers, which end before the store
+   does. */
+static void
+test_configured(void)
+{
+#ifdef LNT_HAVE_SQLITE
+    struct lnt_zone *z = new_zone(LNT_ZONE_MIN_SIZE);
+    const char *path = new_path();
+    struct lnt_mirror *m = start(z, path);
+    struct lnt_room_info info;
+    sqlite3_stmt *q = NULL;
+    sqlite3 *db = NULL;
+    uint32_t hold;
+
+    lnt_zone_hold(z, 1, LNT_STR("lobby"), 0, &hold, &info);
+    lnt_zone_configured(z, info.room);
+    lnt_zone_keep(z, info.room, &five);
+    publish(z, info.room, LNT_EVENT_HISTORY, "welcome", NULL);
+    synced(m);
+    lnt_zone_unhold(z, hold);
+    end(z, m, true);
+    if (sqlite3_open(path, &db) == SQLITE_OK &&
+        sqlite3_prepare_v2(db, "SELECT configured FROM room", -1, &q, NULL) ==
+            SQLITE_OK &&
+        sqlite3_step(q) == SQLITE_ROW)
+        is_int(sqlite3_column_int(q, 0), 1,
+               "a room of the configuration is marked after the end");
+    else
+        fail("store: %s", sqlite3_errmsg(db));
+    (void)sqlite3_finalize(q);
+    (void)sqlite3_close(db);
+#endif
+}
+
 /* A store of 0.1.0, which knows nothing of creators, is taken as it is. */
 static void
 test_old_store(void)
@@ -915,6 +949,7 @@ main(void)
     test_evicted();
     test_robbed();
     test_limit();
+    test_configured();
     test_old_store();
     for (unsigned seed = 1; seed <= 8; seed++)
         test_random(seed);
