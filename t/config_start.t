@@ -187,7 +187,8 @@ subtest 'several at once, in any file' => sub {
     my $t = Test::Linnet->new;
     spew($t->path('conf/more.ini'),
         "[listen more]\napp = echo\naddress = 192.0.2.7:7000\n"
-        . "address = 127.0.0.1:7001\naddress = 192.0.2.8:7000\n");
+        . 'address = 127.0.0.1:' . $t->port('fine') . "\n"
+        . "address = 192.0.2.8:7000\n");
     $t->write_config(config(error => 'run', access => 'conf')
         =~ s/^workers/include = more.ini\nworkers/mr);
     my ($exit, $err) = test_config($t);

@@ -31,7 +31,7 @@ sub config
 {
     my (@lists) = @_;
     my $n = 0;
-    my $text = "[server]\nworkers = 2\nshutdown_timeout = 2s\n";
+    my $text = "[server]\nworkers = 2\nshutdown_timeout = 20s\n";
     for my $list (@lists) {
         $text .= "\n[listen " . chr(ord('a') + $n++) . "]\n";
         $text .= "address = $_\n" for ref $list ? @$list : $list;
