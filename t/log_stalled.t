@@ -406,6 +406,57 @@ subtest 'FIFOs' => sub {
     $t->finish;
 };
 
+# Nothing of a log may reach a client, which may have been given the number of
+# a descriptor that the log had before.
+for my $kind ('the same FIFO', 'a new file') {
+    subtest "reopen while lines are held: $kind" => sub {
+        my $t = Test::Linnet->new(
+            config => config("access = logs/a", <<'INI') =~ s/workers = 2/workers = 1/r,
+
+[listen raw]
+address = 127.0.0.1:%%PORT_raw%%
+app     = echo
+INI
+            files => { 'www/a.txt' => "text\n" });
+        POSIX::mkfifo($t->path('logs/a'), 0666) or die $!;
+        chmod 0666, $t->path('logs/a');
+        open my $err, '>', $t->path('stderr.txt') or die $!;
+        start($t, $err) or return;
+        my $sent = 900; # of 140 bytes: more than a pipe takes
+        is(requests($t, $sent), $sent, 'requests are answered');
+        is((lost($t))[0], 0, '... and no line is lost');
+        wait_for(sub { $t->status->{connections} == 0 }, 10, 'they have gone');
+        sysopen my $a, $t->path('logs/a'), O_RDONLY | O_NONBLOCK or die $!;
+        if ($kind eq 'a new file') {
+            rename $t->path('logs/a'), $t->path('logs/b') or die $!;
+        }
+        is(($t->ctl('reopen'))[0], 0, 'reopen');
+        my @clients = map { $t->connect($_) } qw(raw web) x 4;
+        ok(wait_for(sub { $t->status->{connections} == @clients }, 10,
+            'accepted'), 'new clients');
+        my $text = '';
+        ok(wait_for(sub {
+            1 while sysread $a, $text, 65536, length $text;
+            my $all = $text;
+            $all .= slurp($t->path('logs/a')) if $kind eq 'a new file';
+            return $sent == (() = $all =~ m{^to /a\.txt }mg);
+        }, 10, 'all lines'), 'all lines come, without another request');
+        $text .= slurp($t->path('logs/a')) if $kind eq 'a new file';
+        lines_are_whole($text);
+        for my $c (@clients) {
+            my $got = '';
+            sysread $c->handle, $got, 65536;
+            is(length $got, 0, 'a client gets none of them');
+        }
+        $clients[0]->write("hello");
+        is($clients[0]->read_exact(5), 'hello', 'a raw client is served');
+        $clients[1]->write("GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        is($clients[1]->http_response->{body}, "text\n", '... and one of http');
+        ends($t);
+        $t->finish;
+    };
+}
+
 subtest 'the system log' => sub {
     plan skip_all => 'only root can stand in for the system log' if $>;
     plan skip_all => 'this machine has a system log' if -e '/dev/log';

@@ -40,7 +40,6 @@ struct lnt_http_access {
     struct lnt_outlet out;
     struct lnt_flusher flusher;
     struct lnt_timer tell;     /* a report that came too soon after another */
-    uint32_t opened;           /* of server's, which out has */
     bool failing;              /* the last write lost lines */
     uint64_t complained, told; /* loop time, 0 never */
     uint64_t lost, reported;   /* lines */
@@ -132,13 +131,8 @@ write_out(struct lnt_http_access *a)
 {
     const struct lnt_server_info *s = a->server;
     uint64_t lost = 0;
-    if (a->opened != s->access_opened) {
-        a->opened = s->access_opened;
-        errno = EAGAIN;
-        lost = lnt_outlet_use(&a->out, s->access_fd, s->access_syslog);
-    }
     if (s->access_fd >= 0 && a->text.n > 0)
-        lost += s->access_syslog
+        lost = s->access_syslog
                     ? put_syslog(a)
                     : lnt_outlet_put(&a->out, a->text.p, a->text.n);
     lnt_strbuf_clear(&a->text);
@@ -187,9 +181,20 @@ lnt_http_access_new(struct lnt_loop *loop, const struct lnt_server_info *server,
     a->tell.fn = on_tell;
     lnt_outlet_init(&a->out, a->held, sizeof(a->held));
     lnt_flusher_init(&a->flusher, loop, &a->out, on_writable);
-    a->opened = server->access_opened;
     (void)lnt_outlet_use(&a->out, server->access_fd, server->access_syslog);
     return a;
+}
+
+void
+lnt_http_access_reopen(struct lnt_http_access *a)
+{
+    if (!a)
+        return;
+    const struct lnt_server_info *s = a->server;
+    errno = EAGAIN;
+    uint64_t lost = lnt_outlet_use(&a->out, s->access_fd, s->access_syslog);
+    settle(a, lost);
+    write_out(a);
 }
 
 void

@@ -18,11 +18,13 @@ struct lnt_session;
 struct lnt_stats;
 struct lnt_strbuf;
 
-/* Writes to server->access_fd, as it is at each write. */
+/* Writes to server->access_fd. */
 struct lnt_http_access *
 lnt_http_access_new(struct lnt_loop *loop, const struct lnt_server_info *server,
                     const struct lnt_http_access_format *format,
                     struct lnt_stats *stats);
+/* server->access_fd was opened again: what is held goes to the new file. */
+void lnt_http_access_reopen(struct lnt_http_access *a); /* NULL is fine */
 /* Writes what is left. */
 void lnt_http_access_free(struct lnt_http_access *a); /* NULL is fine */
 

@@ -218,6 +218,13 @@ worker_stop(struct lnt_module_ctx *m)
     m->data = NULL;
 }
 
+static void
+on_reopen(struct lnt_module_ctx *m)
+{
+    struct lnt_http_worker *w = m->data;
+    lnt_http_access_reopen(w->access);
+}
+
 const struct lnt_module lnt_module_http = {
     LNT_MODULE_HEAD,
     .name = "http",
@@ -228,4 +235,5 @@ const struct lnt_module lnt_module_http = {
     .configure = configure,
     .worker_start = worker_start,
     .worker_stop = worker_stop,
+    .on_reopen = on_reopen,
 };

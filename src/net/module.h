@@ -26,7 +26,7 @@ struct lnt_event;
 struct lnt_http_handler;
 struct lnt_server_info;
 
-enum { LNT_MODULE_ABI = 1 };
+enum { LNT_MODULE_ABI = 2 };
 #define LNT_MODULE_HEAD                                                        \
     .abi = LNT_MODULE_ABI, .struct_size = sizeof(struct lnt_module)
 
@@ -204,6 +204,9 @@ struct lnt_module {
                        struct lnt_str data, struct lnt_strbuf *reply);
     /* Appends ,"key":value pairs to the worker's status object. */
     void (*status)(struct lnt_module_ctx *m, struct lnt_strbuf *json);
+    /* The logs were opened again (SIGUSR1, ctl reopen): a module with files of
+       its own does the same; server->access_fd stands for the new file. */
+    void (*on_reopen)(struct lnt_module_ctx *m);
 };
 
 /* The module of that name, or NULL. */

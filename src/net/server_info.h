@@ -22,11 +22,10 @@ struct lnt_server_info {
     uint32_t workers;    /* configured */
     int32_t master_pid;
     int slot;           /* of this worker, -1 in the master */
-    int access_fd;      /* for the access log; -1: off */
+    int access_fd;      /* for the access log; -1: off.  The number stays when
+                           the log is opened again (on_reopen) */
     bool access_syslog; /* it is a socket to the system log */
     bool access_json;
-    uint32_t access_opened; /* changes with access_fd, even if the new one has
-                               the same number */
 
     /*
      * A small message for on_broadcast of the module of that name in every

@@ -70,6 +70,17 @@ lnt_fds_keep(int *keep, size_t n)
 }
 
 int
+lnt_fd_replace(int fd, int with)
+{
+    int rc;
+
+    do
+        rc = dup3(with, fd, O_CLOEXEC);
+    while (rc < 0 && (errno == EINTR || errno == EBUSY));
+    return rc < 0 ? -1 : 0;
+}
+
+int
 lnt_fd_cloexec(int fd, int on)
 {
     int flags = fcntl(fd, F_GETFD);

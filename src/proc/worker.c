@@ -23,6 +23,7 @@
 #include "net/listener.h"
 #include "net/module.h"
 #include "net/net.h"
+#include "os/fds.h"
 #include "os/memory.h"
 #include "os/process.h"
 #include "proc/accept_share.h"
@@ -179,6 +180,17 @@ start_accepting(struct worker *w)
     }
 }
 
+/* In place of the old one: modules remember the number, and a closed one would
+   soon stand for a client.  0, or -1 with errno. */
+static int
+replace_access(struct worker *w, int fd)
+{
+    /* This worker is of a configuration without an access log. */
+    if (w->info.access_fd < 0)
+        return 0;
+    return lnt_fd_replace(w->info.access_fd, fd);
+}
+
 /* NULL, or why not. */
 static const char *
 reopen_logs(struct worker *w, const struct lnt_frame *f)
@@ -194,13 +206,11 @@ reopen_logs(struct worker *w, const struct lnt_frame *f)
         lnt_log_take(f->fds[next]);
         f->fds[next++] = -1;
     }
-    if (access) {
-        if (w->info.access_fd >= 0)
-            close(w->info.access_fd);
-        w->info.access_fd = f->fds[next];
-        w->info.access_opened++;
-        f->fds[next++] = -1;
-    }
+    if (access && replace_access(w, f->fds[next]) < 0)
+        return strerror(errno);
+    for (size_t i = 0; i < w->started; i++)
+        if (w->ctx[i].module->on_reopen)
+            w->ctx[i].module->on_reopen(&w->ctx[i]);
     lnt_log_info("log files reopened");
     return NULL;
 }
