@@ -59,10 +59,11 @@ void lnt_report_warn(struct lnt_report *r, const char *file, unsigned line,
  * relative to the including file; no match is an error unless the pattern has
  * a wildcard; depth 16; a file that includes itself is an error).  Includes do
  * not appear among the entries.  The same [kind name] twice is an error naming
- * both places; a [server] that only includes may stand in any included file.  overrides: n texts
- * "section.key=value" or "section name.key=value" that replace what the files
- * say (every entry of that key).  Always returns the list read so far;
- * problems are in the report.  Everything lives in the arena.
+ * both places; a [server] that only includes may stand in any included file.
+ * overrides: n texts "section.key=value" or "section name.key=value" that
+ * replace what the files say (every entry of that key).  Always returns the
+ * list read so far; problems are in the report.  Everything lives in the
+ * arena.
  */
 struct lnt_ini_section *lnt_ini_load(struct lnt_arena *a, const char *path,
                                      const char *const *overrides, size_t n,

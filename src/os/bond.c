@@ -1,6 +1,6 @@
 /*
  * Whether others would end together with this process.  The kernel does not
- * tell who waits for whom; this goes by what can be seen from inside.
+ * tell which process waits for this one; this goes by what can be seen from inside.
  */
 #include <stdlib.h>
 #include <string.h>

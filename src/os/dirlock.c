@@ -21,7 +21,6 @@
 static bool has_title(pid_t pid, const char *title);
 static bool may_be_ours(pid_t pid);
 static bool has_open(pid_t pid, const struct stat *folder);
-static ssize_t read_proc(pid_t pid, const char *name, char *text, size_t size);
 
 int
 lnt_dirlock_open(const char *path)
@@ -97,7 +96,7 @@ static bool
 has_title(pid_t pid, const char *title)
 {
     char text[128];
-    ssize_t n = read_proc(pid, "cmdline", text, sizeof(text));
+    ssize_t n = lnt_process_proc(pid, "cmdline", text, sizeof(text));
 
     return n > 0 && strcmp(text, title) == 0;
 }
@@ -109,7 +108,7 @@ may_be_ours(pid_t pid)
     char text[2048];
     unsigned uid;
 
-    if (read_proc(pid, "status", text, sizeof(text)) <= 0)
+    if (lnt_process_proc(pid, "status", text, sizeof(text)) <= 0)
         return false;
     const char *line = strstr(text, "\nUid:");
     return line && sscanf(line, "\nUid: %*u %u", &uid) == 1 &&
@@ -134,23 +133,4 @@ has_open(pid_t pid, const struct stat *folder)
                 st.st_dev == folder->st_dev && st.st_ino == folder->st_ino;
     closedir(fds);
     return found;
-}
-
-/* As text; what does not fit is cut off. */
-static ssize_t
-read_proc(pid_t pid, const char *name, char *text, size_t size)
-{
-    char path[64];
-    ssize_t n;
-
-    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    do
-        n = read(fd, text, size - 1);
-    while (n < 0 && errno == EINTR);
-    lnt_file_close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    return n;
 }

@@ -18,6 +18,13 @@
 #include "os/file.h"
 #include "os/process.h"
 
+#ifndef SYS_pidfd_send_signal /* headers of Linux 5.0 and older */
+#define SYS_pidfd_send_signal -1
+#endif
+#ifndef SYS_pidfd_open /* 5.2 and older */
+#define SYS_pidfd_open -1
+#endif
+
 enum { CPUS_MAX = 8192 }; /* the largest number a kernel is built for */
 
 static cpu_set_t *allowed(size_t *size);
@@ -124,9 +131,8 @@ lnt_process_alive(pid_t pid)
     return n <= 0;
 }
 
-/* The beginning of a small file of pid under /proc, as text; 0, or -1. */
-static int
-read_proc(pid_t pid, const char *name, char *text, size_t size)
+ssize_t
+lnt_process_proc(pid_t pid, const char *name, char *text, size_t size)
 {
     char path[64];
     ssize_t n;
@@ -138,11 +144,9 @@ read_proc(pid_t pid, const char *name, char *text, size_t size)
     do
         n = read(fd, text, size - 1);
     while (n < 0 && errno == EINTR);
-    close(fd);
-    if (n <= 0)
-        return -1;
-    text[n] = '\0';
-    return 0;
+    lnt_file_close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    return n;
 }
 
 uint64_t
@@ -151,7 +155,7 @@ lnt_process_rss(pid_t pid)
     char text[128];
     unsigned long long pages;
 
-    if (read_proc(pid, "statm", text, sizeof(text)) < 0 ||
+    if (lnt_process_proc(pid, "statm", text, sizeof(text)) <= 0 ||
         sscanf(text, "%*u %llu", &pages) != 1)
         return 0;
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
@@ -164,16 +168,11 @@ lnt_process_state(pid_t pid)
     char text[256], state;
     const char *end;
 
-    if (read_proc(pid, "stat", text, sizeof(text)) < 0)
+    if (lnt_process_proc(pid, "stat", text, sizeof(text)) <= 0)
         return 0;
     end = strrchr(text, ')');
     return end && sscanf(end, ") %c", &state) == 1 ? state : 0;
 }
-
-#ifndef SYS_pidfd_open /* headers of Linux 5.2 and older */
-#define SYS_pidfd_open -1
-#define SYS_pidfd_send_signal -1
-#endif
 
 int
 lnt_process_signal(int fd, int signal)

@@ -26,8 +26,8 @@ void lnt_signals_reset(void);
 /*
  * Ignores the signals that end a process by default although nothing is wrong
  * with it: SIGPIPE, SIGXFSZ, SIGXCPU, timers, SIGIO, SIGPWR, the real-time
- * ones, SIGUSR1 and SIGUSR2; and SIGTTOU, which stops it.  Those of lnt_signals_open, called later, are
- * delivered all the same.
+ * ones, SIGUSR1 and SIGUSR2; and SIGTTOU, which stops it.  Those of
+ * lnt_signals_open, called later, are delivered all the same.
  */
 void lnt_signals_ignore(void);
 /* In a forked child: default actions, and the above ignored.  What the parent
@@ -57,7 +57,8 @@ int lnt_process_drop(const char *user, const char *group, const char **why);
 int lnt_process_user(const char *user, const char *group, uid_t *uid,
                      gid_t *gid, const char **why);
 
-/* lnt_file_barrier for another user, as whom a child of this process tries. */
+/* lnt_file_barrier for another user: a forked child checks with that user's
+   rights. */
 struct lnt_barrier;
 int lnt_process_barrier(const char *user, const char *group, const char *path,
                         int want, struct lnt_barrier *b);
@@ -88,7 +89,9 @@ uint64_t lnt_process_rss(pid_t pid);
 /* The letter that /proc shows for pid's state (R, S, D, T stopped, t traced and
    stopped, Z, ...); 0 if it cannot be read. */
 char lnt_process_state(pid_t pid);
-
+/* The beginning of a small file of pid under /proc (name: "stat"), as text;
+   what does not fit is cut off.  Its length, or -1 with errno. */
+ssize_t lnt_process_proc(pid_t pid, const char *name, char *text, size_t size);
 
 /* Process title over argv and environ.  Call init once, first thing. */
 void lnt_title_init(int argc, char **argv);
