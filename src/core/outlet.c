@@ -7,13 +7,18 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "os/syslog.h"
 
 static size_t push(struct lnt_outlet *o, const char *p, size_t n);
 static uint64_t hold(struct lnt_outlet *o, const char *p, size_t n);
 static size_t next_piece(const struct lnt_outlet *o, const char *p, size_t n);
-static ssize_t write_piece(struct lnt_outlet *o, const char *p, size_t n);
+static ssize_t write_piece(struct lnt_outlet *o, bool rest, const char *p,
+                           size_t n);
+static void skip_rest(struct lnt_outlet *o);
+static bool end_torn(struct lnt_outlet *o);
+static bool goes_on(int fd);
 static uint64_t count_lines(const char *p, size_t n);
 
 void
@@ -26,22 +31,23 @@ uint64_t
 lnt_outlet_use(struct lnt_outlet *o, int fd, bool syslog)
 {
     uint64_t lost = 0;
+    bool half = o->torn || o->mid;
 
     /* Heads of the system log belong nowhere else, and it needs them. */
     if (lnt_outlet_holds(o) && (fd < 0 || syslog != o->syslog)) {
         lost = lnt_outlet_drop(o);
     } else if (o->mid) {
-        /* The other half went to where nobody writes any more. */
-        const char *p = o->held + o->from;
-        const char *stop = memchr(p, '\n', o->end - o->from);
-
-        o->from = stop ? (size_t)(stop + 1 - o->held) : o->end;
+        /* The other half is in the old file. */
+        skip_rest(o);
         lost = 1;
     }
     o->fd = fd;
     o->syslog = syslog;
     o->how = fd < 0 ? LNT_NOWAIT_FILE : lnt_nowait_look(fd);
-    o->torn = o->mid = false;
+    o->stream = syslog && fd >= 0 && lnt_syslog_is_stream(fd);
+    /* It may be the same file, with the torn line at its end. */
+    o->torn = half && fd >= 0 && !syslog && goes_on(fd);
+    o->mid = false;
     o->opened++;
     return lost;
 }
@@ -79,17 +85,32 @@ lnt_outlet_flush(struct lnt_outlet *o)
         o->full = false;
         return 0;
     }
-    size_t done = push(o, o->held + o->from, o->end - o->from);
-    int error = errno;
-    if (done > 0)
-        o->mid = o->held[o->from + done - 1] != '\n';
-    o->from += done;
+    int error = 0;
+    while (lnt_outlet_holds(o)) {
+        size_t done = push(o, o->held + o->from, o->end - o->from);
+
+        int now = errno;
+        if (done > 0)
+            o->mid = o->held[o->from + done - 1] != '\n';
+        o->from += done;
+        if (!lnt_outlet_holds(o))
+            break;
+        error = now;
+        if (error == EAGAIN)
+            break;
+        if (o->syslog && o->mid && error == EPIPE) {
+            /* The first half went with the connection; the next message makes
+               a new one. */
+            skip_rest(o);
+            lost++;
+            continue;
+        }
+        o->torn = o->torn || o->mid;
+        lost += lnt_outlet_drop(o);
+    }
     if (!lnt_outlet_holds(o)) {
         o->from = o->end = 0;
         o->mid = false;
-    } else if (error != EAGAIN) {
-        o->torn = o->torn || o->mid;
-        lost = lnt_outlet_drop(o);
     }
     if (o->end - o->from <= o->room / 2)
         o->full = false;
@@ -119,13 +140,12 @@ push(struct lnt_outlet *o, const char *p, size_t n)
 {
     size_t done = 0;
 
-    if (o->torn && n > 0) {
-        if (lnt_nowait_write(o->fd, o->how, "\n", 1) < 0)
-            return 0;
-        o->torn = false;
-    }
+    if (o->torn && n > 0 && !end_torn(o))
+        return 0;
     while (done < n) {
-        ssize_t w = write_piece(o, p + done, next_piece(o, p + done, n - done));
+        bool rest = done > 0 ? p[done - 1] != '\n' : o->mid;
+        ssize_t w =
+            write_piece(o, rest, p + done, next_piece(o, p + done, n - done));
 
         if (w < 0)
             break;
@@ -176,13 +196,43 @@ next_piece(const struct lnt_outlet *o, const char *p, size_t n)
     return stop ? (size_t)(stop + 1 - p) : n;
 }
 
+/* rest: the beginning of the line has been taken. */
 static ssize_t
-write_piece(struct lnt_outlet *o, const char *p, size_t n)
+write_piece(struct lnt_outlet *o, bool rest, const char *p, size_t n)
 {
-    if (!o->syslog)
-        return lnt_nowait_write(o->fd, o->how, p, n);
-    size_t text = n > 0 && p[n - 1] == '\n' ? n - 1 : n;
-    return lnt_syslog_send(o->fd, p, text) < 0 ? -1 : (ssize_t)n;
+    return o->syslog ? lnt_syslog_send(o->fd, &o->stream, rest, p, n)
+                     : lnt_nowait_write(o->fd, o->how, p, n);
+}
+
+/* False: not yet, with errno. */
+static bool
+end_torn(struct lnt_outlet *o)
+{
+    /* EPIPE of the system log: it ended with its connection. */
+    if (write_piece(o, true, "\n", 1) < 0 && !(o->syslog && errno == EPIPE))
+        return false;
+    o->torn = false;
+    return true;
+}
+
+/* What is held begins with the rest of a line. */
+static void
+skip_rest(struct lnt_outlet *o)
+{
+    const char *p = o->held + o->from;
+    const char *stop = memchr(p, '\n', o->end - o->from);
+
+    o->from = stop ? (size_t)(stop + 1 - o->held) : o->end;
+    o->mid = false;
+}
+
+/* Whether something may stand before what is written to fd now. */
+static bool
+goes_on(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && (!S_ISREG(st.st_mode) || st.st_size > 0);
 }
 
 static uint64_t

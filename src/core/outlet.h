@@ -17,7 +17,8 @@ enum { LNT_OUTLET_ROOM = 128 * 1024 }; /* bytes that a log may hold back */
 struct lnt_outlet {
     int fd; /* -1: none; the owner's */
     enum lnt_nowait how;
-    bool syslog;     /* each line is a message, head included */
+    bool syslog;     /* each line is a message, head included ... */
+    bool stream;     /* ... and ends with a NUL */
     bool full;       /* there was no room; until half of it is free again */
     bool torn;       /* a line was cut off: the next begins on a new one */
     bool mid;        /* what is held begins within a line */

@@ -36,8 +36,8 @@ connect_log(int fd)
     return connect(fd, (const struct sockaddr *)&to, sizeof(to));
 }
 
-static bool
-is_stream(int fd)
+bool
+lnt_syslog_is_stream(int fd)
 {
     int type = 0;
     socklen_t n = sizeof(type);
@@ -93,28 +93,40 @@ lnt_syslog_head(char head[LNT_SYSLOG_HEAD], int priority)
     return n > 0 && n < LNT_SYSLOG_HEAD ? (size_t)n : 0;
 }
 
-int
-lnt_syslog_send(int fd, const char *p, size_t n)
+static bool
+is_gone(int error)
 {
-    /* On a stream a NUL ends a message.  iov_base is not const. */
-    struct iovec iov[2] = {{(char *)(uintptr_t)p, n}, {"", 1}};
+    return error == ENOTCONN || error == ECONNREFUSED || error == ECONNRESET ||
+           error == EDESTADDRREQ || error == EPIPE;
+}
+
+ssize_t
+lnt_syslog_send(int fd, bool *stream, bool rest, const char *p, size_t n)
+{
+    size_t text = n > 0 && p[n - 1] == '\n' ? n - 1 : n;
+    /* iov_base is not const. */
+    struct iovec iov[2] = {{(char *)(uintptr_t)p, text}, {"", n - text}};
     struct msghdr m = {.msg_iov = iov};
     bool tried = false;
-    m.msg_iovlen = is_stream(fd) ? 2 : 1;
-    while (sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+    ssize_t sent;
+    m.msg_iovlen = *stream ? 2 : 1;
+    while ((sent = sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT)) < 0) {
         if (errno == EINTR)
             continue;
         if (errno == ENOBUFS)
             errno = EAGAIN;
-        bool gone = errno == ENOTCONN || errno == ECONNREFUSED ||
-                    errno == ECONNRESET || errno == EDESTADDRREQ ||
-                    errno == EPIPE;
+        bool gone = is_gone(errno);
+        if (gone && rest) {
+            errno = EPIPE;
+            return -1;
+        }
         if (tried || !gone || connect_anew(fd) < 0)
             return -1;
-        m.msg_iovlen = is_stream(fd) ? 2 : 1;
+        *stream = lnt_syslog_is_stream(fd);
+        m.msg_iovlen = *stream ? 2 : 1;
         tried = true;
     }
-    return 0;
+    return *stream ? sent : (ssize_t)n;
 }
 
 void
@@ -125,9 +137,11 @@ lnt_syslog_say(int priority, const char *text)
     int fd = lnt_syslog_open();
     if (fd >= 0) {
         size_t head = lnt_syslog_head(line, priority);
-        size_t n = strnlen(text, sizeof(line) - head);
+        size_t n = strnlen(text, sizeof(line) - head - 1);
+        bool stream = lnt_syslog_is_stream(fd);
         memcpy(line + head, text, n);
-        (void)lnt_syslog_send(fd, line, head + n);
+        line[head + n++] = '\n';
+        (void)lnt_syslog_send(fd, &stream, false, line, head + n);
         close(fd);
     }
     errno = saved;

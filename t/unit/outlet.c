@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -291,10 +293,124 @@ gone(void)
     close(p[1]);
 }
 
+/* What a stream of the system log has, with '|' for each NUL. */
+static size_t
+read_stream(int fd, char *got, size_t size)
+{
+    size_t n = 0;
+    ssize_t r;
+
+    while (n < size && (r = read(fd, got + n, size - n)) > 0)
+        n += (size_t)r;
+    for (size_t i = 0; i < n; i++)
+        if (got[i] == '\0')
+            got[i] = '|';
+    return n;
+}
+
+/* A stream of which the first message is only taken in part. */
+static bool
+half_message(int s[2], char *big, size_t n)
+{
+    int small = 1;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, s) < 0)
+        return false;
+    setsockopt(s[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+    nonblocking(s[0]);
+    memset(big, 'b', n);
+    big[n - 1] = '\n';
+    lnt_outlet_init(&out, held, sizeof(held));
+    is_int(lnt_outlet_use(&out, s[1], true), 0, "a system log of a stream");
+    ok(out.stream, "... is known as one");
+    is_int(lnt_outlet_put(&out, big, n), 0, "a message it takes in part");
+    return out.mid && out.end - out.from < n;
+}
+
+static void
+system_log(void)
+{
+    static char big[10000], got[2 * sizeof(big)];
+    size_t n = 0;
+    int s[2];
+
+    ok(half_message(s, big, sizeof(big)), "... and the rest is held");
+    is_int(lnt_outlet_put(&out, "next\n", 5), 0, "the next one");
+    for (int i = 0; i < 1000 && n < sizeof(big) + 5; i++) {
+        n += read_stream(s[0], got + n, sizeof(got) - n);
+        (void)lnt_outlet_flush(&out);
+    }
+    is_int(n, sizeof(big) + 5, "both arrive");
+    big[sizeof(big) - 1] = '|';
+    ok(memcmp(got, big, sizeof(big)) == 0 &&
+           memcmp(got + sizeof(big), "next|", 5) == 0,
+       "... each ends with its NUL");
+    close(s[0]);
+    close(s[1]);
+
+    /* The system log ends in the middle of a message. */
+    ok(half_message(s, big, sizeof(big)), "... and the rest is held again");
+    close(s[0]);
+    is_int(lnt_outlet_flush(&out), 1, "its reader goes: it is lost");
+    is_int(errno, EPIPE, "EPIPE");
+    ok(!out.torn && !out.mid && !lnt_outlet_holds(&out),
+       "... and the next message needs nothing before it");
+    close(s[1]);
+}
+
+/* A file that takes no more than limit bytes for now. */
+static void
+limit_files(rlim_t limit)
+{
+    struct rlimit lim;
+
+    getrlimit(RLIMIT_FSIZE, &lim);
+    lim.rlim_cur = limit;
+    setrlimit(RLIMIT_FSIZE, &lim);
+}
+
+static void
+torn(void)
+{
+    static const char *const names[] = {"it goes on", "it is opened again",
+                                        "a new one"};
+    struct rlimit before;
+
+    getrlimit(RLIMIT_FSIZE, &before);
+    for (int i = 0; i < 3; i++) {
+        const char *path = tmp_path("torn"), *other = tmp_path("torn.new");
+        int how = O_WRONLY | O_CREAT | O_APPEND;
+        int fd = open(path, how | O_TRUNC, 0644);
+
+        lnt_outlet_init(&out, held, sizeof(held));
+        lnt_outlet_use(&out, fd, false);
+        limit_files(15);
+        is_int(lnt_outlet_put(&out, "0123456789\n", 11), 0, "a line");
+        is_int(lnt_outlet_put(&out, "abcdefghij\n", 11), 1,
+               "a file is full in the middle of the next one: it is lost");
+        is_int(errno, EFBIG, "EFBIG");
+        limit_files(before.rlim_cur);
+        if (i > 0) {
+            int again = open(i == 1 ? path : other, how, 0644);
+
+            is_int(lnt_outlet_use(&out, again, false), 0, "%s", names[i]);
+            close(fd);
+            fd = again;
+        }
+        is_int(lnt_outlet_put(&out, "next\n", 5), 0, "the next line");
+        char *text = tmp_read(i == 2 ? other : path);
+        is_str(text, i == 2 ? "next\n" : "0123456789\nabcd\nnext\n",
+               "%s: ... is one of its own", names[i]);
+        free(text);
+        close(fd);
+    }
+}
+
 int
 main(void)
 {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     alarm(60);
     pipes();
     sockets();
@@ -302,5 +418,7 @@ main(void)
     own();
     long_line();
     gone();
+    system_log();
+    torn();
     return done_testing();
 }
