@@ -4,8 +4,8 @@
  * does not take now is outlet.c's; which file it is and when it is opened
  * again is left to the master.
  *
- * This is one of the two places with process-wide state (the other one is for
- * signals).  Nothing here allocates: it must work when memory has ended.
+ * This is one of the few places with process-wide state.  Nothing here
+ * allocates: it must work when memory has ended.
  */
 #include "core/log.h"
 
@@ -204,6 +204,8 @@ void
 lnt_log_forked(void)
 {
     (void)lnt_outlet_drop(&sink.out);
+    if (sink.out.fd >= 0 && sink.out.how == LNT_NOWAIT_PIPE)
+        (void)lnt_nowait_prepare(); /* else with the first line */
     sink.lost = sink.lost_told = sink.counted = 0;
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "os/file.h"
+#include "os/nowait.h"
 
 int
 lnt_fds_standard(int *which)
@@ -57,6 +58,8 @@ close_from_to(unsigned first, unsigned last)
 void
 lnt_fds_keep(int *keep, size_t n)
 {
+    /* Its numbers would stand for other files soon. */
+    bool piped = lnt_nowait_release();
     unsigned next = 3;
     qsort(keep, n, sizeof(keep[0]), compare);
     for (size_t i = 0; i < n; i++) {
@@ -67,6 +70,8 @@ lnt_fds_keep(int *keep, size_t n)
         next = (unsigned)keep[i] + 1;
     }
     close_from_to(next, ~0u);
+    if (piped)
+        (void)lnt_nowait_prepare(); /* else with the first line */
 }
 
 int

@@ -13,7 +13,7 @@
  */
 int lnt_fds_standard(int *which);
 /* Closes every descriptor above 2 that is not among the n of keep (sorted by
-   this call; -1s are skipped). */
+   this call; -1s are skipped), but for those of os/nowait.h. */
 void lnt_fds_keep(int *keep, size_t n);
 /* Makes fd stand for what with stands for, close-on-exec: whoever remembers the
    number fd is never left with another file.  0, or -1 with errno. */

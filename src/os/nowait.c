@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -19,7 +20,13 @@
 /* What a terminal takes for sure when it is ready: its buffers are of 256. */
 enum { TERMINAL_PIECE = 128 };
 
+/* Ends of the pipe that write_pipe needs; -1: none.  Of this process alone:
+   what one wrote another one would splice to where it does not belong. */
+static int helper[2] = {-1, -1};
+
 static int open_again(int fd);
+static void empty_helper(void);
+static void forget_helper(void);
 static ssize_t write_plain(int fd, const char *p, size_t n);
 static ssize_t write_socket(int fd, const char *p, size_t n);
 static ssize_t write_pipe(int fd, const char *p, size_t n);
@@ -65,6 +72,10 @@ lnt_nowait_look(int fd)
         else if (isatty(fd))
             how = LNT_NOWAIT_TERMINAL;
     }
+    /* Now, because later there may be no descriptor left; if there is none now,
+       the first line tries again. */
+    if (how == LNT_NOWAIT_PIPE)
+        (void)lnt_nowait_prepare();
     errno = saved;
     return how;
 }
@@ -85,6 +96,48 @@ lnt_nowait_write(int fd, enum lnt_nowait how, const char *p, size_t n)
     }
     errno = EINVAL;
     return -1;
+}
+
+bool
+lnt_nowait_release(void)
+{
+    if (helper[0] < 0)
+        return false;
+    lnt_file_close(helper[0]);
+    lnt_file_close(helper[1]);
+    helper[0] = helper[1] = -1;
+    return true;
+}
+
+int
+lnt_nowait_prepare(void)
+{
+    static bool told;
+    int ends[2];
+
+    if (helper[0] >= 0)
+        return 0;
+    if (!told) {
+        int error = pthread_atfork(NULL, NULL, forget_helper);
+
+        if (error != 0) {
+            errno = error;
+            return -1;
+        }
+        told = true;
+    }
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -1;
+    helper[0] = ends[0];
+    helper[1] = ends[1];
+    return 0;
+}
+
+/* In a forked child. */
+static void
+forget_helper(void)
+{
+    (void)lnt_nowait_release();
 }
 
 void
@@ -154,32 +207,47 @@ write_socket(int fd, const char *p, size_t n)
 /*
  * poll(2) and then write(2) could wait: another process may fill the pipe in
  * between.  A splice from a pipe of our own does not, whatever the flags of
- * the other one are.
+ * the other one are.  What is spliced takes a slot of the other pipe however
+ * short it is, and there are 16 by default; so callers that have several lines
+ * write them at once.
  */
 static ssize_t
 write_pipe(int fd, const char *p, size_t n)
 {
-    int mine[2];
-
-    if (pipe2(mine, O_CLOEXEC | O_NONBLOCK) < 0) {
+    if (lnt_nowait_prepare() < 0) {
         errno = EAGAIN; /* no descriptors left just now */
         return -1;
     }
-    ssize_t w = write_plain(mine[1], p, n);
-    if (w > 0) {
-        size_t there = (size_t)w;
-
-        do
-            w = splice(mine[0], NULL, fd, NULL, there, SPLICE_F_NONBLOCK);
-        while (w < 0 && errno == EINTR);
-        if (w == 0) {
-            errno = EAGAIN;
-            w = -1;
-        }
+    ssize_t there = write_plain(helper[1], p, n);
+    if (there <= 0)
+        return there;
+    ssize_t w;
+    do
+        w = splice(helper[0], NULL, fd, NULL, (size_t)there, SPLICE_F_NONBLOCK);
+    while (w < 0 && errno == EINTR);
+    if (w == 0) {
+        errno = EAGAIN;
+        w = -1;
     }
-    lnt_file_close(mine[0]);
-    lnt_file_close(mine[1]);
+    if (w < there)
+        empty_helper();
     return w;
+}
+
+/* What the other pipe did not take is written to it again, from the start. */
+static void
+empty_helper(void)
+{
+    char rest[PIPE_BUF];
+    int saved = errno;
+    ssize_t n;
+
+    do
+        n = read(helper[0], rest, sizeof(rest));
+    while (n > 0 || (n < 0 && errno == EINTR));
+    if (errno != EAGAIN)
+        (void)lnt_nowait_release();
+    errno = saved;
 }
 
 /*

@@ -6,6 +6,7 @@
 #ifndef LNT_OS_NOWAIT_H
 #define LNT_OS_NOWAIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -22,6 +23,16 @@ enum lnt_nowait {
  * a pipe or terminal that this process may open; else changes nothing.
  */
 void lnt_nowait_own(int fd);
+
+/*
+ * Writing to a pipe that blocks takes a pipe of this process's own, which is
+ * made when lnt_nowait_look finds the first such one, and kept.  A forked child
+ * has none: it never shares its parent's.  This closes it; true if there was
+ * one.
+ */
+bool lnt_nowait_release(void);
+/* Makes it, if there is none.  0, or -1 with errno. */
+int lnt_nowait_prepare(void);
 
 /* How to write to fd; a system call or two, so remember the answer. */
 enum lnt_nowait lnt_nowait_look(int fd);

@@ -1,4 +1,4 @@
-/* LINK: core/outlet.c os/nowait.c os/syslog.c os/file.c */
+/* LINK: core/outlet.c os/nowait.c os/syslog.c os/file.c os/fds.c */
 /*
  * Outlets that stall: pipes, terminals, sockets.  Nothing here may wait; an
  * alarm ends the program when something does.
@@ -12,9 +12,11 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "os/fds.h"
 #include "os/nowait.h"
 #include "t/unit/tap.h"
 #include "t/unit/tmp.h"
@@ -293,6 +295,76 @@ gone(void)
     close(p[1]);
 }
 
+static unsigned
+open_files(void)
+{
+    unsigned n = 0;
+
+    for (int fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/* In a child that closed all but the pipe and has other files since. */
+static int
+write_as_child(int writer)
+{
+    int keep[] = {writer};
+    int others[8];
+
+    lnt_fds_keep(keep, 1);
+    for (int i = 0; i < 8; i++)
+        if ((others[i] = open(tmp_path("others"), O_RDWR)) < 0)
+            return 1;
+    if (put(1) != 0 || lnt_outlet_holds(&out))
+        return 2;
+    for (int i = 0; i < 8; i++)
+        if (lseek(others[i], 0, SEEK_END) != 0)
+            return 3;
+    return 0;
+}
+
+static void
+helper_pipe(void)
+{
+    struct seen s = {0};
+    struct rlimit before, none;
+    int p[2], status = -1;
+
+    close(open(tmp_path("others"), O_WRONLY | O_CREAT, 0644));
+    if (pipe(p) < 0)
+        return;
+    nonblocking(p[0]);
+    lnt_nowait_release();
+    unsigned files = open_files();
+    lnt_outlet_init(&out, held, sizeof(held));
+    lnt_outlet_use(&out, p[1], false);
+    is_int(open_files(), files + 2, "one pipe to write to those that block");
+    getrlimit(RLIMIT_NOFILE, &before);
+    none = before;
+    none.rlim_cur = 3;
+    setrlimit(RLIMIT_NOFILE, &none);
+    is_int(put(0), 0, "no descriptor is left: a line");
+    ok(!lnt_outlet_holds(&out), "... goes out all the same");
+    setrlimit(RLIMIT_NOFILE, &before);
+    is_int(open_files(), files + 2, "... and no pipe more");
+
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(write_as_child(p[1]));
+    waitpid(pid, &status, 0);
+    is_int(status, 0, "a child writes with one of its own");
+    is_int(put(2), 0, "the parent goes on with its one");
+    drain(p[0], &s);
+    is_int(s.lines, 3, "all three lines are in the pipe");
+    is_int(s.torn + s.out_of_order, 0, "... whole and in order");
+    ok(lnt_nowait_release() && open_files() == files, "it is closed");
+    is_int(put(3), 0, "a line when there is none");
+    ok(!lnt_outlet_holds(&out) && open_files() == files + 2, "... makes one");
+    close(p[0]);
+    close(p[1]);
+}
+
 /* What a stream of the system log has, with '|' for each NUL. */
 static size_t
 read_stream(int fd, char *got, size_t size)
@@ -420,5 +492,6 @@ main(void)
     gone();
     system_log();
     torn();
+    helper_pipe();
     return done_testing();
 }
