@@ -236,6 +236,56 @@ subtest 'meanwhile' => sub {
     $t->finish;
 };
 
+# It says that it has taken over and is killed before the old master, which is
+# stopped meanwhile, hears of either.
+subtest 'one that dies right after it has taken over' => sub {
+    plan skip_all => 'this build has no such fault (--with-debug)'
+        if slurp(Test::Linnet->binary) !~ /LINNET_TEST_TAKEN\0/;
+    my $t = Test::Linnet->new(config => $config, copy_binary => 1);
+    my $fault = $t->{env}{LINNET_TEST_TAKEN} = $t->path('run/fault');
+    $t->start;
+    my $old = $t->status;
+    for my $reopen ('', ', logs are to be reopened after it') {
+        my $client = $t->connect('echo');
+        ok(echoes($client), "a client$reopen");
+        spew($fault, '');
+        my $ask = Test::Linnet::Stream->connect(
+            path => $t->path('run/control.sock'));
+        $ask->write(qq(["upgrade"]\n));
+        my $newer;
+        ok(wait_for(sub {
+                ($newer) = slurp("/proc/$old->{pid}/task/$old->{pid}/children")
+                    =~ /(\d+)\s*$/;
+                return slurp("/proc/$old->{pid}/stat") =~ /\) T /
+                    && !-e $fault && !proc_alive($newer) }, 20, 'both'),
+            '... the old master is stopped, the new one dead');
+        kill USR1 => $old->{pid} if $reopen;
+        kill CONT => $old->{pid};
+        my $said = $ask->line(20) // 'nothing';
+        like($said, qr/"ok":false.*the new binary was killed by signal 9/,
+            '... ctl upgrade fails and says so');
+        like($said, qr/when it was about to take over/, '... and when');
+        my $s = $t->status;
+        is($s->{pid}, $old->{pid}, '... the old master goes on');
+        is_deeply([sort map { $_->{pid} } @{ $s->{workers} }],
+            [sort map { $_->{pid} } @{ $old->{workers} }], '... its workers');
+        ok(echoes($client), '... the client is served');
+        ok(wait_for(sub { $t->processes == 3 }, 20, 'three processes'),
+            '... the workers of the new one end');
+        ok(echoes($t->connect('echo')), '... a new client is served') for 1 .. 8;
+        is(slurp($t->path('run/linnet.pid')), "$old->{pid}\n",
+            '... the pidfile');
+        is_deeply([grep { !/\.lock$/ } map { s/.*\///r }
+                glob $t->path('run/*')], [qw(control.sock linnet.pid)],
+            '... and no other file');
+    }
+    $t->log_unlike(qr/took over|pid 0/, 'nobody took over');
+    my $moving = $t->connect('echo');
+    is(($t->ctl('upgrade'))[0], 0, 'the next upgrade works');
+    ok(echoes($moving), '... with the client');
+    $t->finish;
+};
+
 # A library that the new binary needs is not there.
 subtest 'a library that is not there' => sub {
     my ($cc) = slurp(Test::Linnet::Build::folder() . '/flags') =~ /^\s*(\S+)/;

@@ -36,15 +36,30 @@ enum {
 
 struct lnt_upgrade {
     struct lnt_master *m;
-    pid_t pid;
+    pid_t pid;     /* 0: has ended */
+    pid_t started; /* the same for as long as its files may be there */
     struct lnt_channel channel;
     struct lnt_asker *askers;
     struct lnt_timer timer;
     char *pid_path, *old_pid_path;
     struct lnt_diagnosis *diagnosis; /* it has failed; this is to say why */
     char *how;                       /* what is known until then */
-    bool late;
+    bool taken;                      /* it has said that it serves */
 };
+
+/* A new master that is killed leaves the files that it listens and writes to
+   until they get their names. */
+static void
+remove_leftovers(const struct lnt_config *c, pid_t pid)
+{
+    const char *const paths[] = {c->control_path, c->pid_path};
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        struct lnt_strbuf name = LNT_STRBUF_INIT;
+        lnt_strbuf_addf(&name, "%s.%d", paths[i], (int)pid);
+        (void)unlink(name.p);
+        lnt_strbuf_release(&name);
+    }
+}
 
 /* All is as it was before; the old master serves on. */
 static void
@@ -56,6 +71,9 @@ take_back(struct lnt_master *m)
     if (u->pid > 0)
         (void)kill(u->pid, SIGKILL);
     u->pid = 0;
+    if (u->started > 0)
+        remove_leftovers(m->now.config, u->started);
+    u->started = 0;
     lnt_channel_close(&u->channel);
     lnt_timer_stop(m->loop, &u->timer);
     if (u->old_pid_path && rename(u->old_pid_path, u->pid_path) < 0)
@@ -134,6 +152,23 @@ on_taken(struct lnt_master *m)
     m->commands->settled(m);
 }
 
+/* A frame may be older than the end of the process that sent it. */
+static bool
+is_alive(const struct lnt_upgrade *u)
+{
+    return u->pid > 0 && lnt_process_alive(u->pid);
+}
+
+/* No connection has moved before this: workers give theirs when they end. */
+static void
+take_taken(struct lnt_upgrade *u)
+{
+    u->taken = true;
+    if (is_alive(u))
+        on_taken(u->m);
+    /* Else SIGCHLD ends the upgrade. */
+}
+
 static void
 on_frame(struct lnt_channel *c, const struct lnt_frame *f)
 {
@@ -142,14 +177,16 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
                                offsetof(struct lnt_upgrade, channel));
     uint32_t incarnation;
     struct lnt_str payload = f->payload;
-    if (f->type == LNT_FRAME_TAKEN) {
-        on_taken(u->m);
+    bool going_on = u->m->upgrade == u;
+    if (f->type == LNT_FRAME_TAKEN && going_on) {
+        take_taken(u);
     } else if (f->type == LNT_FRAME_LINK && f->nfds == 1 &&
                lnt_unpack_u32(&payload, &incarnation)) {
-        lnt_moves_forward(u->m, incarnation, f->fds[0]);
+        if (is_alive(u))
+            lnt_moves_forward(u->m, incarnation, f->fds[0]);
     } else if (f->type == LNT_FRAME_BROADCAST && u->m->handed_over) {
         lnt_broadcast_take(u->m, f->payload);
-    } else if (f->type == LNT_FRAME_FAILED) {
+    } else if (f->type == LNT_FRAME_FAILED && going_on) {
         struct lnt_strbuf text = LNT_STRBUF_INIT;
         lnt_strbuf_adds(&text, "the new binary: ");
         lnt_reason_add(&text, f->payload);
@@ -204,8 +241,10 @@ lnt_upgrade_reap(struct lnt_master *m, pid_t pid, int status)
     m->newer_pid = 0;
     lnt_channel_poll(&m->upgrade->channel); /* its reason may wait there */
     if (m->upgrade) {
-        lnt_strbuf_addf(&text, "the new binary %s before it was ready",
-                        lnt_child_how(status, how, sizeof(how)));
+        lnt_strbuf_addf(&text, "the new binary %s %s",
+                        lnt_child_how(status, how, sizeof(how)),
+                        m->upgrade->taken ? "when it was about to take over"
+                                          : "before it was ready");
         diagnose(m, text.p);
         lnt_strbuf_release(&text);
     }
@@ -276,7 +315,7 @@ hand_all(struct lnt_upgrade *u)
     lnt_strbuf_addf(&text, "zone %u %llu", m->now.number,
                     (unsigned long long)m->dict.version);
     int rc = hand(u, &text, &zone, 1);
-    /* Of one that has died: whoever takes its place will give. */
+    /* Of a worker that has died: its replacement will hand over. */
     for (size_t i = 0; rc == 0 && i < m->now.nslots; i++) {
         const struct lnt_slot *s = &m->now.slots[i];
         lnt_strbuf_addf(&text, "giver %u",
@@ -319,11 +358,11 @@ launch(struct lnt_upgrade *u)
         errno = error;
         return -1;
     }
-    m->newer_pid = u->pid;
+    m->newer_pid = u->started = u->pid;
     if (lnt_channel_open(&u->channel, m->loop, fds[0], 0, &old_handler) < 0)
         return -1;
     /* One that has ended already says why, or its exit status does. */
-    if (hand_all(u) < 0 && errno != EPIPE && errno != ECONNRESET)
+    if (hand_all(u) < 0 && !lnt_reason_is_gone(errno))
         return -1;
     m->newer = &u->channel;
     return 0;
