@@ -112,6 +112,44 @@ subtest 'a second start' => sub {
     $t->finish;
 };
 
+# A supervisor starts the server again; the old master still drains.
+subtest 'started again after an upgrade whose new master is killed' => sub {
+    plan skip_all => 'connections move at once in this build (--with-debug)'
+        if slurp(Test::Linnet->binary) !~ /LINNET_TEST_MOVE_PAUSE\0/;
+    local $ENV{LINNET_TEST_MOVE_PAUSE} = 1500;
+    my $t = Test::Linnet->new(config => $config
+            =~ s/^workers.*/workers = 1/mr
+            =~ s/^shutdown_timeout.*/shutdown_timeout = 60s/mr)->start;
+    my $old = $t->{pid};
+    my @clients = map { $t->connect('echo') } 1 .. 20;
+    for my $c (@clients) {
+        $c->write('x');
+        $c->read_exact(1, 5);
+    }
+    is(($t->ctl('upgrade'))[0], 0, 'an upgrade');
+    my $new = $t->master_pid;
+    isnt($new, $old, '... to another master');
+    is(locks($t, $new), 1, '... which has the lock');
+    ok(wait_for(sub { locks($t, $old) == 0 }, 5, 'no lock'),
+        '... and the old one has not') if proc_alive($old);
+    my ($exit, $err) = second($t);
+    is($exit, 1, 'a second start is refused');
+    like($err, qr/another server \(pid $new\)/, '... by the new pid');
+    ok(proc_alive($old), 'the old one drains');
+    kill KILL => $new;
+    wait_for(sub { !proc_alive($new) }, 5, 'its end');
+    ($exit, undef, $err) = $t->run('-d');
+    is($exit, 0, 'when the new one is killed a start works') or diag $err;
+    ok(proc_alive($old), '... while the old one drains');
+    is(echoes($t), 'hello', '... and it serves');
+    kill TERM => $old;
+    is($t->wait_exit, 0, 'the old one ends');
+    is(slurp($t->path('run/linnet.pid')), ($t->status // {})->{pid} . "\n",
+        '... the files are the third one\'s');
+    is(($t->ctl('stop'))[0], 0, 'stopped');
+    $t->finish;
+};
+
 # The lock of the folder is gone when ctl says that the server is.
 subtest 'stopped and started at once' => sub {
     my $t = Test::Linnet->new(config => $config)->start;

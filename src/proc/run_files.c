@@ -208,6 +208,14 @@ lnt_run_files_hand_on(const struct lnt_master *m)
 }
 
 void
+lnt_run_files_let_go(struct lnt_master *m)
+{
+    /* The lock stays for as long as the new master has its copy. */
+    lnt_dirlock_close(m->files.lock, false);
+    m->files.lock = -1;
+}
+
+void
 lnt_run_files_release(struct lnt_master *m)
 {
     struct lnt_run_files *f = &m->files;

@@ -34,6 +34,9 @@ void lnt_run_files_restore(struct lnt_master *m);
 void lnt_run_files_retake(struct lnt_master *m);
 /* In the child that will be the new binary: lets it have the lock, too. */
 void lnt_run_files_hand_on(const struct lnt_master *m);
+/* The new binary has taken over: the lock is its alone, so that another start
+   can have it when that one is killed, although this process still drains. */
+void lnt_run_files_let_go(struct lnt_master *m);
 /* Removes the pidfile and unlocks the folder, as far as they are ours. */
 void lnt_run_files_release(struct lnt_master *m);
 

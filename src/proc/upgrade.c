@@ -144,6 +144,7 @@ on_taken(struct lnt_master *m)
     free(u->old_pid_path);
     m->upgraded = u; /* its channel stays until our connections have moved */
     m->neighbour = &u->channel;
+    lnt_run_files_let_go(m);
     /* It opened its logs when it began. */
     if (m->reopen_again)
         (void)kill(u->pid, SIGUSR1);
