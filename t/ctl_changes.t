@@ -265,6 +265,31 @@ subtest 'the old master still has clients' => sub {
     $t->finish;
 };
 
+# A download cannot move: it ends where it began.
+subtest 'the old master has clients that cannot move' => sub {
+    my $t = Test::Linnet->new(copy_binary => 1,
+        config => $config =~ s/^workers.*/workers = 1/mr
+            =~ s/^shutdown_timeout.*/shutdown_timeout = 30s/mr
+            . "\n[route files]\nlisten = web\npath = /\n"
+            . "handler = static\nroot = %%PREFIX%%/www\n",
+        files => { 'www/big' => 'x' x 20_000_000 })->start;
+    my ($old) = $t->worker_pids;
+    my $client = $t->connect('web');
+    $client->write("GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+    ok(defined $client->read_exact(1000, 5), 'a client loads a file');
+    is(($t->ctl('upgrade'))[0], 0, 'upgraded');
+    $t->log_like(qr/\] $old#\d+: draining 1 connections that cannot move/,
+        'it stays with the old worker');
+    is(($t->ctl('broadcast', 'to all'))[0], 0, 'a broadcast');
+    $t->log_like(qr/\] $old#\d+: trouble heard: to all/,
+        '... which the old worker hears');
+    $client->close;
+    ok(wait_for(sub { $t->reap; !$t->{pid} }, 15, 'the old master'),
+        'the old master ends when it has gone');
+    is(($t->ctl('reload'))[0], 0, 'a reload');
+    $t->finish;
+};
+
 subtest 'ctl goes on to the server that took over' => sub {
     my $t = Test::Linnet->new(config => $config);
     my $path = $t->path('run/control.sock');

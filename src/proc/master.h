@@ -147,8 +147,8 @@ struct lnt_master {
     pid_t newer_pid;               /* its process, until it has taken over */
     struct lnt_sockets inherited;  /* from an older binary */
     struct lnt_channel *older;     /* to it, until we serve */
-    struct lnt_channel *neighbour; /* to the other master, while connections
-                                      move between its workers and ours */
+    struct lnt_channel *neighbour; /* to the other master, while the older one
+                                      has workers */
     uint32_t *older_givers;        /* incarnations of those that will give us */
     size_t nolder_givers;          /* their connections */
     struct lnt_run_files files;

@@ -142,7 +142,7 @@ on_taken(struct lnt_master *m)
     (void)unlink(u->old_pid_path);
     free(u->pid_path);
     free(u->old_pid_path);
-    m->upgraded = u; /* its channel stays until our connections have moved */
+    m->upgraded = u; /* its channel stays until our workers are gone */
     m->neighbour = &u->channel;
     lnt_run_files_let_go(m);
     /* It opened its logs when it began. */
@@ -467,7 +467,9 @@ void
 lnt_upgrade_next(struct lnt_master *m)
 {
     struct lnt_asker *waiting = m->upgrade_askers;
-    if (m->upgraded && !lnt_moves_going(m)) {
+    /* Until then clients are with both masters' workers, also such as cannot
+       move. */
+    if (m->upgraded && !m->children) {
         m->neighbour = NULL;
         lnt_channel_close(&m->upgraded->channel);
         lnt_loop_free(m->loop, m->upgraded);

@@ -23,8 +23,8 @@ struct lnt_master;
 void lnt_upgrade_start(struct lnt_master *m, struct lnt_asker *a);
 /* A child that is no worker has ended; false: not ours either. */
 bool lnt_upgrade_reap(struct lnt_master *m, pid_t pid, int status);
-/* Starts the one that waits; lets the newer master know when nothing of ours
-   moves to it any more. */
+/* Starts the one that waits; closes the channel to the newer master when all
+   of our workers have ended, for which it waits. */
 void lnt_upgrade_next(struct lnt_master *m);
 void lnt_upgrade_cancel(struct lnt_master *m, const char *why);
 
