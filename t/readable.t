@@ -12,6 +12,7 @@ use lib "$FindBin::Bin/lib";
 
 use File::Path qw(make_path);
 use Test::Linnet;
+use Test::Linnet::Build;
 use Test::More;
 
 # Who is refused: nobody where the test is root, else the user of the test.
@@ -109,6 +110,59 @@ subtest 'a folder of pages' => sub {
         'the folder is opened: the page is served');
     is(($t->ctl('reload'))[0], 0, 'a reload');
     $t->log_unlike(qr/cannot be searched/, '... without a warning');
+    $t->finish;
+};
+
+# A user database on the network that does not answer any more.
+subtest 'a user database that hangs' => sub {
+    plan skip_all => 'the test is not root' if !$root;
+    plan skip_all => 'a sanitizer has to be loaded first'
+        if $ENV{LINNET_SANITIZE};
+    my ($cc) = slurp(Test::Linnet::Build::folder() . '/flags') =~ /^\s*(\S+)/;
+    plan skip_all => 'no compiler'
+        if !$cc || system("command -v $cc >/dev/null");
+    my $t = server("start_timeout = 2s\nuser = nobody");
+    my ($hang, $so) = ($t->path('run/hang'), $t->path('built/hang.so'));
+    spew($t->path('built/hang.c'), <<"C");
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <grp.h>
+#include <unistd.h>
+static void stay(void) { while (access("$hang", F_OK) == 0) usleep(10000); }
+int initgroups(const char *user, gid_t gid)
+{
+    int (*next)(const char *, gid_t) =
+        (int (*)(const char *, gid_t))dlsym(RTLD_NEXT, "initgroups");
+    stay();
+    return next(user, gid);
+}
+int getgrouplist(const char *user, gid_t gid, gid_t *groups, int *n)
+{
+    int (*next)(const char *, gid_t, gid_t *, int *) =
+        (int (*)(const char *, gid_t, gid_t *, int *))
+            dlsym(RTLD_NEXT, "getgrouplist");
+    stay();
+    return next(user, gid, groups, n);
+}
+C
+    my $c = $t->path('built/hang.c');
+    plan skip_all => 'no shared library can be made'
+        if system("$cc -shared -fPIC -w -o $so $c -ldl") != 0;
+    chmod 0755, $t->path('built');
+    $t->{env}{LD_PRELOAD} = $so;
+    $t->start;
+    my @before = sort $t->worker_pids;
+    spew($hang, '');
+    $t->log_mark;
+    kill HUP => $t->{pid};
+    $t->log_like(qr/\[error\].*reload failed.*start_timeout/,
+        'a reload fails when workers cannot find their groups', 15);
+    is_deeply([sort $t->worker_pids], \@before, '... the old workers serve');
+    is($t->http_get('web', '/')->{status}, 200, '... a page');
+    kill HUP => $t->{pid};
+    is(($t->run({ timeout => 10 }, 'ctl', 'status'))[0], 0, 'status answers');
+    is($t->stop, 0, 'it can be stopped');
+    unlink $hang;
     $t->finish;
 };
 

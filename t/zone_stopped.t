@@ -466,6 +466,39 @@ for my $case (['reload', 'an old worker at a reload'],
     };
 }
 
+# What the zone says about processes of others is checked: those that are no
+# workers of this configuration's user are left alone, and the log is told once.
+subtest 'a worker of another user, of an old master that is stopped' => sub {
+    plan skip_all => 'the test is not root' if $>;
+    local $ENV{LINNET_TEST_MOVE_PAUSE} = 150;
+    my $t = server('200ms');
+    $t->allow_alert(qr/signal 9/);
+    my ($ann, $bob, $slot, $pid) = two_clients($t);
+    my @more = map { enter($t, "c$_") } 1 .. 20;
+    my $master = $t->master_pid;
+    $t->write_config(slurp($t->conf_path) =~ s/^user .*/user = nobody/mr);
+    my ($exit, $out, $err) = $t->ctl('upgrade');
+    is($exit, 0, 'an upgrade to another user') or diag $err;
+    kill STOP => $master;
+    stop_at($t, $pid, 1);
+    $_->send_json({ type => 'message', room => 'hall', text => 'x' })
+        for $ann, $bob, @more;
+    ok(wait_stopped($pid), 'an old worker is stopped with the lock');
+    $t->log_like(qr/\(pid\ $pid\)\ was\ stopped\ while.*cannot\ be\ killed
+        :\ Operation\ not\ permitted/x, 'the new master does not kill it', 10);
+    my $tries = time + 2.5;
+    is((answers_in($t, 'status'))[0], 0, '... and answers') while time < $tries;
+    is(state_of($pid), 'T', '... it is still there');
+    is(scalar(() = $t->log_text =~ /cannot be killed/g), 1,
+        '... the log has one line about that');
+    kill CONT => $master;
+    ok(wait_for(sub { state_of($pid) =~ /^Z?$/ }, 20, 'the end'),
+        'its own master kills it');
+    $t->expect_alert(qr/worker $slot \(pid $pid\) was stopped while/);
+    ok(gone($master), 'the old master ends');
+    $t->finish;
+};
+
 # It stops at the first thing that it does in the zone.
 subtest 'a new master that has not taken over' => sub {
     my $t = server('500ms', '', copy_binary => 1);

@@ -105,16 +105,17 @@ warn_barrier(struct lnt_module_setup *setup, const struct lnt_section *route,
 {
     struct lnt_barrier b;
     char user[64], text[LNT_BARRIER_TEXT];
-    int found;
-    if (setup->user) {
-        snprintf(user, sizeof(user), "user %s", setup->user);
-        found = lnt_process_barrier(setup->user, setup->group, path, X_OK, &b);
-    } else {
-        lnt_process_user_name(user, sizeof(user));
+    int found = 0;
+    if (!setup->user)
         found = lnt_file_barrier(path, X_OK, &b);
-    }
+    else if (setup->identity)
+        found = lnt_process_barrier(setup->identity, path, X_OK, &b);
     if (found <= 0)
         return;
+    if (setup->user)
+        snprintf(user, sizeof(user), "user %s", setup->user);
+    else
+        lnt_process_user_name(user, sizeof(user));
     struct lnt_origin o = lnt_section_origin(route, &static_set, "root");
     lnt_file_barrier_text(&b, user, text);
     lnt_report_warn(setup->report, o.file, o.line,

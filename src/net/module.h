@@ -164,6 +164,8 @@ struct lnt_module_setup {
     const void *conf;         /* out: the module's configuration */
     const char *user, *group; /* whom workers will be; NULL: as this process,
                                  and that user's own group */
+    const struct lnt_identity *identity; /* of that user, when it is known:
+                                            os/process.h */
 };
 
 /* A module in a worker. */

@@ -57,11 +57,33 @@ int lnt_process_drop(const char *user, const char *group, const char **why);
 int lnt_process_user(const char *user, const char *group, uid_t *uid,
                      gid_t *gid, const char **why);
 
-/* lnt_file_barrier for another user: a forked child checks with that user's
-   rights. */
+/* A user and all of that user's groups as numbers. */
+struct lnt_identity {
+    uid_t uid;
+    gid_t gid;
+    gid_t *groups;
+    size_t ngroups;
+};
+/*
+ * Looks a user up, with group (NULL: the user's own) as the first group.  The
+ * user database may be on the network and hang: a child asks it, for ms at
+ * most.  0, or -1: with *why, a static text, when there is no such user or
+ * group, else with *why NULL and errno (ETIMEDOUT: no answer came).
+ */
+int lnt_process_identity(const char *user, const char *group, unsigned ms,
+                         struct lnt_identity *id, const char **why);
+void lnt_identity_release(struct lnt_identity *id);
+
+/*
+ * lnt_file_barrier for another user, of a path that is there, for a process
+ * that may see all of it.  Owners, groups and modes decide; what has a list of
+ * access rights (ACL) is taken as allowed.
+ */
 struct lnt_barrier;
-int lnt_process_barrier(const char *user, const char *group, const char *path,
+int lnt_process_barrier(const struct lnt_identity *id, const char *path,
                         int want, struct lnt_barrier *b);
+/* The user of a process, as /proc shows it; 0, or -1 with errno. */
+int lnt_process_owner(pid_t pid, uid_t *uid);
 /* "user NAME", or "user 4711" without one, for this process. */
 void lnt_process_user_name(char *text, size_t n);
 

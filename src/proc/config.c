@@ -5,6 +5,7 @@
  */
 #include "proc/config.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,11 @@
 #include "proc/dso.h"
 #include "proc/overlap.h"
 
-enum { WORKERS_MAX = 60, MODULES_MAX = 200 };
+enum {
+    WORKERS_MAX = 60,
+    MODULES_MAX = 200,
+    USER_TIME = 2000, /* ms for the user database to answer */
+};
 
 #define FIELD(name) offsetof(struct lnt_server_conf, name)
 
@@ -383,18 +388,36 @@ check_run_dir(const struct lnt_section *s, struct lnt_server_conf *conf,
     conf->run_dir = LNT_RUN_DIR; /* for the checks that follow */
 }
 
+/* The user database may be slow, or not there: the workers ask it, too, and have
+   start_timeout for that. */
 static void
-check_user(const struct lnt_section *s, const struct lnt_server_conf *conf,
-           struct lnt_report *report)
+find_user(struct lnt_config *c, const struct lnt_section *s,
+          const struct lnt_server_conf *conf, struct lnt_report *report)
 {
-    uid_t uid;
-    gid_t gid;
     const char *why = NULL;
+    struct lnt_identity id;
     if (!conf->user)
         return;
-    if (lnt_process_user(conf->user, conf->group, &uid, &gid, &why) == 0)
+    if (lnt_process_identity(conf->user, conf->group, USER_TIME, &id, &why) ==
+        0) {
+        struct lnt_identity *kept = lnt_arena_alloc(c->arena, sizeof(*kept));
+        *kept = id;
+        kept->groups =
+            lnt_arena_alloc(c->arena, (id.ngroups + 1) * sizeof(gid_t));
+        memcpy(kept->groups, id.groups, id.ngroups * sizeof(gid_t));
+        lnt_identity_release(&id);
+        c->identity = kept;
         return;
+    }
+    int error = errno;
     struct lnt_origin o = lnt_section_origin(s, &server_set, "user");
+    if (!why) {
+        lnt_report_warn(report, o.file, o.line,
+                        "user \"%s\" cannot be looked up now: %s; whether "
+                        "workers can read their files is not checked",
+                        conf->user, strerror(error));
+        return;
+    }
     lnt_report_add(report, o.file, o.line, "user \"%s\"%s%s%s: %s", conf->user,
                    conf->group ? ", group \"" : "",
                    conf->group ? conf->group : "", conf->group ? "\"" : "",
@@ -520,7 +543,7 @@ build(struct lnt_config *c, const struct lnt_config_source *source,
     struct lnt_server_conf *conf = lnt_section_data(server, &server_set);
     resolve_server(conf);
     check_run_dir(server, conf, report);
-    check_user(server, conf, report);
+    find_user(c, server, conf, report);
     c->server = conf;
     c->pid_path =
         lnt_arena_printf(c->arena, "%s/%s", conf->run_dir, LNT_PID_NAME);
@@ -547,6 +570,7 @@ build(struct lnt_config *c, const struct lnt_config_source *source,
         .modules = c->modules,
         .user = geteuid() == 0 ? conf->user : NULL,
         .group = conf->group,
+        .identity = c->identity,
     };
     /* Whatever is wrong so far: all that can be found is told at once. */
     build_listens(c, &setup, source->path);

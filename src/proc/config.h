@@ -92,6 +92,8 @@ struct lnt_config {
     const char *pid_path, *control_path;  /* in run_dir */
     const char *path;                     /* of server.ini */
     const struct lnt_report_line *warnings;
+    const struct lnt_identity *identity; /* of [server] user; NULL: there is
+                                            none, or it is not known */
 };
 
 /*

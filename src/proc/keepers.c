@@ -58,20 +58,18 @@ keeper_of(struct lnt_channel *ch)
 static int
 make_folder(const struct lnt_config *c, struct lnt_strbuf *why)
 {
-    const char *path = c->history->store, *slash = strrchr(path, '/'), *text;
+    const char *path = c->history->store, *slash = strrchr(path, '/');
     struct stat st;
-    uid_t uid;
-    gid_t gid;
     if (!slash || slash == path)
         return 0;
     char *folder = lnt_strndup(path, (size_t)(slash - path));
     int rc = 0;
     if (stat(folder, &st) < 0) {
-        rc = lnt_file_mkdirs(folder, 0755);
-        if (rc == 0 && geteuid() == 0 && c->server->user &&
-            lnt_process_user(c->server->user, c->server->group, &uid, &gid,
-                             &text) == 0)
-            rc = chown(folder, uid, gid);
+        bool as_root = geteuid() == 0 && c->server->user;
+        errno = ETIMEDOUT; /* without an identity: it was not found in time */
+        rc = as_root && !c->identity ? -1 : lnt_file_mkdirs(folder, 0755);
+        if (rc == 0 && as_root)
+            rc = chown(folder, c->identity->uid, c->identity->gid);
     }
     if (rc < 0) {
         int error = errno;

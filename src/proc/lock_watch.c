@@ -50,6 +50,8 @@ enum {
     TELL_AFTER = 500,   /* ms until the log is told that it is stopped */
     LONG = 2000,        /* and that it is not, but holds the lock */
     OTHERS_FACTOR = 2,  /* of lock_timeout, for another master's */
+    TRY_EVERY = 1000,   /* ms until a process that was not killed is tried */
+    COMPLAIN_EVERY = 60000, /* ms between lines about that */
     LIMIT_FIRST = 2000, /* lock_timeout before there is a configuration */
 };
 
@@ -140,22 +142,53 @@ is_child(const struct lnt_master *m, pid_t pid)
 
 /* ---- killing ---- */
 
+/* What the zone says about a process that is no child of ours may be wrong:
+   workers write to it.  Only one of the workers' own user is killed for it. */
+static bool
+is_of_workers(const struct lnt_master *m, pid_t pid)
+{
+    const struct lnt_config *c = m->now.config;
+    uid_t uid;
+    if (!c || !cell_of(m, pid) || lnt_process_owner(pid, &uid) < 0)
+        return false;
+    if (geteuid() != 0 || !c->server->user)
+        return uid == geteuid();
+    return c->identity && uid == c->identity->uid;
+}
+
 /* The pid of a process that is no child of ours may be another's by now, unless
-   that one holds the lock, too. */
+   that one holds the lock, too.  0 also when it does not any more. */
 static int
 kill_other(const struct lnt_master *m, pid_t pid, uint64_t turn)
 {
     uint64_t now;
     int fd = lnt_process_watch(pid);
-    if (fd < 0)
-        return -1;
-    int rc = 0;
-    if (lnt_zone_holder(m->zone, &now) == pid && now == turn)
-        rc = lnt_process_signal(fd, SIGKILL);
-    int error = errno;
-    close(fd);
+    if (fd < 0 && errno != ENOSYS) /* before Linux 5.3 there is only the pid */
+        return errno == ESRCH ? 1 : -1;
+    int rc = 1, error = 0;
+    if (!is_of_workers(m, pid)) {
+        rc = -1;
+        error = EPERM;
+    } else if (lnt_zone_holder(m->zone, &now) == pid && now == turn) {
+        rc = fd < 0 ? kill(pid, SIGKILL) : lnt_process_signal(fd, SIGKILL);
+        error = errno;
+    }
+    if (fd >= 0)
+        close(fd);
     errno = error;
     return rc;
+}
+
+/* It is tried again; the log is not told each time. */
+static void
+cannot_kill(struct lnt_lock_watch *w, const char *text, int error)
+{
+    uint64_t now = lnt_clock_ms();
+    w->again = now + TRY_EVERY;
+    if (now < w->complain)
+        return;
+    w->complain = now + COMPLAIN_EVERY;
+    lnt_log_alert("%s, and cannot be killed: %s", text, strerror(error));
 }
 
 static void
@@ -163,16 +196,17 @@ kill_holder(struct lnt_master *m, bool child)
 {
     struct lnt_lock_watch *w = &m->lock;
     struct lnt_strbuf b = LNT_STRBUF_INIT;
-    w->killed = true;
     add_name(m, w->holder, &b);
     lnt_strbuf_addf(&b, " was %s while it held the lock of the zone for ",
                     w->state == 't' ? "stopped by a debugger" : "stopped");
     lnt_format_duration(&b, w->stood);
-    if ((child ? kill(w->holder, SIGKILL)
-               : kill_other(m, w->holder, w->turn)) == 0)
+    int rc = child ? kill(w->holder, SIGKILL)
+                   : kill_other(m, w->holder, w->turn);
+    w->killed = rc == 0;
+    if (w->killed)
         lnt_log_alert("%s: killed, the zone is repaired", b.p);
-    else
-        lnt_log_alert("%s, and cannot be killed: %s", b.p, strerror(errno));
+    else if (rc < 0)
+        cannot_kill(w, b.p, errno);
     lnt_strbuf_release(&b);
 }
 
@@ -219,12 +253,14 @@ judge(struct lnt_master *m)
     uint64_t limit = its_limit(m, &child);
     if (w->killed)
         return;
-    if (w->stood >= limit)
-        kill_holder(m, child);
-    else if (!w->told &&
+    if (w->stood >= limit) {
+        if (lnt_clock_ms() >= w->again)
+            kill_holder(m, child);
+    } else if (!w->told &&
              (w->stood >= (limit / 2 < TELL_AFTER ? limit / 2 : TELL_AFTER) ||
-              (!is_stopped(w->state) && w->held >= LONG)))
+              (!is_stopped(w->state) && w->held >= LONG))) {
         tell(m, limit);
+    }
 }
 
 /* ---- looking ---- */
@@ -237,6 +273,7 @@ begin(struct lnt_lock_watch *w, pid_t holder, uint64_t turn)
     w->close = w->told = w->killed = false;
     w->state = 0;
     w->held = w->stood = 0;
+    w->again = w->complain = 0;
 }
 
 /* What a look adds is never more than two intervals: one that comes late does

@@ -27,6 +27,7 @@ struct lnt_lock_watch {
     uint64_t stood;  /* ms for which it was stopped, as far as we ran */
     bool told;       /* in the log */
     bool killed;
+    uint64_t again, complain; /* ms: not before, when it could not be killed */
     /* Cells of processes that are gone, by index; the incarnation, 0 none. */
     uint32_t *owed;
     unsigned nowed;
@@ -43,7 +44,7 @@ void lnt_lock_watch_forked(const struct lnt_master *m);
    as it can. */
 bool lnt_lock_ready(struct lnt_master *m);
 /* Releases the cell of a process that is gone, now or as soon as the lock can
-   be had, and rings those that are to read of it. */
+   be had, and wakes the sleeping readers. */
 void lnt_lock_release(struct lnt_master *m, unsigned cell,
                       uint32_t incarnation);
 /* Whether there are cells that are still to be released. */

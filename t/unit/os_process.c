@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 
 #include "os/fds.h"
+#include "os/file.h"
 #include "t/unit/tap.h"
 #include "t/unit/tmp.h"
 
@@ -34,6 +35,95 @@ in_child(int (*fn)(void))
     while (waitpid(pid, &status, 0) < 0)
         ;
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void
+identities(void)
+{
+    struct lnt_identity id;
+    const struct passwd *pw = getpwuid(getuid());
+    const char *why;
+
+    if (pw) {
+        char *name = strdup(pw->pw_name);
+        gid_t gid = pw->pw_gid;
+        is_int(lnt_process_identity(name, NULL, 30000, &id, &why), 0,
+               "this user is found");
+        ok(id.uid == getuid() && id.gid == gid, "... by number");
+        bool in = false;
+        for (size_t i = 0; i < id.ngroups; i++)
+            in |= id.groups[i] == gid;
+        ok(in, "... with the groups");
+        lnt_identity_release(&id);
+        is_int(lnt_process_identity(name, "no-such-group-here", 30000, &id,
+                                    &why),
+               -1, "a group that is not there");
+        is_str(why, "there is no such group", "... is named");
+        free(name);
+    }
+    is_int(lnt_process_identity("no-such-user-here", NULL, 30000, &id, &why),
+           -1, "a user who is not there");
+    is_str(why, "there is no such user", "... is named");
+    is_int(lnt_process_identity("root", NULL, 0, &id, &why), -1,
+           "no time to wait");
+    ok(!why && errno == ETIMEDOUT, "... is told apart");
+    while (waitpid(-1, NULL, 0) > 0)
+        ; /* it is left to who reaps all children */
+}
+
+/* Only modes count: nobody has to be root for it. */
+static void
+barriers(void)
+{
+    static gid_t groups[] = {0};
+    struct lnt_barrier b;
+    char top[] = "/tmp/linnet-barrier-XXXXXX", path[64], link_path[64];
+
+    groups[0] = getgid();
+    struct lnt_identity stranger = {getuid() + 1, getgid() + 1, NULL, 0};
+    struct lnt_identity member = {getuid() + 1, getgid() + 1, groups, 1};
+    struct lnt_identity owner = {getuid() ? getuid() : 1, getgid() + 1, NULL,
+                                 0};
+    struct lnt_identity root = {0, 0, NULL, 0};
+    if (!mkdtemp(top))
+        return;
+    snprintf(path, sizeof(path), "%s/www", top);
+    snprintf(link_path, sizeof(link_path), "%s.link", top);
+    (void)mkdir(path, 0700);
+    (void)chmod(path, 0755);
+    (void)chmod(top, 0700);
+    is_int(lnt_process_barrier(&stranger, path, X_OK, &b), 1,
+           "a closed folder on the way");
+    is_str(b.path, top, "... is named");
+    is_int((long)b.mode, 0700, "... with its mode");
+    is_int(lnt_process_barrier(&root, path, X_OK, &b), 0, "not for root");
+    if (getuid())
+        is_int(lnt_process_barrier(&owner, path, X_OK, &b), 0,
+               "not for its owner");
+    (void)chmod(top, 0710);
+    is_int(lnt_process_barrier(&member, path, X_OK, &b), 0,
+           "open for a group of the user");
+    is_int(lnt_process_barrier(&stranger, path, X_OK, &b), 1,
+           "... not for others");
+    (void)chmod(top, 0701);
+    is_int(lnt_process_barrier(&member, path, X_OK, &b), 1,
+           "the group's bits count for a member, not those for others");
+    is_int(lnt_process_barrier(&stranger, path, X_OK, &b), 0,
+           "... which count for others");
+    is_int(lnt_process_barrier(&stranger, path, W_OK, &b), 1,
+           "it cannot be written to");
+    is_str(b.path, path, "... which is the end of the path");
+    (void)chmod(top, 0700);
+    if (symlink(path, link_path) == 0) {
+        is_int(lnt_process_barrier(&stranger, link_path, X_OK, &b), 1,
+               "a link into a closed folder");
+        (void)unlink(link_path);
+    }
+    (void)rmdir(path);
+    is_int(lnt_process_barrier(&stranger, "www", X_OK, &b), -1,
+           "a relative path is refused");
+    (void)chmod(top, 0700);
+    (void)rmdir(top);
 }
 
 static int
@@ -641,6 +731,8 @@ main(int argc, char **argv)
     living();
     daemons();
     users();
+    identities();
+    barriers();
     resources();
     pidfiles();
     pidfile_race();
