@@ -336,6 +336,27 @@ INI
     $few->finish;
 };
 
+# One that does not read a long answer does not keep others from theirs.
+subtest 'answers at the end' => sub {
+    my $end = Test::Linnet->new(config => $config)->start;
+    my $long = 'x' x 30_000;
+    is(($end->ctl('set', "value.$_", $long))[0], 0, "value $_") for 1 .. 40;
+    my @idle = map { Test::Linnet::Stream->connect(
+            path => $end->path('run/control.sock')) } 1 .. 5;
+    my @stuck = map {
+        my $s = Test::Linnet::Stream->connect(
+            path => $end->path('run/control.sock'));
+        $s->write(qq(["values"]\n));
+        $s;
+    } 1 .. 3;
+    is(($end->ctl('status'))[0], 0, 'three do not read their answers');
+    $end->signal('TERM');
+    like($_->line(10) // 'nothing', qr/"ok":false.*the server has ended/,
+        '... the others are told of the end') for @idle;
+    is($end->wait_exit(10), 0, 'it ends');
+    $end->finish;
+};
+
 subtest 'quit and stop' => sub {
     my ($exit, $out, $err) = $t->ctl('quit');
     is($exit, 0, 'quit') or diag $err;

@@ -56,12 +56,19 @@ struct waiting {
     struct peer *peer;
 };
 
+/* A socket that listens. */
+struct listener {
+    struct lnt_watch watch;
+    struct lnt_control *control;
+    char *temporary; /* its file; NULL: the control socket's path */
+    struct stat file;
+};
+
 struct lnt_control {
     struct lnt_master *m;
-    struct lnt_watch watch;
-    struct lnt_timer timer; /* accepts again */
-    char *path, *temporary;
-    struct stat file;
+    struct listener *listener; /* NULL: none */
+    struct lnt_timer timer;    /* accepts again */
+    char *path;
     struct peer *peers; /* the newest first */
     unsigned npeers;
     unsigned turned_away;           /* since the last line about it */
@@ -81,58 +88,69 @@ static void on_peer_timer(struct lnt_timer *t);
 static void
 accept_waiting(struct lnt_control *c)
 {
-    for (int i = 0; i < BACKLOG && c->watch.fd >= 0 && accept_one(c); i++)
+    for (int i = 0; i < BACKLOG && c->listener && accept_one(c); i++)
         ;
+}
+
+static void
+close_listener(struct lnt_control *c, struct listener *l)
+{
+    close(lnt_watch_del(c->m->loop, &l->watch));
+    free(l->temporary);
+    lnt_loop_free(c->m->loop, l);
 }
 
 static void
 stop_listening(struct lnt_control *c)
 {
     lnt_timer_stop(c->m->loop, &c->timer);
-    if (c->watch.fd >= 0)
-        close(lnt_watch_del(c->m->loop, &c->watch));
-    c->watch.fd = -1;
+    if (c->listener)
+        close_listener(c, c->listener);
+    c->listener = NULL;
 }
 
-/* Listens at its temporary name, instead of where it did. */
-static int
-listen_there(struct lnt_control *c)
+/* Listens at path, which is a temporary one.  NULL with errno. */
+static struct listener *
+listen_at(struct lnt_control *c, const struct sockaddr_un *un)
 {
     struct lnt_addr a = {0};
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
     struct stat file;
+    memcpy(&a.ss, un, sizeof(*un));
+    a.len = sizeof(*un);
+    int fd = lnt_socket_listen(&a, BACKLOG, 0660);
+    if (fd < 0)
+        return NULL;
+    struct listener *l = lnt_calloc(1, sizeof(*l));
+    l->control = c;
+    l->watch.fd = fd;
+    l->watch.fn = on_accept;
+    if (stat(un->sun_path, &file) == 0 &&
+        lnt_watch_add(c->m->loop, &l->watch, EPOLLIN) == 0) {
+        l->file = file;
+        l->temporary = lnt_strdup(un->sun_path);
+        return l;
+    }
+    int error = errno;
+    close(fd);
+    (void)unlink(un->sun_path);
+    free(l);
+    errno = error;
+    return NULL;
+}
+
+/* Beside the control socket's path, and beside the socket that is there. */
+static struct listener *
+listen_beside(struct lnt_control *c)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
     int n = snprintf(un.sun_path, sizeof(un.sun_path), "%s.%d", c->path,
                      (int)getpid());
     if (n < 0 || (size_t)n >= sizeof(un.sun_path)) {
         errno = ENAMETOOLONG;
-        return -1;
+        return NULL;
     }
-    memcpy(&a.ss, &un, sizeof(un));
-    a.len = sizeof(un);
     (void)unlink(un.sun_path); /* of a process that had our pid before */
-    int fd = lnt_socket_listen(&a, BACKLOG, 0660);
-    if (fd < 0)
-        return -1;
-    if (stat(un.sun_path, &file) < 0) {
-        lnt_file_close(fd);
-        return -1;
-    }
-    stop_listening(c);
-    c->watch.fd = fd;
-    c->watch.fn = on_accept;
-    c->timer.fn = on_accept_timer;
-    if (lnt_watch_add(c->m->loop, &c->watch, EPOLLIN) < 0) {
-        lnt_file_close(fd);
-        c->watch.fd = -1;
-        int error = errno;
-        (void)unlink(un.sun_path);
-        errno = error;
-        return -1;
-    }
-    c->file = file;
-    free(c->temporary);
-    c->temporary = lnt_strdup(un.sun_path);
-    return 0;
+    return listen_at(c, &un);
 }
 
 struct lnt_control *
@@ -140,9 +158,10 @@ lnt_control_open(struct lnt_master *m, const char *path)
 {
     struct lnt_control *c = lnt_calloc(1, sizeof(*c));
     c->m = m;
-    c->watch.fd = -1;
     c->path = lnt_strdup(path);
-    if (listen_there(c) == 0)
+    c->timer.fn = on_accept_timer;
+    c->listener = listen_beside(c);
+    if (c->listener)
         return c;
     int error = errno;
     free(c->path);
@@ -155,20 +174,30 @@ bool
 lnt_control_is_there(const struct lnt_control *c)
 {
     struct stat now;
-    return c->watch.fd >= 0 && stat(c->path, &now) == 0 &&
-           now.st_ino == c->file.st_ino && now.st_dev == c->file.st_dev;
+    return c->listener && stat(c->path, &now) == 0 &&
+           now.st_ino == c->listener->file.st_ino &&
+           now.st_dev == c->listener->file.st_dev;
+}
+
+static int
+publish(const struct lnt_control *c, struct listener *l)
+{
+    if (!l->temporary)
+        return 0;
+    if (rename(l->temporary, c->path) < 0)
+        return -1;
+    free(l->temporary);
+    l->temporary = NULL;
+    return 0;
 }
 
 int
 lnt_control_publish(struct lnt_control *c)
 {
-    if (!c->temporary)
-        return 0;
-    if (rename(c->temporary, c->path) < 0)
-        return -1;
-    free(c->temporary);
-    c->temporary = NULL;
-    return 0;
+    if (c->listener)
+        return publish(c, c->listener);
+    errno = ENOTCONN;
+    return -1;
 }
 
 int
@@ -176,20 +205,32 @@ lnt_control_retake(struct lnt_control *c)
 {
     if (lnt_control_is_there(c))
         return 0;
-    /* Whoever connected before the file was removed is heard. */
+    struct listener *l = listen_beside(c);
+    if (!l)
+        return -1;
+    if (publish(c, l) < 0) {
+        int error = errno;
+        (void)unlink(l->temporary);
+        close_listener(c, l);
+        errno = error;
+        return -1;
+    }
+    /* Connections from before the file was removed are served. */
     accept_waiting(c);
-    return listen_there(c) < 0 ? -1 : lnt_control_publish(c);
+    stop_listening(c);
+    c->listener = l;
+    return 0;
 }
 
 void
 lnt_control_close(struct lnt_control *c, bool remove)
 {
     bool there = lnt_control_is_there(c);
-    if (c->watch.fd < 0)
+    if (!c->listener)
         return;
     accept_waiting(c); /* those are answered, too */
-    if (c->temporary)
-        (void)unlink(c->temporary);
+    if (c->listener->temporary)
+        (void)unlink(c->listener->temporary);
     else if (remove && there)
         (void)unlink(c->path);
     stop_listening(c);
@@ -215,30 +256,54 @@ drop_peer(struct peer *p)
     lnt_loop_free(c->m->loop, p);
 }
 
-/* One that has not been, or whose answer has not gone out. */
-static struct peer *
-unanswered(const struct lnt_control *c)
+/* What has no answer yet gets one. */
+static void
+answer_all(struct lnt_control *c)
 {
     struct peer *p = c->peers;
-    while (p && p->answered && p->sent == p->out.n)
-        p = p->next;
-    return p;
+    while (p) {
+        if (p->answered) {
+            p = p->next;
+            continue;
+        }
+        if (c->m->handed_over)
+            answer_again(p);
+        else
+            answer(p, false, LNT_STR("the server has ended"));
+        p = c->peers; /* that one may be gone */
+    }
+}
+
+/* Waits until some of the connections take more of their answers, ms at most;
+   false: there are none that have to, or they do not. */
+static bool
+send_some(struct lnt_control *c, int ms)
+{
+    struct pollfd fds[PEERS_MAX];
+    struct peer *peers[PEERS_MAX];
+    nfds_t n = 0;
+    for (struct peer *p = c->peers; p && n < PEERS_MAX; p = p->next) {
+        if (p->sent == p->out.n)
+            continue;
+        fds[n] = (struct pollfd){.fd = p->watch.fd, .events = POLLOUT};
+        peers[n++] = p;
+    }
+    int ready = n ? poll(fds, n, ms) : 0;
+    for (nfds_t i = 0; ready > 0 && i < n; i++)
+        if (fds[i].revents)
+            (void)flush(peers[i]); /* drops that one at most */
+    return ready > 0 || (ready < 0 && errno == EINTR);
 }
 
 void
 lnt_control_finish(struct lnt_control *c)
 {
     uint64_t end = lnt_clock_ms() + FINISH_TIME, now;
-    struct peer *p;
-    while (c && (p = unanswered(c)) && (now = lnt_clock_ms()) < end) {
-        struct pollfd room = {.fd = p->watch.fd, .events = POLLOUT};
-        if (!p->answered && c->m->handed_over)
-            answer_again(p);
-        else if (!p->answered)
-            answer(p, false, LNT_STR("the server has ended"));
-        else if (poll(&room, 1, (int)(end - now)) > 0)
-            (void)flush(p);
-    }
+    if (!c)
+        return;
+    answer_all(c);
+    while ((now = lnt_clock_ms()) < end && send_some(c, (int)(end - now)))
+        ;
 }
 
 void
@@ -250,7 +315,6 @@ lnt_control_free(struct lnt_control *c)
     while (c->peers)
         drop_peer(c->peers);
     free(c->path);
-    free(c->temporary);
     free(c);
 }
 
@@ -318,8 +382,8 @@ answer(struct peer *p, bool ok, struct lnt_str text)
     (void)flush(p);
 }
 
-/* Whatever it is that is asked, it is for the server at the socket's path now;
-   the caller connects again, older callers show the text. */
+/* The command is for the server at the socket's path now: the caller connects
+   again, older callers show the text. */
 static void
 answer_again(struct peer *p)
 {
@@ -582,8 +646,8 @@ has_input(const struct peer *p)
 }
 
 /* Makes room for another one: of those that have sent no command the oldest
-   goes, else the oldest that does not take its answer.  Nobody whose command
-   is under way. */
+   goes, else the oldest that does not take its answer.  A connection whose
+   command is under way stays. */
 static bool
 make_room(struct lnt_control *c)
 {
@@ -607,7 +671,7 @@ make_room(struct lnt_control *c)
     return true;
 }
 
-/* Who asks waits in the backlog meanwhile. */
+/* New connections wait in the backlog meanwhile. */
 static void
 pause_accepting(struct lnt_control *c)
 {
@@ -617,7 +681,7 @@ pause_accepting(struct lnt_control *c)
         lnt_log_error("control socket: %s", strerror(errno));
         c->full_line = now + COMPLAIN;
     }
-    if (lnt_watch_set(loop, &c->watch, 0) == 0)
+    if (lnt_watch_set(loop, &c->listener->watch, 0) == 0)
         lnt_timer_at(loop, &c->timer, lnt_loop_now(loop) + ERROR_PAUSE);
 }
 
@@ -628,11 +692,12 @@ on_accept_timer(struct lnt_timer *t)
         (struct lnt_control *)((uintptr_t)t -
                                offsetof(struct lnt_control, timer));
     struct lnt_loop *loop = c->m->loop;
-    if (lnt_watch_set(loop, &c->watch, EPOLLIN) < 0)
+    if (lnt_watch_set(loop, &c->listener->watch, EPOLLIN) < 0)
         lnt_timer_at(loop, t, lnt_loop_now(loop) + ERROR_PAUSE);
 }
 
-/* Whoever cannot be served is told so, as far as that goes without waiting. */
+/* Tells a connection that cannot be served why, as far as that goes without
+   waiting. */
 static void
 refuse(int fd, const char *why)
 {
@@ -676,10 +741,10 @@ add_peer(struct lnt_control *c, int fd)
 static bool
 accept_one(struct lnt_control *c)
 {
-    int fd = lnt_socket_accept(c->watch.fd, NULL);
+    int fd = lnt_socket_accept(c->listener->watch.fd, NULL);
     /* Those that only sit there have descriptors that others need. */
     if (fd < 0 && errno == EMFILE && make_room(c))
-        fd = lnt_socket_accept(c->watch.fd, NULL);
+        fd = lnt_socket_accept(c->listener->watch.fd, NULL);
     if (fd < 0) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
             errno == ENOMEM)
@@ -693,9 +758,8 @@ accept_one(struct lnt_control *c)
 static void
 on_accept(struct lnt_watch *w, uint32_t events)
 {
-    struct lnt_control *c =
-        (struct lnt_control *)((uintptr_t)w -
-                               offsetof(struct lnt_control, watch));
+    struct listener *l =
+        (struct listener *)((uintptr_t)w - offsetof(struct listener, watch));
     (void)events;
-    (void)accept_one(c);
+    (void)accept_one(l->control);
 }

@@ -1,8 +1,8 @@
 /*
  * The control socket: a unix stream socket in run_dir, mode 0660.  A client
  * sends one line, a JSON array of the words of a command, and gets one line
- * back: {"ok":true|false,"text":"..."}; then the connection is closed.  Whoever
- * sends no command makes room for others when there is need.
+ * back: {"ok":true|false,"text":"..."}; then the connection is closed.  When
+ * there are too many, connections without a command are closed first.
  */
 #ifndef LNT_PROC_CONTROL_H
 #define LNT_PROC_CONTROL_H
@@ -26,10 +26,10 @@ int lnt_control_retake(struct lnt_control *c);
 /* Stops listening and removes the file (unless it is another's by now);
    answers under way are still given. */
 void lnt_control_close(struct lnt_control *c, bool remove);
-/* Ends all connections; frees. */
-/* Nothing waits for the workers any more: whoever has no answer yet gets one,
-   and all answers are sent, within a second. */
-void lnt_control_finish(struct lnt_control *c); /* NULL is fine */
+/* Nothing waits for the workers any more: connections that have no answer yet
+   get one, and all answers are sent, within a second.  NULL is fine. */
+void lnt_control_finish(struct lnt_control *c);
+/* Ends all connections; frees.  NULL is fine. */
 void lnt_control_free(struct lnt_control *c);
 
 #endif
