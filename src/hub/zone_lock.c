@@ -22,8 +22,13 @@
 #include "auto_config.h"
 #include "core/log.h"
 #include "hub/zone_repair.h"
+#include "os/clock.h"
 
-enum { NS_PER_MS = 1000 * 1000, MS_PER_S = 1000 };
+enum {
+    NS_PER_MS = 1000 * 1000,
+    MS_PER_S = 1000,
+    NAP_MAX = 8, /* ms between two tries, where a wait cannot be timed */
+};
 
 /* ---- who holds it ---- */
 
@@ -72,12 +77,28 @@ lnt_zone_lock(struct lnt_zone *z)
     take(z, pthread_mutex_lock(&z->map->lock));
 }
 
-/* Where only the wall clock can end a wait there is none: the clock may be set
-   back. */
+#ifndef LNT_HAVE_MUTEX_CLOCKLOCK
+/* The wall clock would have to end the wait, and may be set back: it is tried
+   again after a nap. */
 static int
 wait_for_lock(struct lnt_zone *z)
 {
-#ifdef LNT_HAVE_MUTEX_CLOCKLOCK
+    const uint64_t end = lnt_clock_ms() + z->patience;
+    struct timespec nap = {0, NS_PER_MS};
+    int e;
+
+    while ((e = pthread_mutex_trylock(&z->map->lock)) == EBUSY &&
+           lnt_clock_ms() < end) {
+        (void)nanosleep(&nap, NULL);
+        if (nap.tv_nsec < NAP_MAX * NS_PER_MS)
+            nap.tv_nsec *= 2;
+    }
+    return e;
+}
+#else
+static int
+wait_for_lock(struct lnt_zone *z)
+{
     struct timespec until;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -88,11 +109,8 @@ wait_for_lock(struct lnt_zone *z)
         until.tv_nsec -= (long)MS_PER_S * NS_PER_MS;
     }
     return pthread_mutex_clocklock(&z->map->lock, CLOCK_MONOTONIC, &until);
-#else
-    (void)z;
-    return EBUSY;
-#endif
 }
+#endif
 
 int
 lnt_zone_lock_soon(struct lnt_zone *z)
