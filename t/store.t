@@ -601,7 +601,7 @@ subtest 'a start that cannot be' => sub {
     my $other = Test::Linnet->new(config => config("store = $file"));
     my ($exit, undef, $err) = $other->run({ timeout => 30 });
     is($exit, 1, 'one that another server has: exit 1');
-    like($err, qr/store \Q$file\E: process \d+ writes it/, '... says which');
+    like($err, qr/process \d+ also writes store \Q$file\E/, '... says which');
     $other->finish;
     is($t->stop, 0, 'that one goes on');
 

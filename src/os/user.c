@@ -297,9 +297,9 @@ is_barrier_to(const struct lnt_identity *id, const char *path, int want,
 
     if (stat(path, &st) < 0)
         return -1;
-    unsigned shift = st.st_uid == id->uid         ? 6
+    unsigned shift = st.st_uid == id->uid       ? 6
                      : has_group(id, st.st_gid) ? 3
-                                                  : 0;
+                                                : 0;
     unsigned allowed = (st.st_mode >> shift) & 7;
     if (id->uid == 0 || (allowed & (unsigned)want) == (unsigned)want ||
         has_list(path))

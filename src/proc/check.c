@@ -33,7 +33,6 @@
 #include "proc/place.h"
 
 enum {
-    PID_DIGITS = 7,    /* the kernel's largest is 4194304 */
     FILES_NEEDED = 64, /* of a master, beside sockets and channels */
     CANNOT_BECOME = 255,
 };
@@ -64,8 +63,10 @@ complain(struct check *k, bool warn, struct lnt_origin at, const char *fmt, ...)
     va_start(ap, fmt);
     lnt_strbuf_vaddf(&text, fmt, ap);
     va_end(ap);
-    lnt_report_add(warn ? &k->warnings : &k->errors, at.file, at.line, "%s%s",
-                   warn ? "warning: " : "", text.p);
+    if (warn)
+        lnt_report_warn(&k->warnings, at.file, at.line, "%s", text.p);
+    else
+        lnt_report_add(&k->errors, at.file, at.line, "%s", text.p);
     lnt_strbuf_release(&text);
 }
 
@@ -175,18 +176,11 @@ check_run_dir(struct check *k)
 {
     const struct lnt_config *c = k->c;
     struct lnt_origin at = lnt_place_of(c, "server", "run_dir");
-    const size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
-    size_t n = strlen(c->control_path) + 1; /* and a pid, while it is made */
     struct stat st;
     int error = may_make_in(c->server->run_dir, true);
     if (error)
         complain_path(k, "server", "run_dir", "make files in",
                       c->server->run_dir, error);
-    if (n + PID_DIGITS > most)
-        complain(k, n + 1 <= most, at,
-                 "[server] run_dir: %s.PID has up to %zu bytes, and the path "
-                 "of a socket at most %zu; use a shorter path",
-                 c->control_path, n + PID_DIGITS, most);
     if (lstat(c->pid_path, &st) == 0 && !S_ISREG(st.st_mode))
         complain(k, false, at,
                  "[server] run_dir: %s is in the way of the pidfile: it is "

@@ -18,9 +18,9 @@
 #include "os/memory.h"
 #include "os/process.h"
 #include "os/socket.h"
-#include "proc/doorbells.h"
 #include "proc/lock_watch.h"
 #include "proc/master.h"
+#include "proc/reasons.h"
 #include "proc/requests.h"
 #include "proc/values.h"
 #include "proc/worker.h"
@@ -216,8 +216,7 @@ tell(struct lnt_child *c, enum lnt_frame_type type)
 {
     if (lnt_channel_send(&c->channel, type, 0, lnt_str("", 0), NULL, 0) == 0)
         return;
-    if (lnt_channel_is_open(&c->channel) && errno != EPIPE &&
-        errno != ECONNRESET)
+    if (lnt_channel_is_open(&c->channel) && !lnt_reason_is_gone(errno))
         lnt_log_error("cannot send %s to worker %u: %s", lnt_frame_names[type],
                       c->slot, strerror(errno));
 }
@@ -360,10 +359,4 @@ lnt_children_reap(struct lnt_master *m,
         else
             other(m, pid, status);
     }
-}
-
-void
-lnt_children_ring(struct lnt_master *m)
-{
-    lnt_doorbells_ring(m->doorbells, m->zone);
 }

@@ -64,7 +64,5 @@ void lnt_children_reap(struct lnt_master *m,
                                      int status));
 /* "exited with status 1", "was killed by signal 9 (Killed)". */
 const char *lnt_child_how(int status, char *out, size_t size);
-/* Wakes workers that sleep although the log has grown. */
-void lnt_children_ring(struct lnt_master *m);
 
 #endif

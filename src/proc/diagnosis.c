@@ -11,7 +11,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/log.h"
 #include "core/mem.h"
 #include "core/strbuf.h"
 #include "os/process.h"

@@ -61,7 +61,7 @@ struct keeper {
     struct lnt_timer lock_timer; /* the next try to get the lock */
     struct lnt_timer end_timer;
     struct lnt_flusher flusher; /* of the log */
-    struct orphan *orphans; /* LNT_CELLS, once the master is gone */
+    struct orphan *orphans;     /* LNT_CELLS, once the master is gone */
     struct lnt_cell *cell;
     struct lnt_store_state *state;
     struct lnt_mirror *mirror;
@@ -396,9 +396,9 @@ try_lock(struct keeper *k)
         stand_by(k);
     } else if (lnt_loop_now(k->loop) - k->began > LOCK_TIME) {
         lnt_strbuf_addf(&k->why,
-                        "store %s: process %d writes it; end that one, or name "
-                        "another file",
-                        path, (int)other);
+                        "process %d also writes store %s; stop that process, "
+                        "or name another file",
+                        (int)other, path);
         fail(k);
         return;
     }
@@ -424,8 +424,8 @@ restore_lock(struct keeper *k)
     if (rc > 0)
         lnt_log_notice("%s was gone and has been written again", k->lock_path);
     else if (rc < 0 && errno == EWOULDBLOCK)
-        lnt_log_error("store %s: process %d writes it, too; end that one",
-                      k->p->config->history->store, (int)other);
+        lnt_log_error("process %d also writes store %s; stop that process",
+                      (int)other, k->p->config->history->store);
     else if (rc < 0)
         lnt_log_error("%s is gone and cannot be written again: %s",
                       k->lock_path, strerror(errno));

@@ -29,6 +29,7 @@
 #include "proc/master.h"
 #include "proc/place.h"
 #include "proc/privileges.h"
+#include "proc/reasons.h"
 #include "proc/requests.h"
 #include "proc/slots.h"
 
@@ -188,8 +189,7 @@ tell(struct lnt_keeper *k, enum lnt_frame_type type)
 {
     if (lnt_channel_send(&k->channel, type, 0, lnt_str("", 0), NULL, 0) == 0)
         return;
-    if (lnt_channel_is_open(&k->channel) && errno != EPIPE &&
-        errno != ECONNRESET)
+    if (lnt_channel_is_open(&k->channel) && !lnt_reason_is_gone(errno))
         lnt_log_error("cannot send %s to the store's process: %s",
                       lnt_frame_names[type], strerror(errno));
 }

@@ -39,20 +39,20 @@
 #include "proc/master.h"
 
 enum {
-    PATIENCE = 200,     /* ms the master waits for the lock, at the most */
-    LOOK_EVERY = 500,   /* ms while there is nothing to see */
-    LOOKS = 40,         /* in lock_timeout, when there is */
-    CLOSE_MIN = 5,      /* ms between these */
-    CLOSE_MAX = 50,     /* and at most */
-    CLOSE_IDLE = 250,   /* with lock_timeout 0, when nobody is killed */
-    GAP_MIN = 500,      /* ms between two looks that say that we did not run */
-    GAP_INTERVALS = 4,  /* and as many intervals at least */
-    TELL_AFTER = 500,   /* ms until the log is told that it is stopped */
-    LONG = 2000,        /* and that it is not, but holds the lock */
-    OTHERS_FACTOR = 2,  /* of lock_timeout, for another master's */
-    TRY_EVERY = 1000,   /* ms until a process that was not killed is tried */
+    PATIENCE = 200,    /* ms the master waits for the lock, at the most */
+    LOOK_EVERY = 500,  /* ms while there is nothing to see */
+    LOOKS = 40,        /* in lock_timeout, when there is */
+    CLOSE_MIN = 5,     /* ms between these */
+    CLOSE_MAX = 50,    /* and at most */
+    CLOSE_IDLE = 250,  /* with lock_timeout 0, when nobody is killed */
+    GAP_MIN = 500,     /* ms between two looks that say that we did not run */
+    GAP_INTERVALS = 4, /* and as many intervals at least */
+    TELL_AFTER = 500,  /* ms until the log is told that it is stopped */
+    LONG = 2000,       /* and that it is not, but holds the lock */
+    OTHERS_FACTOR = 2, /* of lock_timeout, for another master's */
+    TRY_EVERY = 1000,  /* ms until a process that was not killed is tried */
     COMPLAIN_EVERY = 60000, /* ms between lines about that */
-    LIMIT_FIRST = 2000, /* lock_timeout before there is a configuration */
+    LIMIT_FIRST = 2000,     /* lock_timeout before there is a configuration */
 };
 
 static uint64_t
@@ -200,8 +200,8 @@ kill_holder(struct lnt_master *m, bool child)
     lnt_strbuf_addf(&b, " was %s while it held the lock of the zone for ",
                     w->state == 't' ? "stopped by a debugger" : "stopped");
     lnt_format_duration(&b, w->stood);
-    int rc = child ? kill(w->holder, SIGKILL)
-                   : kill_other(m, w->holder, w->turn);
+    int rc =
+        child ? kill(w->holder, SIGKILL) : kill_other(m, w->holder, w->turn);
     w->killed = rc == 0;
     if (w->killed)
         lnt_log_alert("%s: killed, the zone is repaired", b.p);
@@ -257,8 +257,8 @@ judge(struct lnt_master *m)
         if (lnt_clock_ms() >= w->again)
             kill_holder(m, child);
     } else if (!w->told &&
-             (w->stood >= (limit / 2 < TELL_AFTER ? limit / 2 : TELL_AFTER) ||
-              (!is_stopped(w->state) && w->held >= LONG))) {
+               (w->stood >= (limit / 2 < TELL_AFTER ? limit / 2 : TELL_AFTER) ||
+                (!is_stopped(w->state) && w->held >= LONG))) {
         tell(m, limit);
     }
 }

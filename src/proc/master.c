@@ -12,11 +12,9 @@
 #include <unistd.h>
 
 #include "core/log.h"
-#include "core/mem.h"
 #include "core/strbuf.h"
 #include "core/units.h"
 #include "hub/zone.h"
-#include "os/file.h"
 #include "os/memory.h"
 #include "os/process.h"
 #include "proc/access.h"
@@ -360,7 +358,7 @@ on_sweep(struct lnt_timer *t)
         (struct lnt_master *)((uintptr_t)t -
                               offsetof(struct lnt_master, sweep_timer));
     lnt_zone_sweep(m->zone);
-    lnt_children_ring(m);
+    lnt_doorbells_ring(m->doorbells, m->zone);
     lnt_timer_at(m->loop, t, lnt_loop_now(m->loop) + SWEEP_EVERY);
 }
 
@@ -394,7 +392,6 @@ drain_workers(struct lnt_master *m)
 static void
 take_signal(struct lnt_master *m, int n)
 {
-    struct lnt_strbuf why = LNT_STRBUF_INIT;
     switch (n) {
     case SIGCHLD:
         lnt_children_reap(m, on_other_child);
@@ -421,7 +418,6 @@ take_signal(struct lnt_master *m, int n)
         lnt_ending_begin(m, true, NULL);
         break;
     }
-    lnt_strbuf_release(&why);
 }
 
 static void

@@ -31,9 +31,7 @@ static const char *
 place(const struct lnt_origin *o, struct lnt_strbuf *out)
 {
     lnt_strbuf_clear(out);
-    lnt_strbuf_adds(out, o->file ? o->file : "default");
-    if (o->line)
-        lnt_strbuf_addf(out, ":%u", o->line);
+    lnt_place_add_origin(o, out);
     return out->p;
 }
 

@@ -22,12 +22,18 @@ lnt_place_of(const struct lnt_config *c, const char *kind, const char *key)
 }
 
 void
+lnt_place_add_origin(const struct lnt_origin *o, struct lnt_strbuf *out)
+{
+    lnt_strbuf_adds(out, o->file ? o->file : "default");
+    if (o->line)
+        lnt_strbuf_addf(out, ":%u", o->line);
+}
+
+void
 lnt_place_add(const struct lnt_config *c, const char *kind, const char *key,
               struct lnt_strbuf *out)
 {
     struct lnt_origin o = lnt_place_of(c, kind, key);
-    lnt_strbuf_adds(out, o.file);
-    if (o.line)
-        lnt_strbuf_addf(out, ":%u", o.line);
+    lnt_place_add_origin(&o, out);
     lnt_strbuf_addf(out, ": [%s] %s: ", kind, key);
 }

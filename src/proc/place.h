@@ -13,7 +13,9 @@ struct lnt_strbuf;
    or server.ini as a whole, when it was not. */
 struct lnt_origin lnt_place_of(const struct lnt_config *c, const char *kind,
                                const char *key);
-/* The same as the beginning of a message: "server.ini:7: [log] error: ". */
+/* "server.ini:7", "command line", or "default". */
+void lnt_place_add_origin(const struct lnt_origin *o, struct lnt_strbuf *out);
+/* lnt_place_of as the beginning of a message: "server.ini:7: [log] error: ". */
 void lnt_place_add(const struct lnt_config *c, const char *kind,
                    const char *key, struct lnt_strbuf *out);
 

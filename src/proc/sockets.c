@@ -24,6 +24,7 @@
 #include "net/endpoint.h"
 #include "net/limits.h"
 #include "proc/config.h"
+#include "proc/place.h"
 
 /* A unix socket is its file, however its path is spelt. */
 static struct lnt_socket *
@@ -99,9 +100,7 @@ cannot_listen(const struct lnt_listen *l, size_t i, struct lnt_strbuf *errors)
     int error = errno;
     char text[LNT_ADDR_TEXT];
     const struct lnt_addr *addr = &l->conf->address.v[i];
-    lnt_strbuf_adds(errors, l->from[i].file ? l->from[i].file : "");
-    if (l->from[i].line)
-        lnt_strbuf_addf(errors, ":%u", l->from[i].line);
+    lnt_place_add_origin(&l->from[i], errors);
     lnt_strbuf_addf(errors, ": [listen %s]: cannot listen on %s: %s\n",
                     l->section->name, lnt_addr_format(addr, text, sizeof(text)),
                     strerror(error));

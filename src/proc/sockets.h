@@ -21,8 +21,8 @@ struct lnt_socket {
     const struct lnt_listen *listen; /* NULL: inherited, not used yet */
     size_t i;                        /* which of its addresses */
     bool waits; /* bound, and listens when the generation takes over */
-    dev_t dev; /* the file of a unix socket, to know it again; ino 0: it has */
-    ino_t ino; /* none */
+    dev_t dev;  /* the file of a unix socket, to know it again; ino 0: it has */
+    ino_t ino;  /* none */
 };
 
 struct lnt_sockets {
