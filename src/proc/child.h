@@ -48,9 +48,10 @@ struct lnt_child *lnt_child_spawn(struct lnt_master *m,
                                   const struct lnt_generation *g,
                                   const struct lnt_slot *s);
 /* For other children of the master, too: a free cell that has a doorbell, or
-   -1 with errno (EUSERS, or EBUSY: the zone is locked); and the log of a generation to come, opened in its process. */
+   -1 with errno (EUSERS, or EBUSY: the zone is locked). */
 int lnt_child_take_cell(struct lnt_master *m, unsigned slot,
                         uint32_t generation);
+/* In the process of a generation to come: opens that one's log. */
 void lnt_child_log(const struct lnt_log_conf *conf);
 /* Lets it accept. */
 void lnt_child_start(struct lnt_child *c);
