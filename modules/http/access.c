@@ -132,9 +132,8 @@ write_out(struct lnt_http_access *a)
     const struct lnt_server_info *s = a->server;
     uint64_t lost = 0;
     if (s->access_fd >= 0 && a->text.n > 0)
-        lost = s->access_syslog
-                    ? put_syslog(a)
-                    : lnt_outlet_put(&a->out, a->text.p, a->text.n);
+        lost = s->access_syslog ? put_syslog(a)
+                                : lnt_outlet_put(&a->out, a->text.p, a->text.n);
     lnt_strbuf_clear(&a->text);
     settle(a, lost);
 }
