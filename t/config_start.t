@@ -173,12 +173,24 @@ if ($said !~ /without SQLite/) {
     my ($e, $err) = test_config($t);
     is($e, 0, 'a store in a folder that a start will make') or diag $err;
     SKIP: {
-        skip 'only for root, with a user nobody', 1 unless $root && $nobody;
+        skip 'only for root, with a user nobody', 3 unless $root && $nobody;
         refused('store: a folder that the user of the workers cannot write',
-            store => 'data/x.db', qr{user "nobody" cannot write .*data/x\.db},
+            store => 'data/x.db', qr{data \(mode 0755\) cannot be written},
             more => { user => 'nobody' }, elsewhere => 1,
             before => sub { mkdir $_[0]->path('data'), 0755 or die $!;
                 chmod 0755, $_[0]->path('data') });
+        refused('store: a new folder in one that this user may not enter',
+            store => 'data/new/x.db', qr{data \(mode 0700\) cannot be searched},
+            more => { user => 'nobody' }, elsewhere => 1,
+            before => sub { mkdir $_[0]->path('data'), 0700 or die $!;
+                chmod 0700, $_[0]->path('data') });
+        subtest 'a folder that is there stays root\'s' => sub {
+            my $own = Test::Linnet->new(config => config(user => 'nobody',
+                    store => 'none/../x.db'));
+            my $uid = (stat $own->path('.'))[4];
+            $own->run;
+            is((stat $own->path('.'))[4], $uid, 'its owner is the same');
+        };
     }
     $t->finish;
 }

@@ -638,6 +638,18 @@ subtest 'the file goes away while it is used' => sub {
     $t->finish;
 };
 
+subtest 'the process is stopped when the server ends' => sub {
+    my $t = server()->start;
+    my ($pid) = grep { $t->title($_) eq 'linnet: store' } $t->processes;
+    kill STOP => $pid;
+    my $begin = time;
+    is(($t->ctl('stop'))[0], 0, 'ctl stop');
+    cmp_ok(time - $begin, '<', 8 * time_factor(), '... does not wait for it');
+    like($t->log_text, qr/store's process \(pid $pid\) is stopped and is killed/,
+        'the log tells why');
+    $t->finish;
+};
+
 subtest 'the disk is full' => sub {
     plan skip_all => 'only in debug builds' if !$ENV{LINNET_DEBUG};
     my $t = server(undef, undef,

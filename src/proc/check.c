@@ -247,24 +247,62 @@ check_user(struct check *k)
                  s->user);
 }
 
+/* What is in the way of the workers' user, for a store that root makes for it;
+   false when nothing is. */
+static bool
+blocks_user(const struct check *k, const char *folder, int want, char *text)
+{
+    const struct lnt_server_conf *s = k->c->server;
+    struct lnt_barrier b;
+    struct stat st;
+    char who[80];
+    if (!k->root || !s->user || !k->c->identity)
+        return false;
+    char *there = lnt_strdup(*folder ? folder : "/"), *slash;
+    while (stat(there, &st) < 0 && (slash = strrchr(there, '/')) &&
+           slash != there) {
+        *slash = '\0';
+        want = X_OK; /* root makes the rest, and gives it away */
+    }
+    bool found = lnt_process_barrier(k->c->identity, there, want, &b) > 0;
+    free(there);
+    if (found) {
+        snprintf(who, sizeof(who), "user %s", s->user);
+        lnt_file_barrier_text(&b, who, text);
+    }
+    return found;
+}
+
 static void
 check_store(struct check *k)
 {
     const char *path = k->c->history->store;
     struct lnt_strbuf why = LNT_STRBUF_INIT;
+    char barrier[LNT_BARRIER_TEXT];
     struct stat st;
     if (!path)
         return;
     char *folder = folder_of(path);
     const struct store_use use = {path, folder};
     int error = EISDIR;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+        complain(k, false, lnt_place_of(k->c, "history", "store"),
+                 "[history] store: %s: Is a directory; name a file in it",
+                 path);
+        free(folder);
+        return;
+    }
     /* A start makes the folder and gives it to the user. */
     if (!ends_with_slash(path))
         error = stat(folder, &st) < 0 && errno == ENOENT
                     ? may_make_in(folder, true)
                     : use_store_as_user(k, &use);
     /* check_user has said the other. */
-    if (error && error != CANNOT_BECOME && k->root && k->c->server->user)
+    if (error != CANNOT_BECOME && (!error || error == EACCES) &&
+        blocks_user(k, folder, error ? W_OK : X_OK, barrier))
+        complain(k, false, lnt_place_of(k->c, "history", "store"),
+                 "[history] store: cannot write %s: %s", path, barrier);
+    else if (error && error != CANNOT_BECOME && k->root && k->c->server->user)
         complain(k, false, lnt_place_of(k->c, "history", "store"),
                  "[history] store: user \"%s\" cannot write %s: %s",
                  k->c->server->user, path, strerror(error));

@@ -5,6 +5,7 @@
 #include "proc/keepers.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -33,13 +34,18 @@
 #include "proc/requests.h"
 #include "proc/slots.h"
 
-enum { END_TIME = 20000 /* ms to write the last word */ };
+enum {
+    END_TIME = 20000, /* ms to write the last word */
+    LOOK_TIME = 500,  /* ms between two looks whether it is stopped */
+    STOPPED_MAX = 4,  /* looks that find it stopped, before it is killed */
+};
 
 /* How one is to begin; see struct lnt_keeper_params. */
 enum { LOAD = 1, WAIT = 2, STRICT = 4 };
 
 static void on_frame(struct lnt_channel *ch, const struct lnt_frame *f);
 static void on_closed(struct lnt_channel *ch, bool broken, const char *why);
+static void look_again(struct lnt_keeper *k);
 static void on_timer(struct lnt_timer *t);
 static void on_retry(struct lnt_timer *t);
 
@@ -55,7 +61,38 @@ keeper_of(struct lnt_channel *ch)
 
 /* ---- the folder ---- */
 
-/* Who made it gives it to those who will write there. */
+/* Makes the folder; when its last part was made here, that becomes the user's.
+   What is there stays whose it is, however its path is spelt. */
+static int
+make_for_user(const struct lnt_config *c, const char *path)
+{
+    bool as_root = geteuid() == 0 && c->server->user;
+    const char *slash = strrchr(path, '/');
+    if (as_root && !c->identity) {
+        errno = ETIMEDOUT; /* the user was not found in time */
+        return -1;
+    }
+    if (slash && slash != path) {
+        char *above = lnt_strndup(path, (size_t)(slash - path));
+        int rc = lnt_file_mkdirs(above, 0755);
+        int error = errno;
+        free(above);
+        errno = error;
+        if (rc < 0)
+            return -1;
+    }
+    if (mkdir(path, 0755) < 0)
+        return errno == EEXIST ? 0 : -1;
+    if (!as_root)
+        return 0;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    int rc = fchown(fd, c->identity->uid, c->identity->gid);
+    lnt_file_close(fd);
+    return rc;
+}
+
 static int
 make_folder(const struct lnt_config *c, struct lnt_strbuf *why)
 {
@@ -64,14 +101,7 @@ make_folder(const struct lnt_config *c, struct lnt_strbuf *why)
     if (!slash || slash == path)
         return 0;
     char *folder = lnt_strndup(path, (size_t)(slash - path));
-    int rc = 0;
-    if (stat(folder, &st) < 0) {
-        bool as_root = geteuid() == 0 && c->server->user;
-        errno = ETIMEDOUT; /* without an identity: it was not found in time */
-        rc = as_root && !c->identity ? -1 : lnt_file_mkdirs(folder, 0755);
-        if (rc == 0 && as_root)
-            rc = chown(folder, c->identity->uid, c->identity->gid);
-    }
+    int rc = stat(folder, &st) < 0 ? make_for_user(c, folder) : 0;
     if (rc < 0) {
         int error = errno;
         lnt_place_add(c, "history", "store", why);
@@ -201,8 +231,10 @@ end(struct lnt_keeper *k, enum lnt_frame_type type)
     if (k->state == LNT_KEEPER_ENDING)
         return;
     k->state = LNT_KEEPER_ENDING;
+    k->end_by = lnt_loop_now(k->m->loop) + END_TIME;
+    k->stopped = 0;
     tell(k, type);
-    lnt_timer_at(k->m->loop, &k->timer, lnt_loop_now(k->m->loop) + END_TIME);
+    look_again(k);
 }
 
 void
@@ -215,14 +247,36 @@ lnt_keeper_start(struct lnt_keeper *k)
 }
 
 static void
+look_again(struct lnt_keeper *k)
+{
+    lnt_timer_at(k->m->loop, &k->timer, lnt_loop_now(k->m->loop) + LOOK_TIME);
+}
+
+/* Whether it may have some more time to end. */
+static bool
+may_still_end(struct lnt_keeper *k)
+{
+    char state = lnt_process_state(k->pid);
+    k->stopped = state == 'T' || state == 't' ? k->stopped + 1 : 0;
+    return k->stopped < STOPPED_MAX && lnt_loop_now(k->m->loop) < k->end_by;
+}
+
+static void
 on_timer(struct lnt_timer *t)
 {
     struct lnt_keeper *k =
         (struct lnt_keeper *)((uintptr_t)t -
                               offsetof(struct lnt_keeper, timer));
-    lnt_log_error(
-        "the store's process (pid %d) %s in time and is killed", (int)k->pid,
-        k->state == LNT_KEEPER_ENDING ? "did not end" : "did not get ready");
+    bool ending = k->state == LNT_KEEPER_ENDING && k->end_by;
+    if (ending && may_still_end(k)) {
+        look_again(k);
+        return;
+    }
+    lnt_log_error("the store's process (pid %d) %s and is killed", (int)k->pid,
+                  ending && k->stopped >= STOPPED_MAX ? "is stopped"
+                  : k->state == LNT_KEEPER_ENDING
+                      ? "did not end in time"
+                      : "did not get ready in time");
     k->late = true;
     (void)kill(k->pid, SIGKILL);
 }

@@ -38,6 +38,8 @@ struct lnt_keeper {
     bool late;        /* was killed for not getting ready or not ending */
     struct lnt_channel channel;
     struct lnt_timer timer; /* to get ready, or to end */
+    uint64_t end_by;        /* loop time; 0: it was not told to end */
+    unsigned stopped;       /* looks in a row that found it stopped */
 };
 
 struct lnt_keepers {

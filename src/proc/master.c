@@ -231,6 +231,11 @@ started(struct lnt_master *m)
         lnt_log_alert("control socket: %s", strerror(errno));
     lnt_log_notice("linnet %s serves, generation %u, %zu workers",
                    m->info->version, m->now.number, m->now.nslots);
+    if (m->zone_refused)
+        lnt_log_warn("the zone of the old binary is not kept: %s; clients of "
+                     "rooms are asked to come back, and history comes from the "
+                     "store alone",
+                     m->zone_refused);
     lnt_takeover_done(m);
     lnt_sockets_close(&m->inherited, &m->now.sockets, true);
     lnt_sd_notify("READY=1");
@@ -529,6 +534,7 @@ tear_down(struct lnt_master *m)
     lnt_zone_close(m->zone);
     lnt_doorbells_free(m->doorbells);
     free(m->last_reload.error);
+    free(m->zone_refused);
     free(m->older_givers);
     if (m->older) {
         lnt_channel_close(m->older);

@@ -154,6 +154,7 @@ struct lnt_master {
     struct lnt_run_files files;
     bool handed_over;   /* files and sockets belong to a newer one */
     bool received;      /* all that an older one handed over */
+    char *zone_refused; /* why its zone is not kept; NULL: it is */
     enum lnt_bond bond; /* what would end with this process */
 
     const struct lnt_child_events *events;

@@ -71,8 +71,9 @@ take_frame(struct receiver *r, const struct lnt_frame *f)
         m->dict.version = version;
         m->zone = lnt_zone_attach(f->fds[0], &problem);
         f->fds[0] = -1;
+        /* Told when the log is open. */
         if (!m->zone)
-            lnt_log_notice("the old zone is not kept: %s", problem.p);
+            m->zone_refused = lnt_strdup(problem.p);
         lnt_strbuf_release(&problem);
     } else if (sscanf(text, "giver %u", &number) == 1) {
         m->older_givers =

@@ -32,6 +32,7 @@
 
 enum {
     EXTRA_TIME = 5000, /* ms beyond start_timeout for the new binary */
+    LATE = 1000,       /* ms after its time: we did not run meanwhile */
 };
 
 struct lnt_upgrade {
@@ -41,10 +42,12 @@ struct lnt_upgrade {
     struct lnt_channel channel;
     struct lnt_asker *askers;
     struct lnt_timer timer;
+    uint64_t due; /* loop time of the timer */
     char *pid_path, *old_pid_path;
     struct lnt_diagnosis *diagnosis; /* it has failed; this is to say why */
     char *how;                       /* what is known until then */
     bool taken;                      /* it has said that it serves */
+    bool taken_back;                 /* nothing of the upgrade is left */
 };
 
 /* A new master that is killed leaves the files that it listens and writes to
@@ -66,6 +69,9 @@ static void
 take_back(struct lnt_master *m)
 {
     struct lnt_upgrade *u = m->upgrade;
+    if (u->taken_back)
+        return;
+    u->taken_back = true;
     m->newer = NULL;
     m->newer_pid = 0;
     if (u->pid > 0)
@@ -81,7 +87,8 @@ take_back(struct lnt_master *m)
     free(u->old_pid_path);
     u->old_pid_path = NULL;
     if (lnt_control_retake(m->control) < 0)
-        lnt_log_alert("control socket: %s", strerror(errno));
+        lnt_log_error("control socket: %s; a reload (HUP) makes it again",
+                      strerror(errno));
     lnt_moves_cancel(m);
 }
 
@@ -214,18 +221,35 @@ patience(const struct lnt_master *m)
 }
 
 static void
+set_timer(struct lnt_upgrade *u, uint64_t ms)
+{
+    struct lnt_loop *loop = u->m->loop;
+    u->due = lnt_loop_now(loop) + ms;
+    lnt_timer_at(loop, &u->timer, u->due);
+}
+
+static void
 on_timer(struct lnt_timer *t)
 {
     struct lnt_upgrade *u =
         (struct lnt_upgrade *)((uintptr_t)t -
                                offsetof(struct lnt_upgrade, timer));
+    struct lnt_master *m = u->m;
     struct lnt_strbuf text = LNT_STRBUF_INIT;
+    lnt_channel_poll(&u->channel); /* its answer may wait there */
+    if (m->upgrade != u || u->taken)
+        return;
+    /* This process was stopped, and the new one perhaps, too. */
+    if (lnt_loop_now(m->loop) > u->due + LATE) {
+        set_timer(u, EXTRA_TIME);
+        return;
+    }
     lnt_strbuf_addf(&text,
                     "the new binary (pid %d) did not get ready within %llu s "
                     "(start_timeout and %d s) and is killed",
-                    (int)u->pid, (unsigned long long)patience(u->m) / 1000,
+                    (int)u->pid, (unsigned long long)patience(m) / 1000,
                     EXTRA_TIME / 1000);
-    fail(u->m, text.p);
+    fail(m, text.p);
     lnt_strbuf_release(&text);
 }
 
@@ -398,7 +422,7 @@ start(struct lnt_master *m, struct lnt_asker *askers)
         return;
     }
     u->old_pid_path = lnt_strbuf_detach(&old);
-    lnt_timer_at(m->loop, &u->timer, lnt_loop_now(m->loop) + patience(m));
+    set_timer(u, patience(m));
     if (launch(u) < 0)
         fail_for(m, "cannot start the new binary", errno);
 }
