@@ -20,7 +20,9 @@ zone_size        = 16m
 shutdown_timeout = 3s
 
 [limits]
-send_queue = 64m
+send_queue    = 64m
+ping_interval = 0
+idle_timeout  = 0
 
 [listen web]
 address  = 127.0.0.1:%%PORT_web%%
