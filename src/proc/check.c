@@ -293,12 +293,12 @@ check_store(struct check *k)
         return;
     }
     /* A start makes the folder and gives it to the user. */
+    bool to_make = stat(folder, &st) < 0 && errno == ENOENT;
     if (!ends_with_slash(path))
-        error = stat(folder, &st) < 0 && errno == ENOENT
-                    ? may_make_in(folder, true)
-                    : use_store_as_user(k, &use);
+        error =
+            to_make ? may_make_in(folder, true) : use_store_as_user(k, &use);
     /* check_user has said the other. */
-    if (error != CANNOT_BECOME && (!error || error == EACCES) &&
+    if ((error == EACCES || (to_make && !error)) &&
         blocks_user(k, folder, error ? W_OK : X_OK, barrier))
         complain(k, false, lnt_place_of(k->c, "history", "store"),
                  "[history] store: cannot write %s: %s", path, barrier);
