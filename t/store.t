@@ -640,13 +640,19 @@ subtest 'the file goes away while it is used' => sub {
 
 subtest 'the process is stopped when the server ends' => sub {
     my $t = server()->start;
+    my $file = $t->path('data/history.db');
+    my ($w) = enter($t, 'lobby');
     my ($pid) = grep { $t->title($_) eq 'linnet: store' } $t->processes;
     kill STOP => $pid;
+    ok(say_all($w, 'lobby', 1 .. 20), 'something is said');
+    $t->allow_alert(qr/signal 9/);
     my $begin = time;
     is(($t->ctl('stop'))[0], 0, 'ctl stop');
     cmp_ok(time - $begin, '<', 8 * time_factor(), '... does not wait for it');
     like($t->log_text, qr/store's process \(pid $pid\) is stopped and is killed/,
         'the log tells why');
+    is(scalar keys %{ stored($file, 'lobby') }, 20,
+        'another process has written what was said');
     $t->finish;
 };
 

@@ -122,7 +122,7 @@ at(const void *p)
     return r;
 }
 
-/* By creator, the earliest first. */
+/* By creator, those that were created first before the others. */
 static int
 by_creator(const void *a, const void *b)
 {
@@ -130,10 +130,10 @@ by_creator(const void *a, const void *b)
 
     if (x->creator != y->creator)
         return x->creator < y->creator ? -1 : 1;
-    return (x->last > y->last) - (x->last < y->last);
+    return (x->id > y->id) - (x->id < y->id);
 }
 
-/* The highest rank first, and the latest. */
+/* The highest rank first, and those that were created last. */
 static int
 by_rank(const void *a, const void *b)
 {
@@ -141,7 +141,7 @@ by_rank(const void *a, const void *b)
 
     if (x->rank != y->rank)
         return x->rank > y->rank ? -1 : 1;
-    return (x->row.last < y->row.last) - (x->row.last > y->row.last);
+    return (x->row.id < y->row.id) - (x->row.id > y->row.id);
 }
 
 struct lnt_stored_room **

@@ -40,8 +40,8 @@ void lnt_stored_park(struct lnt_stored *t, struct lnt_stored_room *r,
                      bool parked);
 /*
  * The n rooms that are parked and not of the configuration which are to go
- * first: of creators that have many the latest ones, in turns, from the creator
- * with most down; then the latest of all.  So a flood of new rooms does not push
+ * first: of creators that have many those created last, in turns, from the
+ * creator with most down; then those created last of all.  So a flood of new rooms does not push
  * out those that were there before it.  Fewer when there are fewer; *n says how
  * many.  Free it.
  */

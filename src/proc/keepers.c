@@ -417,7 +417,9 @@ lnt_keepers_reap(struct lnt_master *m, pid_t pid, int status)
     }
     if (!has_store(m->now.config) || (m->handed_over && !is_kept(m)))
         forget_state(m);
-    if (role == LNT_KEEPER_NOW && WIFSIGNALED(status) && !k->late)
+    /* One that was stopped had no time to write: another one does it. */
+    if (role == LNT_KEEPER_NOW && WIFSIGNALED(status) &&
+        (!k->late || k->stopped >= STOPPED_MAX))
         end_again(m);
     m->keeper_events->ended(m, role, lnt_loop_now(m->loop) - k->started, how);
     lnt_loop_free(m->loop, k);

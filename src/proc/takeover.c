@@ -164,12 +164,24 @@ on_older_frame(struct lnt_channel *c, const struct lnt_frame *f)
 }
 
 static void
+remove_old_pidfile(const struct lnt_master *m)
+{
+    struct lnt_strbuf path = LNT_STRBUF_INIT;
+    lnt_strbuf_addf(&path, "%s.old", m->now.config->pid_path);
+    (void)unlink(path.p);
+    lnt_strbuf_release(&path);
+}
+
+static void
 older_gone(struct lnt_channel *c, bool broken, const char *why)
 {
     struct older *o = (struct older *)c;
     (void)broken;
     (void)why;
     lnt_channel_close(c);
+    /* If it was killed it could not remove that. */
+    if (o->m->state == LNT_MASTER_RUNNING && !o->m->upgrade)
+        remove_old_pidfile(o->m);
     o->m->neighbour = NULL;
     o->m->older = NULL; /* if we do not serve yet, we will without it */
     lnt_loop_free(o->m->loop, o);
@@ -242,8 +254,11 @@ is_to_die(void)
 void
 lnt_takeover_done(struct lnt_master *m)
 {
-    if (!m->older)
+    if (!m->older) {
+        if (m->received) /* the old master was killed before */
+            remove_old_pidfile(m);
         return;
+    }
     bool dies = is_to_die();
     m->neighbour = m->older;
     lnt_moves_link_older(m);
