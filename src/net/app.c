@@ -10,8 +10,6 @@
 #include "core/mem.h"
 #include "net/conn.h"
 #include "net/endpoint.h"
-#include "net/limits.h"
-#include "net/stats.h"
 
 static const struct lnt_app *
 app_of(const struct lnt_conn *c)
@@ -94,49 +92,12 @@ lnt_app_close(struct lnt_conn *c)
 
 /* ---- while it is open ---- */
 
-/*
- * The permitted rate, by the moment at which the next message would be on
- * time; a second's worth may come at once.  Counted in sixteenths of a
- * millisecond, or in smaller units where messages may follow each other so
- * fast; a moment further off than the burst is left from long ago.
- */
-static bool
-over_rate(struct lnt_conn *c, uint64_t milli)
-{
-    enum { UNITS = 16, FINE_UNITS = 1024, FAST = 1000 * 1000 };
-    uint32_t units = milli > FAST ? FINE_UNITS : UNITS, second = units * 1000;
-    uint32_t now = lnt_net_time(c->net) * units;
-    uint32_t step = (uint32_t)(second * 1000ull / milli);
-    uint32_t ahead = c->rate_at - now;
-    if (!(c->flags & LNT_F_RATED) || ahead > second + step)
-        ahead = 0;
-    c->flags |= LNT_F_RATED;
-    if (ahead > second)
-        return true;
-    c->rate_at = now + ahead + step;
-    return false;
-}
-
-/* The hot path of what comes in: the checks and the call in one place. */
 lnt_verdict
-lnt_session_message(struct lnt_session *s, enum lnt_message_type type, void *p,
-                    size_t n)
+lnt_app_message(struct lnt_session *s, const struct lnt_message *m)
 {
-    struct lnt_conn *c = lnt_conn_of(s);
-    const struct lnt_app *app = open_app(c);
-    struct lnt_message m = {.type = type, .data = {p, n}};
-    uint64_t rate;
+    const struct lnt_app *app = open_app(lnt_conn_of(s));
 
-    if (!app)
-        return LNT_GO_ON;
-    lnt_count(c->net->stats, LNT_C_MESSAGES_IN);
-    rate = s->endpoint->limits->message_rate;
-    if (rate && over_rate(c, rate)) {
-        lnt_count(c->net->stats, LNT_C_RATE_LIMITED);
-        lnt_session_close(s, LNT_CLOSE_POLICY, "too many messages");
-        return LNT_GO_ON;
-    }
-    return app->message ? app->message(s, &m) : LNT_GO_ON;
+    return app && app->message ? app->message(s, m) : LNT_GO_ON;
 }
 
 bool

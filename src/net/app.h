@@ -21,11 +21,12 @@ struct lnt_event;
 struct lnt_interest;
 struct lnt_strbuf;
 
-/* Messages come in by lnt_session_message (net/session.h). */
-
 /* Whether the application has the session now. */
 bool lnt_app_is_open(const struct lnt_session *s);
 
+/* app->message; LNT_GO_ON when the session is not open or the application
+   takes no messages. */
+lnt_verdict lnt_app_message(struct lnt_session *s, const struct lnt_message *m);
 /* app->direct; false when it has nothing to say. */
 bool lnt_app_direct(struct lnt_session *s, const struct lnt_event *e,
                     struct lnt_strbuf *out);

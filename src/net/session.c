@@ -8,6 +8,7 @@
 
 #include "core/buf.h"
 #include "core/log.h"
+#include "net/app.h"
 #include "net/conn.h"
 #include "net/endpoint.h"
 #include "net/limits.h"
@@ -194,6 +195,47 @@ struct lnt_module_ctx *
 lnt_session_protocol(const struct lnt_session *s)
 {
     return &conn(s)->net->ctx[s->endpoint->protocol_index];
+}
+
+/*
+ * The permitted rate, by the moment at which the next message would be on
+ * time; a second's worth may come at once.  Counted in sixteenths of a
+ * millisecond, or in smaller units where messages may follow each other so
+ * fast; a moment further off than the burst is left from long ago.
+ */
+static bool
+over_rate(struct lnt_conn *c, uint64_t milli)
+{
+    enum { UNITS = 16, FINE_UNITS = 1024, FAST = 1000 * 1000 };
+    uint32_t units = milli > FAST ? FINE_UNITS : UNITS, second = units * 1000;
+    uint32_t now = lnt_net_time(c->net) * units;
+    uint32_t step = (uint32_t)(second * 1000ull / milli);
+    uint32_t ahead = c->rate_at - now;
+    if (!(c->flags & LNT_F_RATED) || ahead > second + step)
+        ahead = 0;
+    c->flags |= LNT_F_RATED;
+    if (ahead > second)
+        return true;
+    c->rate_at = now + ahead + step;
+    return false;
+}
+
+lnt_verdict
+lnt_session_message(struct lnt_session *s, enum lnt_message_type type, void *p,
+                    size_t n)
+{
+    struct lnt_conn *c = conn(s);
+    if (!lnt_app_is_open(s))
+        return LNT_GO_ON;
+    lnt_count(c->net->stats, LNT_C_MESSAGES_IN);
+    uint64_t rate = s->endpoint->limits->message_rate;
+    if (rate && over_rate(c, rate)) {
+        lnt_count(c->net->stats, LNT_C_RATE_LIMITED);
+        lnt_session_close(s, LNT_CLOSE_POLICY, "too many messages");
+        return LNT_GO_ON;
+    }
+    struct lnt_message m = {.type = type, .data = {p, n}};
+    return lnt_app_message(s, &m);
 }
 
 lnt_verdict
