@@ -23,9 +23,7 @@ app_of(const struct lnt_conn *c)
 static inline const struct lnt_app *
 open_app(const struct lnt_conn *c)
 {
-    if (c->state != LNT_CONN_READY || (c->flags & LNT_F_CLOSE_ASKED))
-        return NULL;
-    return app_of(c);
+    return lnt_conn_is_open(c) ? app_of(c) : NULL;
 }
 
 bool

@@ -143,6 +143,14 @@ lnt_conn_of(const struct lnt_session *s)
                                offsetof(struct lnt_conn, session));
 }
 
+/* Whether the application has the session: between its open and its close, and
+   not while a close that was asked for waits. */
+static inline bool
+lnt_conn_is_open(const struct lnt_conn *c)
+{
+    return c->state == LNT_CONN_READY && !(c->flags & LNT_F_CLOSE_ASKED);
+}
+
 /* Milliseconds since the net began, never 0; 32 bits, compare by difference. */
 static inline uint32_t
 lnt_net_time(const struct lnt_net *n)

@@ -225,7 +225,7 @@ lnt_session_message(struct lnt_session *s, enum lnt_message_type type, void *p,
                     size_t n)
 {
     struct lnt_conn *c = conn(s);
-    if (!lnt_app_is_open(s))
+    if (!lnt_conn_is_open(c))
         return LNT_GO_ON;
     lnt_count(c->net->stats, LNT_C_MESSAGES_IN);
     uint64_t rate = s->endpoint->limits->message_rate;
