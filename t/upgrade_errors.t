@@ -211,35 +211,6 @@ subtest 'much to say' => sub {
     $t->finish;
 };
 
-# The new binary serves while the old master does not run: the time for that is
-# over when it goes on, and the answer waits.
-subtest 'the old master is stopped meanwhile' => sub {
-    my $t = Test::Linnet->new(config => $config =~ s/20s/1s/r,
-        copy_binary => 1)->start;
-    my $old = $t->master_pid;
-    $t->install_binary;
-    my $binary = $t->path('sbin/original');
-    rename $t->path('sbin/linnet'), $binary or die $!;
-    $t->install_binary("#!/bin/sh\nkill -STOP \$PPID\nexec $binary \"\$@\"\n");
-    my $asker = fork // die "fork: $!";
-    if (!$asker) {
-        my ($exit) = $t->ctl('upgrade');
-        POSIX::_exit($exit);
-    }
-    ok(wait_for(sub { ($t->status // {})->{generation} // 0 == 2 }, 20,
-            'the new one'), 'the new one serves');
-    my $c = $t->connect('echo');
-    ok(echoes($c), '... this client, too');
-    # The bound is start_timeout and 5 s, and 1 s more is late.
-    my $until = time + 7.5;
-    select undef, undef, undef, 0.1 while time < $until;
-    kill CONT => $old;
-    waitpid $asker, 0;
-    is($? >> 8, 0, 'the upgrade succeeds');
-    ok(echoes($c), '... and the client stays');
-    $t->finish;
-};
-
 # The server is told what to do while the reason is looked for.
 subtest 'meanwhile' => sub {
     my $t = server()->start;
