@@ -11,7 +11,7 @@
 const struct lnt_cell *
 lnt_status_next(struct lnt_zone *z, unsigned *at)
 {
-    while (*at < LNT_CELLS) {
+    while (*at < lnt_zone_cells(z)) {
         const struct lnt_cell *c = lnt_zone_cell(z, (*at)++);
         if (lnt_cell_state(c) != LNT_CELL_FREE && lnt_cell_is_worker(c))
             return c;

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,17 +17,76 @@
 #include "core/strbuf.h"
 #include "core/units.h"
 #include "hub/zone_map.h"
+#include "hub/zone_masters.h"
 #include "os/clock.h"
 #include "os/memory.h"
 
 enum {
     PAGE = 4096,
+    CELLS = 128, /* of a new zone */
     MEMBERS_PER_USER = 2,
     USERS_PER_ROOM = 4,
     NODES_PER_SLOT = 2,
     PEERS_SHARE = 32,   /* a part of so many of the zone */
     BITS_OF_EPOCH = 53, /* a double, so JavaScript, holds it */
+    ATTACH_TIME = 5000, /* ms to wait for the lock of another's zone */
+    MAP_SIZE = 2 * PAGE,
 };
+
+/* How far apart nodes of a new zone lie: space for the fields of releases to
+   come.  Not below what a struct had in any release. */
+enum {
+    CELL_SIZE = 2048, /* 224 counters */
+    USER_SIZE = 80,
+    ROOM_SIZE = 320,
+    MEMBER_SIZE = 40,
+    PEER_SIZE = 32,
+    VISIT_SIZE = 24,
+    CREATOR_SIZE = 96,
+};
+
+/* What lies in a zone, and how large it is. */
+struct sizes {
+    uint64_t map, cells;
+    size_t user, room, member, peer, visit, creator;
+};
+static const struct sizes whole = {
+    .map = MAP_SIZE,
+    .cells = (CELLS + 1) * CELL_SIZE,
+    .user = USER_SIZE,
+    .room = ROOM_SIZE,
+    .member = MEMBER_SIZE,
+    .peer = PEER_SIZE,
+    .visit = VISIT_SIZE,
+    .creator = CREATOR_SIZE,
+};
+/* What of it counts for zone_size: not what is reserved, and the same in all
+   releases, so that zones of one size have the same capacities. */
+static const struct sizes net = {
+    .map = 1280,
+    .cells = 65536,
+    .user = 64,
+    .room = 224,
+    .member = 32,
+    .peer = 24,
+    .visit = 16,
+    .creator = 72,
+};
+
+_Static_assert(sizeof(struct lnt_zone_map) <= MAP_SIZE &&
+                   sizeof(struct lnt_cell) <= CELL_SIZE &&
+                   sizeof(struct lnt_zone_user) <= USER_SIZE &&
+                   sizeof(struct lnt_zone_room) <= ROOM_SIZE &&
+                   sizeof(struct lnt_zone_member) <= MEMBER_SIZE &&
+                   sizeof(struct lnt_zone_peer) <= PEER_SIZE &&
+                   sizeof(struct lnt_zone_visit) <= VISIT_SIZE &&
+                   sizeof(struct lnt_zone_creator) <= CREATOR_SIZE,
+               "zones that exist have no more space than that");
+_Static_assert(sizeof(struct lnt_zone_block) == 32 + LNT_BLOCK_DATA &&
+                   sizeof(struct lnt_zone_kept) <= LNT_KEPT_ROOM &&
+                   offsetof(struct lnt_zone_record, room) + sizeof(uint32_t) >=
+                       LNT_RECORD_HEAD,
+               "what lies in zones that exist");
 
 static uint64_t
 align(uint64_t n, uint64_t to)
@@ -67,16 +125,14 @@ place_slots(struct lnt_zone_slots *s, uint64_t *at, uint64_t nodes)
 static uint64_t
 bytes_per_room(void)
 {
-    return sizeof(struct lnt_zone_room) + sizeof(uint32_t) / NODES_PER_SLOT +
-           sizeof(struct lnt_zone_creator) + sizeof(uint32_t) / NODES_PER_SLOT +
-           sizeof(uint32_t);
+    return net.room + sizeof(uint32_t) / NODES_PER_SLOT + net.creator +
+           sizeof(uint32_t) / NODES_PER_SLOT + sizeof(uint32_t);
 }
 
 static uint64_t
 bytes_per_user(void)
 {
-    uint64_t bytes = sizeof(struct lnt_zone_user) +
-                     MEMBERS_PER_USER * sizeof(struct lnt_zone_member);
+    uint64_t bytes = net.user + MEMBERS_PER_USER * net.member;
 
     bytes += sizeof(uint32_t) / NODES_PER_SLOT;
     return bytes + bytes_per_room() / USERS_PER_ROOM + 1;
@@ -86,22 +142,60 @@ bytes_per_user(void)
 static uint64_t
 bytes_per_visit(void)
 {
-    return sizeof(struct lnt_zone_visit) + sizeof(struct lnt_zone_peer) +
-           sizeof(uint32_t) / NODES_PER_SLOT;
+    return net.visit + net.peer + sizeof(uint32_t) / NODES_PER_SLOT;
+}
+
+/* The parts one behind the other, p->ring_size is set; there are no blocks yet.
+   Returns where the blocks begin. */
+static uint64_t
+place(struct lnt_zone_parts *p, const struct sizes *s, uint64_t users,
+      uint64_t visits)
+{
+    uint64_t at = s->map, rooms = users / USERS_PER_ROOM;
+
+    p->cells = at;
+    p->cells_max = CELLS;
+    p->cell_size = CELL_SIZE;
+    at += s->cells;
+    place_slots(&p->nicks, &at, users);
+    place_slots(&p->names, &at, rooms);
+    place_slots(&p->addresses, &at, visits);
+    place_pool(&p->users, &at, users, s->user,
+               offsetof(struct lnt_zone_user, hash_next));
+    place_pool(&p->rooms, &at, rooms, s->room,
+               offsetof(struct lnt_zone_room, hash_next));
+    place_pool(&p->members, &at, users * MEMBERS_PER_USER, s->member,
+               offsetof(struct lnt_zone_member, next));
+    place_pool(&p->peers, &at, visits, s->peer,
+               offsetof(struct lnt_zone_peer, hash_next));
+    place_pool(&p->visits, &at, visits, s->visit,
+               offsetof(struct lnt_zone_visit, next));
+    place_slots(&p->origins, &at, rooms);
+    place_pool(&p->creators, &at, rooms, s->creator,
+               offsetof(struct lnt_zone_creator, hash_next));
+    p->ranking = at = align(at, 64);
+    at += (rooms + 1) * sizeof(uint32_t);
+    at = align(at, PAGE);
+    p->ring = at;
+    at += p->ring_size;
+    /* One less: node 0. */
+    place_pool(&p->blocks, &at, 0, sizeof(struct lnt_zone_block),
+               offsetof(struct lnt_zone_block, next));
+    return at;
 }
 
 /*
  * Divides size bytes: the ring is the largest power of two within five eighths
  * (so between a third and five eighths of the whole), the tables are a
- * quarter, an eighth of it for peers, history has what is left.
+ * quarter, an eighth of it for peers, history has what is left.  Returns how
+ * large all of it is, with what is reserved.
  */
-static void
+static uint64_t
 divide(uint64_t size, struct lnt_zone_parts *p)
 {
-    uint64_t at = align(sizeof(struct lnt_zone_map), 64);
-
     uint64_t visits = size / PEERS_SHARE / bytes_per_visit();
     uint64_t users = (size / 4 - visits * bytes_per_visit()) / bytes_per_user();
+    uint64_t blocks, at;
 
     if (visits > INT32_MAX)
         visits = INT32_MAX;
@@ -110,64 +204,11 @@ divide(uint64_t size, struct lnt_zone_parts *p)
     p->ring_size = 1;
     while (p->ring_size * 2 <= size / 8 * 5)
         p->ring_size *= 2;
-    p->cells = at;
-    at += LNT_CELLS * sizeof(struct lnt_cell);
-    place_slots(&p->nicks, &at, users);
-    place_slots(&p->names, &at, users / USERS_PER_ROOM);
-    place_slots(&p->addresses, &at, visits);
-    place_pool(&p->users, &at, users, sizeof(struct lnt_zone_user),
-               offsetof(struct lnt_zone_user, hash_next));
-    place_pool(&p->rooms, &at, users / USERS_PER_ROOM,
-               sizeof(struct lnt_zone_room),
-               offsetof(struct lnt_zone_room, hash_next));
-    place_pool(&p->members, &at, users * MEMBERS_PER_USER,
-               sizeof(struct lnt_zone_member),
-               offsetof(struct lnt_zone_member, next));
-    place_pool(&p->peers, &at, visits, sizeof(struct lnt_zone_peer),
-               offsetof(struct lnt_zone_peer, hash_next));
-    place_pool(&p->visits, &at, visits, sizeof(struct lnt_zone_visit),
-               offsetof(struct lnt_zone_visit, next));
-    place_slots(&p->origins, &at, users / USERS_PER_ROOM);
-    place_pool(&p->creators, &at, users / USERS_PER_ROOM,
-               sizeof(struct lnt_zone_creator),
-               offsetof(struct lnt_zone_creator, hash_next));
-    p->ranking = at = align(at, 64);
-    at += (users / USERS_PER_ROOM + 1) * sizeof(uint32_t);
-    at = align(at, PAGE);
-    p->ring = at;
-    at += p->ring_size;
-    /* One less: node 0. */
-    place_pool(&p->blocks, &at, 0, sizeof(struct lnt_zone_block),
-               offsetof(struct lnt_zone_block, next));
-    if (size > at)
-        p->blocks.max = (uint32_t)((size - at) / sizeof(struct lnt_zone_block));
-}
-
-/* Changes with any size that processes must agree on. */
-static uint32_t
-shape(void)
-{
-    const size_t sizes[] = {
-        sizeof(struct lnt_zone_map),
-        sizeof(struct lnt_cell),
-        sizeof(struct lnt_zone_user),
-        sizeof(struct lnt_zone_room),
-        sizeof(struct lnt_zone_member),
-        sizeof(struct lnt_zone_peer),
-        sizeof(struct lnt_zone_visit),
-        sizeof(struct lnt_zone_creator),
-        sizeof(struct lnt_zone_block),
-        sizeof(struct lnt_zone_record),
-        sizeof(struct lnt_zone_kept),
-        LNT_CELLS,
-        LNT_COUNTERS,
-        sizeof(pthread_mutex_t),
-    };
-    uint32_t mix = 2166136261;
-
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
-        mix = (mix ^ (uint32_t)sizes[i]) * 16777619;
-    return mix;
+    at = place(p, &net, users, visits);
+    blocks = size > at ? (size - at) / sizeof(struct lnt_zone_block) : 0;
+    at = place(p, &whole, users, visits);
+    p->blocks.max = (uint32_t)blocks;
+    return align(at + blocks * sizeof(struct lnt_zone_block), PAGE);
 }
 
 /* ---- the lock ---- */
@@ -229,13 +270,20 @@ handle(int fd, struct lnt_zone_map *map)
     z->ring = lnt_zone_at(z, p->ring);
     z->ring_mask = p->ring_size - 1;
     z->cells = lnt_zone_at(z, p->cells);
+    z->cell_size = p->cell_size;
     z->users = lnt_zone_at(z, p->users.base);
+    z->user_size = p->users.stride;
     z->rooms = lnt_zone_at(z, p->rooms.base);
+    z->room_size = p->rooms.stride;
     z->members = lnt_zone_at(z, p->members.base);
+    z->member_size = p->members.stride;
     z->peers = lnt_zone_at(z, p->peers.base);
+    z->peer_size = p->peers.stride;
     z->visits = lnt_zone_at(z, p->visits.base);
-    z->blocks = lnt_zone_at(z, p->blocks.base);
+    z->visit_size = p->visits.stride;
     z->creators = lnt_zone_at(z, p->creators.base);
+    z->creator_size = p->creators.stride;
+    z->blocks = lnt_zone_at(z, p->blocks.base);
     z->ranking = lnt_zone_at(z, p->ranking);
     while ((1u << z->room_bits) <= p->rooms.max + 1)
         z->room_bits++;
@@ -248,20 +296,22 @@ handle(int fd, struct lnt_zone_map *map)
     return z;
 }
 
-/* map is zeroed memory. */
+/* map is zeroed memory of size bytes. */
 static int
-init_map(struct lnt_zone_map *map, uint64_t size)
+init_map(struct lnt_zone_map *map, uint64_t size,
+         const struct lnt_zone_parts *parts, uint64_t zone_size)
 {
     map->size = size;
+    map->zone_size = zone_size;
     map->layout = LNT_ZONE_LAYOUT;
-    map->shape = shape();
+    map->map_size = sizeof(*map);
     map->born_us = lnt_clock_wall_us();
     while (map->epoch == 0) {
         lnt_random(&map->epoch, sizeof(map->epoch));
         map->epoch >>= 64 - BITS_OF_EPOCH;
     }
     lnt_random(&map->hash_key, sizeof(map->hash_key));
-    divide(size, &map->parts);
+    map->parts = *parts;
     map->ring_size = map->parts.ring_size;
     /* Not 0, which is "no position". */
     map->head = map->tail = map->ring_size;
@@ -271,18 +321,22 @@ init_map(struct lnt_zone_map *map, uint64_t size)
 }
 
 struct lnt_zone *
-lnt_zone_create(size_t size, struct lnt_strbuf *why)
+lnt_zone_create(size_t zone_size, struct lnt_strbuf *why)
 {
+    struct lnt_zone_parts parts = {.ring_size = 0};
     struct lnt_zone_map *map;
+    size_t size;
+    struct lnt_zone *z;
     int fd, e;
 
-    size = size / PAGE * PAGE;
-    if (size < LNT_ZONE_MIN_SIZE) {
+    zone_size = zone_size / PAGE * PAGE;
+    if (zone_size < LNT_ZONE_MIN_SIZE) {
         lnt_strbuf_adds(why, "the zone needs at least ");
         lnt_format_size(why, LNT_ZONE_MIN_SIZE);
         errno = EINVAL;
         return NULL;
     }
+    size = divide(zone_size, &parts);
     fd = lnt_memfd_create("linnet-zone", size);
     if (fd < 0) {
         lnt_strbuf_addf(why, "no shared memory of %zu bytes: %s%s", size,
@@ -301,7 +355,7 @@ lnt_zone_create(size_t size, struct lnt_strbuf *why)
         errno = e;
         return NULL;
     }
-    e = init_map(map, size);
+    e = init_map(map, size, &parts, zone_size);
     if (e != 0) {
         lnt_strbuf_addf(why, "no lock to be shared by processes: %s",
                         strerror(e));
@@ -310,7 +364,52 @@ lnt_zone_create(size_t size, struct lnt_strbuf *why)
         errno = e;
         return NULL;
     }
-    return handle(fd, map);
+    z = handle(fd, map);
+    map->maintained = LNT_ZONE_FEATURES;
+    (void)lnt_masters_enter(z, why);
+    return z;
+}
+
+static bool
+has_space(const struct lnt_zone_parts *p)
+{
+    return p->cell_size >= sizeof(struct lnt_cell) &&
+           p->users.stride >= sizeof(struct lnt_zone_user) &&
+           p->rooms.stride >= sizeof(struct lnt_zone_room) &&
+           p->members.stride >= sizeof(struct lnt_zone_member) &&
+           p->peers.stride >= sizeof(struct lnt_zone_peer) &&
+           p->visits.stride >= sizeof(struct lnt_zone_visit) &&
+           p->creators.stride >= sizeof(struct lnt_zone_creator) &&
+           p->blocks.stride == sizeof(struct lnt_zone_block) &&
+           p->cells >= sizeof(struct lnt_zone_map);
+}
+
+/* Whether this binary can use it; false with the reason. */
+static bool
+fits(const struct lnt_zone_map *map, size_t size, struct lnt_strbuf *why)
+{
+    if (map->magic != LNT_ZONE_MAGIC || map->size != size)
+        lnt_strbuf_adds(why, "that is not a zone");
+    else if (map->layout != LNT_ZONE_LAYOUT)
+        lnt_strbuf_addf(why, "the zone has layout %u, this binary uses %u",
+                        map->layout, (unsigned)LNT_ZONE_LAYOUT);
+    else if (map->needs & ~(uint64_t)LNT_ZONE_FEATURES)
+        lnt_strbuf_addf(why,
+                        "the zone needs features that this binary does not "
+                        "have (0x%llx)",
+                        (unsigned long long)(map->needs &
+                                             ~(uint64_t)LNT_ZONE_FEATURES));
+    else if (map->parts.cells_max > LNT_CELLS)
+        lnt_strbuf_addf(why,
+                        "the zone is for %u processes, this binary for %u at "
+                        "most",
+                        map->parts.cells_max, (unsigned)LNT_CELLS);
+    else if (!has_space(&map->parts))
+        lnt_strbuf_adds(why, "the zone was made by an older release and has no "
+                             "space for what this one keeps in it");
+    else
+        return true;
+    return false;
 }
 
 struct lnt_zone *
@@ -318,6 +417,7 @@ lnt_zone_attach(int fd, struct lnt_strbuf *why)
 {
     size_t size = lnt_memfd_size(fd);
     struct lnt_zone_map *map = NULL;
+    struct lnt_zone *z;
 
     if (size >= sizeof(*map))
         map = lnt_memfd_map(fd, size);
@@ -330,21 +430,22 @@ lnt_zone_attach(int fd, struct lnt_strbuf *why)
         errno = e;
         return NULL;
     }
-    if (map->magic != LNT_ZONE_MAGIC || map->size != size) {
-        lnt_strbuf_adds(why, "that is not a zone");
-    } else if (map->layout != LNT_ZONE_LAYOUT || map->shape != shape()) {
-        lnt_strbuf_addf(why,
-                        "the zone has layout %u/%08x, this binary makes "
-                        "%u/%08x",
-                        map->layout, map->shape, (unsigned)LNT_ZONE_LAYOUT,
-                        shape());
-    } else {
-        return handle(fd, map);
+    if (!fits(map, size, why)) {
+        lnt_memfd_unmap(map, size);
+        close(fd);
+        errno = EPROTO;
+        return NULL;
     }
-    lnt_memfd_unmap(map, size);
-    close(fd);
-    errno = EPROTO;
-    return NULL;
+    z = handle(fd, map);
+    lnt_zone_set_patience(z, ATTACH_TIME);
+    if (lnt_masters_enter(z, why) < 0) {
+        int e = errno;
+        lnt_zone_close(z);
+        errno = e;
+        return NULL;
+    }
+    lnt_zone_set_patience(z, 0);
+    return z;
 }
 
 void
@@ -352,6 +453,7 @@ lnt_zone_close(struct lnt_zone *z)
 {
     if (!z)
         return;
+    lnt_masters_leave(z);
     lnt_memfd_unmap(z->map, z->map->size);
     close(z->fd);
     free(z);
@@ -363,6 +465,12 @@ int
 lnt_zone_fd(const struct lnt_zone *z)
 {
     return z->fd;
+}
+
+unsigned
+lnt_zone_cells(const struct lnt_zone *z)
+{
+    return z->map->parts.cells_max;
 }
 
 uint64_t
@@ -406,19 +514,19 @@ lnt_zone_guest(struct lnt_zone *z)
 struct lnt_cell *
 lnt_zone_cell(struct lnt_zone *z, unsigned cell)
 {
-    return &z->cells[cell];
+    return lnt_cell_at(z, cell);
 }
 
 uint64_t *
 lnt_zone_log_lost(struct lnt_zone *z)
 {
-    return &z->map->past.counters[LNT_C_LOG_LOST];
+    return &lnt_past_of(z)->counters[LNT_C_LOG_LOST];
 }
 
 const struct lnt_stats *
 lnt_zone_past(const struct lnt_zone *z)
 {
-    return &z->map->past;
+    return lnt_past_of(z);
 }
 
 struct lnt_store_state *
@@ -449,40 +557,4 @@ lnt_zone_plan(size_t size, struct lnt_zone_usage *u)
     u->members_max = p.members.max;
     u->visits_max = p.visits.max;
     u->history_bytes = (uint64_t)p.blocks.max * LNT_BLOCK_DATA;
-}
-
-/* ---- faults, for tests ---- */
-
-/* The file has one line: the process that is to stop, and at which step from
-   now; taking the lock is one, too. */
-static void
-stop_if_asked(struct lnt_zone *z)
-{
-    FILE *f = fopen(z->stop_file, "re");
-    long pid, n;
-    int got;
-
-    if (!f)
-        return;
-    got = fscanf(f, "%ld %ld", &pid, &n);
-    fclose(f);
-    if (got != 2 || pid != (long)getpid() || ++z->stop_steps != (uint64_t)n)
-        return;
-    z->stop_steps = 0;
-    if (unlink(z->stop_file) == 0)
-        kill(getpid(), SIGSTOP);
-}
-
-/* LINNET_TEST_ZONE_KILL=n: a process dies at its n-th step.
-   LINNET_TEST_ZONE_STOP=file: see above. */
-void
-lnt_zone_step(struct lnt_zone *z)
-{
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    z->steps++;
-    if (z->steps == z->die_at)
-        kill(getpid(), SIGKILL);
-    if (z->stop_file)
-        stop_if_asked(z);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }

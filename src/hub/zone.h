@@ -33,11 +33,10 @@ struct lnt_strbuf;
 struct lnt_zone; /* this process's handle; the mapping survives fork */
 
 enum {
-    LNT_CELLS = 128,        /* worker processes alive at once, draining ones
-                               included */
+    LNT_CELLS = 240,        /* cells that any zone has, at most */
     LNT_NICK_MAX = 32,      /* bytes */
     LNT_ROOM_NAME_MAX = 64, /* bytes */
-    LNT_ZONE_LAYOUT = 3,
+    LNT_ZONE_LAYOUT = 4,    /* see zone_map.h: not to be changed lightly */
 };
 #define LNT_ZONE_MIN_SIZE (1u << 20)
 
@@ -45,11 +44,14 @@ enum {
 
 /* A new zone of size bytes.  NULL with errno and a text in why. */
 struct lnt_zone *lnt_zone_create(size_t size, struct lnt_strbuf *why);
-/* Maps one that another process made.  Refuses another layout (EPROTO). Owns
-   fd afterwards, also on failure. */
+/* Maps one that another process made, perhaps of another release.  EPROTO: this
+   binary cannot use it, or too many masters do already; EBUSY: its lock was not
+   to be had in time.  Owns fd afterwards, also on failure. */
 struct lnt_zone *lnt_zone_attach(int fd, struct lnt_strbuf *why);
 void lnt_zone_close(struct lnt_zone *z); /* unmaps, closes */
 int lnt_zone_fd(const struct lnt_zone *z);
+/* How many cells it has: processes alive at once, those that drain included. */
+unsigned lnt_zone_cells(const struct lnt_zone *z);
 uint64_t lnt_zone_epoch(const struct lnt_zone *z); /* below 2^53, not 0 */
 uint64_t lnt_zone_head(const struct lnt_zone *z);  /* seq of the last record */
 /* The most payload one record can have, bytes. */
@@ -81,6 +83,7 @@ enum lnt_cell_state {
     LNT_CELL_DRAINING,
 };
 
+/* Lies in the zone: what zone_map.h says of changes holds for it, too. */
 struct lnt_cell {
     uint32_t state;       /* lnt_cell_state, atomic */
     uint32_t asleep;      /* 1: ring the doorbell, atomic */
@@ -90,7 +93,9 @@ struct lnt_cell {
     uint32_t slot;
     uint32_t hint;     /* 1: connections wait to be accepted, atomic */
     uint64_t position; /* where the owner reads the log, atomic */
-    struct lnt_stats stats;
+    uint64_t features; /* what its process maintains, see lnt_zone_maintained */
+    uint64_t reserved[15];
+    struct lnt_stats stats; /* last: counters are appended */
 } __attribute__((aligned(64)));
 
 /* Takes a free cell for a worker to come: state STARTING, statistics zero, new

@@ -41,14 +41,14 @@ static void
 over_unlink(struct lnt_zone *z, uint32_t room)
 {
     struct lnt_zone_map *map = z->map;
-    struct lnt_zone_room *r = &z->rooms[room];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
 
     if (r->over_prev)
-        z->rooms[r->over_prev].over_next = r->over_next;
+        lnt_room_at(z, r->over_prev)->over_next = r->over_next;
     else
         map->over_first = r->over_next;
     if (r->over_next)
-        z->rooms[r->over_next].over_prev = r->over_prev;
+        lnt_room_at(z, r->over_next)->over_prev = r->over_prev;
     else
         map->over_last = r->over_prev;
     r->over = 0;
@@ -58,12 +58,12 @@ static void
 over_append(struct lnt_zone *z, uint32_t room)
 {
     struct lnt_zone_map *map = z->map;
-    struct lnt_zone_room *r = &z->rooms[room];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
 
     r->over_next = 0;
     r->over_prev = map->over_last;
     if (map->over_last)
-        z->rooms[map->over_last].over_next = room;
+        lnt_room_at(z, map->over_last)->over_next = room;
     else
         map->over_first = room;
     map->over_last = room;
@@ -73,7 +73,7 @@ over_append(struct lnt_zone *z, uint32_t room)
 void
 lnt_kept_settle(struct lnt_zone *z, uint32_t room)
 {
-    struct lnt_zone_room *r = &z->rooms[room];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
     bool over = r->blocks > r->quota;
 
     if (over && !r->over)
@@ -87,7 +87,7 @@ int
 lnt_kept_reserve(struct lnt_zone *z, uint32_t room, uint32_t blocks)
 {
     struct lnt_zone_map *map = z->map;
-    struct lnt_zone_room *r = &z->rooms[room];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
 
     if (blocks > pool_of(z)->max ||
         map->reserved - r->quota > pool_of(z)->max - blocks)
@@ -106,13 +106,13 @@ lnt_kept_reserve(struct lnt_zone *z, uint32_t room, uint32_t blocks)
 void
 lnt_kept_link(struct lnt_zone *z, uint32_t room, uint32_t block)
 {
-    struct lnt_zone_room *r = &z->rooms[room];
-    struct lnt_zone_block *b = &z->blocks[block];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
+    struct lnt_zone_block *b = lnt_block_at(z, block);
 
     b->next = 0;
     b->prev = r->block_last;
     if (r->block_last)
-        z->blocks[r->block_last].next = block;
+        lnt_block_at(z, r->block_last)->next = block;
     else
         r->block_first = block;
     r->block_last = block;
@@ -124,7 +124,7 @@ static void
 take_block(struct lnt_zone *z, uint32_t room, uint64_t order)
 {
     uint32_t i = lnt_pool_take(z, pool_of(z));
-    struct lnt_zone_block *b = &z->blocks[i];
+    struct lnt_zone_block *b = lnt_block_at(z, i);
 
     b->order = order;
     b->first_seq = 0;
@@ -141,17 +141,17 @@ take_block(struct lnt_zone *z, uint32_t room, uint64_t order)
 static void
 free_blocks(struct lnt_zone *z, uint32_t room, uint64_t order)
 {
-    struct lnt_zone_room *r = &z->rooms[room];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
 
-    while (r->block_first && z->blocks[r->block_first].order < order) {
+    while (r->block_first && lnt_block_at(z, r->block_first)->order < order) {
         uint32_t i = r->block_first;
-        struct lnt_zone_block *b = &z->blocks[i];
+        struct lnt_zone_block *b = lnt_block_at(z, i);
 
         b->room = 0;
         LNT_ZONE_STEP(z);
         r->block_first = b->next;
         if (b->next)
-            z->blocks[b->next].prev = 0;
+            lnt_block_at(z, b->next)->prev = 0;
         else
             r->block_last = 0;
         r->blocks--;
@@ -166,7 +166,7 @@ free_blocks(struct lnt_zone *z, uint32_t room, uint64_t order)
 static struct lnt_zone_kept *
 head_at(const struct lnt_zone *z, struct lnt_kept_at at)
 {
-    return (struct lnt_zone_kept *)(void *)(z->blocks[at.block].data +
+    return (struct lnt_zone_kept *)(void *)(lnt_block_at(z, at.block)->data +
                                             at.offset);
 }
 
@@ -179,13 +179,13 @@ lnt_kept_head(const struct lnt_zone *z, struct lnt_kept_at at)
 static uint64_t
 position(const struct lnt_zone *z, struct lnt_kept_at at)
 {
-    return z->blocks[at.block].order * LNT_BLOCK_DATA + at.offset;
+    return lnt_block_at(z, at.block)->order * LNT_BLOCK_DATA + at.offset;
 }
 
 uint64_t
 lnt_kept_behind(const struct lnt_zone *z, struct lnt_kept_at at)
 {
-    return lnt_kept_align(position(z, at) + LNT_KEPT_HEAD +
+    return lnt_kept_align(position(z, at) + head_at(z, at)->head +
                           head_at(z, at)->len);
 }
 
@@ -195,15 +195,15 @@ place(const struct lnt_zone *z, uint32_t block, uint64_t pos)
 {
     uint64_t order = pos / LNT_BLOCK_DATA;
 
-    while (block && z->blocks[block].order < order)
-        block = z->blocks[block].next;
+    while (block && lnt_block_at(z, block)->order < order)
+        block = lnt_block_at(z, block)->next;
     return (struct lnt_kept_at){block, (uint32_t)(pos % LNT_BLOCK_DATA)};
 }
 
 struct lnt_kept_at
 lnt_kept_first(const struct lnt_zone *z, uint32_t room)
 {
-    const struct lnt_zone_room *r = &z->rooms[room];
+    const struct lnt_zone_room *r = lnt_room_at(z, room);
 
     if (r->kept == 0)
         return (struct lnt_kept_at){0, 0};
@@ -215,7 +215,7 @@ lnt_kept_next(const struct lnt_zone *z, struct lnt_kept_at at)
 {
     uint64_t next = lnt_kept_behind(z, at);
 
-    if (next >= z->rooms[z->blocks[at.block].room].end)
+    if (next >= lnt_room_at(z, lnt_block_at(z, at.block)->room)->end)
         return (struct lnt_kept_at){0, 0};
     return place(z, at.block, lnt_kept_fit(next));
 }
@@ -223,21 +223,21 @@ lnt_kept_next(const struct lnt_zone *z, struct lnt_kept_at at)
 static struct lnt_kept_at
 block_start(const struct lnt_zone *z, uint32_t block)
 {
-    return (struct lnt_kept_at){block, z->blocks[block].first};
+    return (struct lnt_kept_at){block, lnt_block_at(z, block)->first};
 }
 
 struct lnt_kept_at
 lnt_kept_since(const struct lnt_zone *z, uint32_t room, uint64_t since)
 {
-    uint32_t block = z->rooms[room].block_last, from = 0;
+    uint32_t block = lnt_room_at(z, room)->block_last, from = 0;
     struct lnt_kept_at at;
 
     /* Back to the block in which since lies, or to the first. */
-    for (; block; block = z->blocks[block].prev) {
-        if (z->blocks[block].count == 0)
+    for (; block; block = lnt_block_at(z, block)->prev) {
+        if (lnt_block_at(z, block)->count == 0)
             continue;
         from = block;
-        if (z->blocks[block].first_seq <= since)
+        if (lnt_block_at(z, block)->first_seq <= since)
             break;
     }
     if (!from)
@@ -253,13 +253,13 @@ lnt_kept_back(const struct lnt_zone *z, uint32_t room, uint64_t before,
               unsigned n)
 {
     const struct lnt_kept_at none = {0, 0};
-    uint32_t block = z->rooms[room].block_last;
+    uint32_t block = lnt_room_at(z, room)->block_last;
     struct lnt_kept_at at;
     unsigned found = 0;
 
-    while (block && (z->blocks[block].count == 0 ||
-                     z->blocks[block].first_seq >= before))
-        block = z->blocks[block].prev;
+    while (block && (lnt_block_at(z, block)->count == 0 ||
+                     lnt_block_at(z, block)->first_seq >= before))
+        block = lnt_block_at(z, block)->prev;
     if (!block || n == 0)
         return none;
     for (at = block_start(z, block);
@@ -267,11 +267,11 @@ lnt_kept_back(const struct lnt_zone *z, uint32_t room, uint64_t before,
          at = lnt_kept_next(z, at))
         found++;
     uint32_t start = block;
-    while (found < n && (block = z->blocks[block].prev)) {
-        if (z->blocks[block].count == 0)
+    while (found < n && (block = lnt_block_at(z, block)->prev)) {
+        if (lnt_block_at(z, block)->count == 0)
             continue;
         start = block;
-        found += z->blocks[block].count;
+        found += lnt_block_at(z, block)->count;
     }
     for (at = block_start(z, start); found > n; found--)
         at = lnt_kept_next(z, at);
@@ -281,14 +281,16 @@ lnt_kept_back(const struct lnt_zone *z, uint32_t room, uint64_t before,
 void
 lnt_kept_data(const struct lnt_zone *z, struct lnt_kept_at at, char *to)
 {
-    size_t left = head_at(z, at)->len, offset = at.offset + LNT_KEPT_HEAD;
+    size_t left = head_at(z, at)->len,
+           offset = at.offset + head_at(z, at)->head;
 
-    for (uint32_t i = at.block; left > 0; i = z->blocks[i].next, offset = 0) {
+    for (uint32_t i = at.block; left > 0;
+         i = lnt_block_at(z, i)->next, offset = 0) {
         size_t n = LNT_BLOCK_DATA - offset;
 
         if (n > left)
             n = left;
-        memcpy(to, z->blocks[i].data + offset, n);
+        memcpy(to, lnt_block_at(z, i)->data + offset, n);
         to += n;
         left -= n;
     }
@@ -306,7 +308,7 @@ lose(struct lnt_zone_room *r, uint64_t seq)
 void
 lnt_kept_clear(struct lnt_zone *z, uint32_t room)
 {
-    struct lnt_zone_room *r = &z->rooms[room];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
 
     if (r->kept > 0)
         lose(r, r->kept_seq);
@@ -321,9 +323,9 @@ lnt_kept_clear(struct lnt_zone *z, uint32_t room)
 static void
 drop_oldest(struct lnt_zone *z, uint32_t room)
 {
-    struct lnt_zone_room *r = &z->rooms[room];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
     struct lnt_kept_at at = lnt_kept_first(z, room), next;
-    struct lnt_zone_block *b = &z->blocks[at.block];
+    struct lnt_zone_block *b = lnt_block_at(z, at.block);
 
     if (r->kept == 1) {
         lnt_kept_clear(z, room);
@@ -340,14 +342,14 @@ drop_oldest(struct lnt_zone *z, uint32_t room)
         b->first = (uint16_t)next.offset;
         b->first_seq = head_at(z, next)->seq;
     }
-    if (z->blocks[r->block_first].order < r->begin / LNT_BLOCK_DATA)
+    if (lnt_block_at(z, r->block_first)->order < r->begin / LNT_BLOCK_DATA)
         free_blocks(z, room, r->begin / LNT_BLOCK_DATA);
 }
 
 void
 lnt_kept_trim(struct lnt_zone *z, uint32_t room, uint64_t now_us)
 {
-    struct lnt_zone_room *r = &z->rooms[room];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
     uint64_t age = (uint64_t)r->keep_age * 1000000;
 
     if (r->keep_count == 0 || (age && r->kept_time + age < now_us)) {
@@ -373,14 +375,14 @@ static uint32_t
 victim_for(const struct lnt_zone *z, uint32_t room, uint32_t want,
            uint32_t alone)
 {
-    const struct lnt_zone_room *r = &z->rooms[room];
+    const struct lnt_zone_room *r = lnt_room_at(z, room);
     uint32_t over = z->map->over_first;
 
     if (r->blocks + want <= r->quota)
         return over;
     /* Beyond its quota it may not be better off than others that are. */
     if (over && over != room &&
-        z->rooms[over].blocks - z->rooms[over].quota >
+        lnt_room_at(z, over)->blocks - lnt_room_at(z, over)->quota >
             r->blocks + want - r->quota)
         return over;
     if (r->kept > 0 &&
@@ -395,9 +397,10 @@ rob(struct lnt_zone *z, uint32_t victim)
 {
     uint32_t left = lnt_pool_left(pool_of(z));
 
-    while (z->rooms[victim].kept > 0 && lnt_pool_left(pool_of(z)) == left)
+    while (lnt_room_at(z, victim)->kept > 0 &&
+           lnt_pool_left(pool_of(z)) == left)
         drop_oldest(z, victim);
-    if (z->rooms[victim].over && z->map->over_last != victim) {
+    if (lnt_room_at(z, victim)->over && z->map->over_last != victim) {
         over_unlink(z, victim);
         LNT_ZONE_STEP(z);
         over_append(z, victim);
@@ -419,7 +422,7 @@ span_for(const struct lnt_zone *z, const struct lnt_zone_room *r, size_t len)
     s.start = lnt_kept_fit(r->end);
     s.stop = lnt_kept_align(s.start + LNT_KEPT_HEAD + len);
     last = (s.stop - 1) / LNT_BLOCK_DATA;
-    s.order = r->block_last ? z->blocks[r->block_last].order + 1
+    s.order = r->block_last ? lnt_block_at(z, r->block_last)->order + 1
                             : s.start / LNT_BLOCK_DATA;
     s.want = last >= s.order ? (uint32_t)(last - s.order + 1) : 0;
     return s;
@@ -432,7 +435,7 @@ make_room(struct lnt_zone *z, uint32_t room, size_t len, struct span *s)
     for (;;) {
         uint32_t victim;
 
-        *s = span_for(z, &z->rooms[room], len);
+        *s = span_for(z, lnt_room_at(z, room), len);
         if (s->want <= lnt_pool_left(pool_of(z)))
             break;
         if (s->want > pool_of(z)->max)
@@ -455,12 +458,12 @@ copy_in(struct lnt_zone *z, struct lnt_kept_at at, struct lnt_str data)
 {
     size_t offset = at.offset + LNT_KEPT_HEAD;
 
-    for (uint32_t i = at.block; data.n > 0; i = z->blocks[i].next) {
+    for (uint32_t i = at.block; data.n > 0; i = lnt_block_at(z, i)->next) {
         size_t n = LNT_BLOCK_DATA - offset;
 
         if (n > data.n)
             n = data.n;
-        memcpy(z->blocks[i].data + offset, data.p, n);
+        memcpy(lnt_block_at(z, i)->data + offset, data.p, n);
         data.p += n;
         data.n -= n;
         offset = 0;
@@ -470,7 +473,7 @@ copy_in(struct lnt_zone *z, struct lnt_kept_at at, struct lnt_str data)
 void
 lnt_kept_add(struct lnt_zone *z, uint32_t room, const struct lnt_event *e)
 {
-    struct lnt_zone_room *r = &z->rooms[room];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
     struct lnt_kept_at at;
     struct span s;
     uint64_t order;
@@ -485,22 +488,23 @@ lnt_kept_add(struct lnt_zone *z, uint32_t room, const struct lnt_event *e)
     }
     at.block = r->block_last;
     order = s.start / LNT_BLOCK_DATA;
-    while (z->blocks[at.block].order > order)
-        at.block = z->blocks[at.block].prev;
+    while (lnt_block_at(z, at.block)->order > order)
+        at.block = lnt_block_at(z, at.block)->prev;
     at.offset = (uint32_t)(s.start % LNT_BLOCK_DATA);
     *head_at(z, at) = (struct lnt_zone_kept){
         .len = (uint32_t)e->data.n,
         .kind = e->kind,
-        .flags = e->flags,
+        .flags = (uint8_t)e->flags,
+        .head = LNT_KEPT_HEAD,
         .seq = e->seq,
         .time_us = e->time_us,
         .origin = e->origin,
     };
     copy_in(z, at, e->data);
     LNT_ZONE_STEP(z);
-    if (z->blocks[at.block].count++ == 0) {
-        z->blocks[at.block].first = (uint16_t)at.offset;
-        z->blocks[at.block].first_seq = e->seq;
+    if (lnt_block_at(z, at.block)->count++ == 0) {
+        lnt_block_at(z, at.block)->first = (uint16_t)at.offset;
+        lnt_block_at(z, at.block)->first_seq = e->seq;
     }
     r->kept_time = e->time_us;
     r->kept_seq = e->seq;

@@ -21,7 +21,7 @@ lnt_kept_fit(uint64_t pos)
 {
     uint64_t left = LNT_BLOCK_DATA - pos % LNT_BLOCK_DATA;
 
-    return left < LNT_KEPT_HEAD ? pos + left : pos;
+    return left < LNT_KEPT_ROOM ? pos + left : pos;
 }
 
 /* The first position of the block behind pos, or pos if it is one. */

@@ -45,7 +45,7 @@ lnt_zone_usage(struct lnt_zone *z, struct lnt_zone_usage *u)
     if (lnt_zone_lock_soon(z) < 0)
         return -1;
     use_log(z, u);
-    u->size = z->map->size;
+    u->size = z->map->zone_size;
     u->users = p->users.used;
     u->users_max = p->users.max;
     u->rooms = p->rooms.used;
@@ -59,8 +59,8 @@ lnt_zone_usage(struct lnt_zone *z, struct lnt_zone_usage *u)
     u->history_used = (uint64_t)p->blocks.used * LNT_BLOCK_DATA;
     u->history_promised = (uint64_t)z->map->reserved * LNT_BLOCK_DATA;
     for (uint32_t i = 1; i < p->rooms.fresh; i++) {
-        if (z->rooms[i].state == LNT_NODE_USED)
-            u->kept += z->rooms[i].kept;
+        if (lnt_room_at(z, i)->state == LNT_NODE_USED)
+            u->kept += lnt_room_at(z, i)->kept;
     }
     u->repairs = z->map->repairs;
     u->evicted = z->map->evicted;
@@ -144,7 +144,7 @@ check_log(const struct check *c)
     bool good = check_records(c, last);
 
     for (uint32_t i = 1; good && i < rooms; i++) {
-        const struct lnt_zone_room *r = &z->rooms[i];
+        const struct lnt_zone_room *r = lnt_room_at(z, i);
 
         if (r->state != LNT_NODE_USED)
             continue;
@@ -187,18 +187,18 @@ is_used(const struct lnt_zone *z, const struct lnt_zone_pool *p, uint32_t i)
     const struct lnt_zone_parts *parts = &z->map->parts;
 
     if (p == &parts->users)
-        return z->users[i].state != LNT_NODE_FREE;
+        return lnt_user_at(z, i)->state != LNT_NODE_FREE;
     if (p == &parts->rooms)
-        return z->rooms[i].state != LNT_NODE_FREE;
+        return lnt_room_at(z, i)->state != LNT_NODE_FREE;
     if (p == &parts->members)
-        return lnt_member_state(&z->members[i]) != LNT_NODE_FREE;
+        return lnt_member_state(lnt_member_at(z, i)) != LNT_NODE_FREE;
     if (p == &parts->peers)
-        return z->peers[i].state != LNT_NODE_FREE;
+        return lnt_peer_at(z, i)->state != LNT_NODE_FREE;
     if (p == &parts->visits)
-        return z->visits[i].incarnation != 0;
+        return lnt_visit_at(z, i)->incarnation != 0;
     if (p == &parts->creators)
-        return z->creators[i].state != LNT_NODE_FREE;
-    return z->blocks[i].room != 0;
+        return lnt_creator_at(z, i)->state != LNT_NODE_FREE;
+    return lnt_block_at(z, i)->room != 0;
 }
 
 static bool
@@ -234,8 +234,8 @@ static bool
 check_user(const struct check *c, uint32_t i, uint32_t *members)
 {
     struct lnt_zone *z = c->z;
-    const struct lnt_zone_user *u = &z->users[i];
-    const struct lnt_cell *cell = &z->cells[u->cell];
+    const struct lnt_zone_user *u = lnt_user_at(z, i);
+    const struct lnt_cell *cell = lnt_cell_at(z, u->cell);
     uint64_t tag = UINT64_MAX;
 
     if (lnt_slots_nick(z, lnt_str(u->nick, u->nick_len)) != i)
@@ -243,8 +243,8 @@ check_user(const struct check *c, uint32_t i, uint32_t *members)
     if (u->incarnation && (cell->incarnation != u->incarnation ||
                            lnt_cell_state(cell) == LNT_CELL_FREE))
         return bad(c, "user %u belongs to a worker that is gone", i);
-    for (uint32_t m = u->members; m; m = z->members[m].user_next) {
-        const struct lnt_zone_member *member = &z->members[m];
+    for (uint32_t m = u->members; m; m = lnt_member_at(z, m)->user_next) {
+        const struct lnt_zone_member *member = lnt_member_at(z, m);
 
         if (lnt_member_state(member) != LNT_NODE_USED || member->user != i ||
             member->tag >= tag)
@@ -259,12 +259,12 @@ static bool
 check_room_members(const struct check *c, uint32_t i)
 {
     struct lnt_zone *z = c->z;
-    const struct lnt_zone_room *r = &z->rooms[i];
+    const struct lnt_zone_room *r = lnt_room_at(z, i);
     uint32_t n = 0, prev = 0;
     uint64_t tag = 0;
 
-    for (uint32_t m = r->first; m; prev = m, m = z->members[m].next) {
-        const struct lnt_zone_member *member = &z->members[m];
+    for (uint32_t m = r->first; m; prev = m, m = lnt_member_at(z, m)->next) {
+        const struct lnt_zone_member *member = lnt_member_at(z, m);
 
         if (lnt_member_state(member) != LNT_NODE_USED || member->room != i ||
             member->prev != prev || member->tag <= tag)
@@ -276,8 +276,8 @@ check_room_members(const struct check *c, uint32_t i)
         return bad(c, "room %u has %u members, the count says %u", i, n,
                    r->members);
     prev = 0;
-    for (uint32_t m = r->holds; m; prev = m, m = z->members[m].next) {
-        const struct lnt_zone_member *member = &z->members[m];
+    for (uint32_t m = r->holds; m; prev = m, m = lnt_member_at(z, m)->next) {
+        const struct lnt_zone_member *member = lnt_member_at(z, m);
 
         if (lnt_member_state(member) != LNT_NODE_HOLD || member->room != i ||
             member->prev != prev)
@@ -304,11 +304,12 @@ check_users(const struct check *c)
     uint32_t linked = 0, used = 0;
 
     for (uint32_t i = 1; i < p->users.fresh; i++) {
-        if (z->users[i].state == LNT_NODE_USED && !check_user(c, i, &linked))
+        if (lnt_user_at(z, i)->state == LNT_NODE_USED &&
+            !check_user(c, i, &linked))
             return false;
     }
     for (uint32_t i = 1; i < p->members.fresh; i++)
-        used += lnt_member_state(&z->members[i]) == LNT_NODE_USED;
+        used += lnt_member_state(lnt_member_at(z, i)) == LNT_NODE_USED;
     if (used != linked)
         return bad(c, "%u members, but users have %u", used, linked);
     return check_slots(c, LNT_SLOTS_NICKS, p->users.used);
@@ -325,9 +326,9 @@ check_peers(const struct check *c)
     bool good = true;
 
     for (uint32_t i = 1; i < p->visits.fresh && good; i++) {
-        uint32_t peer = z->visits[i].peer;
+        uint32_t peer = lnt_visit_at(z, i)->peer;
 
-        if (!z->visits[i].incarnation)
+        if (!lnt_visit_at(z, i)->incarnation)
             continue;
         good = peer > 0 && peer < p->peers.fresh;
         if (good)
@@ -336,7 +337,7 @@ check_peers(const struct check *c)
             (void)bad(c, "visit %u is of peer %u", i, peer);
     }
     for (uint32_t i = 1; i < p->peers.fresh && good; i++) {
-        const struct lnt_zone_peer *peer = &z->peers[i];
+        const struct lnt_zone_peer *peer = lnt_peer_at(z, i);
         struct lnt_network net = {peer->prefix, peer->family};
 
         if (peer->state == LNT_NODE_FREE)
@@ -357,7 +358,7 @@ static bool
 check_stream(const struct check *c, uint32_t i)
 {
     const struct lnt_zone *z = c->z;
-    const struct lnt_zone_room *r = &z->rooms[i];
+    const struct lnt_zone_room *r = lnt_room_at(z, i);
     uint32_t n = 0, here = 0, block = 0;
     uint64_t seq = 0;
 
@@ -366,12 +367,12 @@ check_stream(const struct check *c, uint32_t i)
         const struct lnt_zone_kept *k = lnt_kept_head(z, at);
 
         if (at.block != block) {
-            if (block && z->blocks[block].count != here)
+            if (block && lnt_block_at(z, block)->count != here)
                 return bad(c, "room %u: a block's count is wrong", i);
             block = at.block;
             here = 0;
-            if (z->blocks[block].first != at.offset ||
-                z->blocks[block].first_seq != k->seq)
+            if (lnt_block_at(z, block)->first != at.offset ||
+                lnt_block_at(z, block)->first_seq != k->seq)
                 return bad(c, "room %u: a block does not know its first", i);
         }
         if (k->seq <= seq || k->seq > z->map->seq ||
@@ -391,12 +392,12 @@ static bool
 check_blocks(const struct check *c, uint32_t i)
 {
     const struct lnt_zone *z = c->z;
-    const struct lnt_zone_room *r = &z->rooms[i];
+    const struct lnt_zone_room *r = lnt_room_at(z, i);
     uint64_t order = r->begin / LNT_BLOCK_DATA;
     uint32_t n = 0, prev = 0;
 
-    for (uint32_t b = r->block_first; b; b = z->blocks[b].next) {
-        const struct lnt_zone_block *block = &z->blocks[b];
+    for (uint32_t b = r->block_first; b; b = lnt_block_at(z, b)->next) {
+        const struct lnt_zone_block *block = lnt_block_at(z, b);
 
         if (block->room != i || block->prev != prev || block->order != order)
             return bad(c, "room %u: its list of blocks is broken", i);
@@ -420,7 +421,7 @@ static bool
 check_room(const struct check *c, uint32_t i)
 {
     struct lnt_zone *z = c->z;
-    const struct lnt_zone_room *r = &z->rooms[i];
+    const struct lnt_zone_room *r = lnt_room_at(z, i);
 
     if (lnt_slots_name(z, r->app, lnt_str(r->name, r->name_len)) != i)
         return bad(c, "room %u cannot be found by its name", i);
@@ -437,12 +438,12 @@ check_lists(const struct check *c)
     uint32_t over = 0, rooms = z->map->parts.rooms.fresh;
 
     for (uint32_t i = 1; i < rooms; i++) {
-        if (z->rooms[i].state != LNT_NODE_USED)
+        if (lnt_room_at(z, i)->state != LNT_NODE_USED)
             continue;
-        over += z->rooms[i].over;
+        over += lnt_room_at(z, i)->over;
     }
-    for (uint32_t i = z->map->over_first; i; i = z->rooms[i].over_next) {
-        if (!z->rooms[i].over || over-- == 0)
+    for (uint32_t i = z->map->over_first; i; i = lnt_room_at(z, i)->over_next) {
+        if (!lnt_room_at(z, i)->over || over-- == 0)
             return bad(c, "the list of rooms over their quota is broken");
     }
     if (over)
@@ -456,15 +457,15 @@ static bool
 check_idle(const struct check *c, uint32_t i)
 {
     const struct lnt_zone *z = c->z;
-    const struct lnt_zone_creator *creator = &z->creators[i];
+    const struct lnt_zone_creator *creator = lnt_creator_at(z, i);
     uint32_t n = 0;
 
     for (int k = 0; k < LNT_RANKS; k++) {
         uint32_t prev = 0;
 
         for (uint32_t room = creator->first[k]; room;
-             prev = room, room = z->rooms[room].idle_next) {
-            const struct lnt_zone_room *r = &z->rooms[room];
+             prev = room, room = lnt_room_at(z, room)->idle_next) {
+            const struct lnt_zone_room *r = lnt_room_at(z, room);
 
             if (!r->idle || r->creator != i || r->rank != k ||
                 r->idle_prev != prev || ++n > creator->idle)
@@ -483,7 +484,7 @@ static bool
 check_creator(const struct check *c, uint32_t i, uint32_t rooms)
 {
     struct lnt_zone *z = c->z;
-    const struct lnt_zone_creator *creator = &z->creators[i];
+    const struct lnt_zone_creator *creator = lnt_creator_at(z, i);
     struct lnt_creator by = {.prefix = creator->prefix,
                              .family = creator->family};
 
@@ -508,19 +509,21 @@ check_ranking(const struct check *c)
     for (uint32_t n = 0; n <= p->rooms.max; n++) {
         uint32_t prev = 0, first = z->ranking[n];
 
-        for (uint32_t i = first; i; prev = i, i = z->creators[i].next) {
-            if (z->creators[i].state != LNT_NODE_USED ||
-                z->creators[i].idle != n || ++ranked > p->creators.used ||
-                (prev && z->creators[i].prev != prev))
+        for (uint32_t i = first; i; prev = i, i = lnt_creator_at(z, i)->next) {
+            if (lnt_creator_at(z, i)->state != LNT_NODE_USED ||
+                lnt_creator_at(z, i)->idle != n ||
+                ++ranked > p->creators.used ||
+                (prev && lnt_creator_at(z, i)->prev != prev))
                 return bad(c, "the ranking is broken at %u", n);
         }
-        if (first && z->creators[first].prev != prev)
+        if (first && lnt_creator_at(z, first)->prev != prev)
             return bad(c, "the ranking has no end at %u", n);
         if (first)
             most = n;
     }
     for (uint32_t i = 1; i < p->creators.fresh; i++)
-        idle += z->creators[i].state == LNT_NODE_USED && z->creators[i].idle;
+        idle += lnt_creator_at(z, i)->state == LNT_NODE_USED &&
+                lnt_creator_at(z, i)->idle;
     if (idle != ranked || most != z->map->idle_most)
         return bad(c, "%u of %u creators are ranked, up to %u, not %u", ranked,
                    idle, most, z->map->idle_most);
@@ -535,7 +538,7 @@ check_counts(const struct check *c, uint32_t *rooms, uint32_t *created)
     uint32_t quota = 0;
 
     for (uint32_t i = 1; i < p->rooms.fresh; i++) {
-        const struct lnt_zone_room *r = &z->rooms[i];
+        const struct lnt_zone_room *r = lnt_room_at(z, i);
 
         if (r->state != LNT_NODE_USED)
             continue;
@@ -543,7 +546,7 @@ check_counts(const struct check *c, uint32_t *rooms, uint32_t *created)
             r->user >= p->users.fresh)
             return bad(c, "room %u: nobody can have created it", i);
         rooms[r->creator]++;
-        if (r->user && z->users[r->user].serial == r->serial)
+        if (r->user && lnt_user_at(z, r->user)->serial == r->serial)
             created[r->user]++;
         quota += r->idle ? r->quota : 0;
     }
@@ -555,10 +558,10 @@ check_counts(const struct check *c, uint32_t *rooms, uint32_t *created)
             return false;
     }
     for (uint32_t i = 1; i < p->users.fresh; i++) {
-        if (z->users[i].state == LNT_NODE_USED &&
-            z->users[i].created != created[i])
+        if (lnt_user_at(z, i)->state == LNT_NODE_USED &&
+            lnt_user_at(z, i)->created != created[i])
             return bad(c, "user %u has created %u rooms, not %u", i, created[i],
-                       z->users[i].created);
+                       lnt_user_at(z, i)->created);
     }
     return true;
 }
@@ -585,9 +588,9 @@ check_rooms(const struct check *c)
     uint32_t reserved = 0;
 
     for (uint32_t i = 1; i < p->rooms.fresh; i++) {
-        if (z->rooms[i].state != LNT_NODE_USED)
+        if (lnt_room_at(z, i)->state != LNT_NODE_USED)
             continue;
-        reserved += z->rooms[i].quota;
+        reserved += lnt_room_at(z, i)->quota;
         if (!check_room(c, i))
             return false;
     }

@@ -30,10 +30,10 @@ lnt_creator_check(struct lnt_zone *z, const struct lnt_creator *by)
     uint32_t i = lnt_slots_origin(z, by);
 
     if (by->user && by->max_session &&
-        z->users[by->user].created >= by->max_session)
+        lnt_user_at(z, by->user)->created >= by->max_session)
         return EDQUOT;
     if (i && by->max_network && is_network(by->family) &&
-        z->creators[i].rooms >= by->max_network)
+        lnt_creator_at(z, i)->rooms >= by->max_network)
         return EUSERS;
     return 0;
 }
@@ -45,10 +45,10 @@ static uint32_t
 new_creator(struct lnt_zone *z, const struct lnt_creator *by)
 {
     uint32_t i = lnt_pool_take(z, &z->map->parts.creators);
-    struct lnt_zone_creator *c = &z->creators[i];
+    struct lnt_zone_creator *c = lnt_creator_at(z, i);
 
     lnt_assert(i != 0);
-    memset(c, 0, sizeof(*c));
+    lnt_pool_clear(z, &z->map->parts.creators, i, 0);
     c->prefix = by->prefix;
     c->family = by->family;
     LNT_ZONE_STEP(z);
@@ -62,7 +62,7 @@ static void
 drop_creator(struct lnt_zone *z, uint32_t i)
 {
     lnt_slots_remove(z, LNT_SLOTS_ORIGINS, i);
-    z->creators[i].state = LNT_NODE_FREE;
+    lnt_creator_at(z, i)->state = LNT_NODE_FREE;
     LNT_ZONE_STEP(z);
     lnt_pool_give(z, &z->map->parts.creators, i);
 }
@@ -82,12 +82,12 @@ void
 lnt_creator_name(struct lnt_zone *z, uint32_t room,
                  const struct lnt_creator *by)
 {
-    struct lnt_zone_room *r = &z->rooms[room];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
     uint32_t i = lnt_slots_origin(z, by);
 
     r->creator = i ? i : new_creator(z, by);
     if (by->user) {
-        const struct lnt_zone_user *u = &z->users[by->user];
+        const struct lnt_zone_user *u = lnt_user_at(z, by->user);
 
         r->user = by->user;
         r->serial = u->serial;
@@ -99,7 +99,7 @@ lnt_creator_name(struct lnt_zone *z, uint32_t room,
 static struct lnt_zone_user *
 user_of(struct lnt_zone *z, const struct lnt_zone_room *r)
 {
-    struct lnt_zone_user *u = &z->users[r->user];
+    struct lnt_zone_user *u = lnt_user_at(z, r->user);
 
     return r->user && u->state == LNT_NODE_USED && u->serial == r->serial
                ? u
@@ -109,10 +109,10 @@ user_of(struct lnt_zone *z, const struct lnt_zone_room *r)
 void
 lnt_creator_add(struct lnt_zone *z, uint32_t room)
 {
-    const struct lnt_zone_room *r = &z->rooms[room];
+    const struct lnt_zone_room *r = lnt_room_at(z, room);
     struct lnt_zone_user *u = user_of(z, r);
 
-    z->creators[r->creator].rooms++;
+    lnt_creator_at(z, r->creator)->rooms++;
     if (u)
         u->created++;
     LNT_ZONE_STEP(z);
@@ -121,20 +121,20 @@ lnt_creator_add(struct lnt_zone *z, uint32_t room)
 void
 lnt_creator_remove(struct lnt_zone *z, uint32_t room)
 {
-    const struct lnt_zone_room *r = &z->rooms[room];
+    const struct lnt_zone_room *r = lnt_room_at(z, room);
     struct lnt_zone_user *u = user_of(z, r);
 
     if (u)
         u->created--;
     LNT_ZONE_STEP(z);
-    if (--z->creators[r->creator].rooms == 0)
+    if (--lnt_creator_at(z, r->creator)->rooms == 0)
         drop_creator(z, r->creator);
 }
 
 uint64_t
 lnt_creator_id(const struct lnt_zone *z, uint32_t creator)
 {
-    const struct lnt_zone_creator *c = &z->creators[creator];
+    const struct lnt_zone_creator *c = lnt_creator_at(z, creator);
     uint64_t id = c->prefix;
 
     if (c->family != LNT_CREATOR_STORE)
@@ -148,32 +148,32 @@ lnt_creator_id(const struct lnt_zone *z, uint32_t creator)
 static void
 unrank(struct lnt_zone *z, uint32_t i)
 {
-    struct lnt_zone_creator *c = &z->creators[i];
+    struct lnt_zone_creator *c = lnt_creator_at(z, i);
     uint32_t *first = &z->ranking[c->idle];
 
     if (*first == i)
         *first = c->next;
     else
-        z->creators[c->prev].next = c->next;
+        lnt_creator_at(z, c->prev)->next = c->next;
     if (c->next)
-        z->creators[c->next].prev = c->prev;
+        lnt_creator_at(z, c->next)->prev = c->prev;
     else if (*first)
-        z->creators[*first].prev = c->prev;
+        lnt_creator_at(z, *first)->prev = c->prev;
 }
 
 static void
 rank(struct lnt_zone *z, uint32_t i)
 {
-    struct lnt_zone_creator *c = &z->creators[i];
+    struct lnt_zone_creator *c = lnt_creator_at(z, i);
     uint32_t *first = &z->ranking[c->idle];
 
     c->next = 0;
     if (*first) {
-        uint32_t last = z->creators[*first].prev;
+        uint32_t last = lnt_creator_at(z, *first)->prev;
 
         c->prev = last;
-        z->creators[last].next = i;
-        z->creators[*first].prev = i;
+        lnt_creator_at(z, last)->next = i;
+        lnt_creator_at(z, *first)->prev = i;
     } else {
         c->prev = i;
         *first = i;
@@ -185,7 +185,7 @@ static void
 move(struct lnt_zone *z, uint32_t i, bool up)
 {
     struct lnt_zone_map *map = z->map;
-    struct lnt_zone_creator *c = &z->creators[i];
+    struct lnt_zone_creator *c = lnt_creator_at(z, i);
 
     if (c->idle)
         unrank(z, i);
@@ -202,13 +202,13 @@ move(struct lnt_zone *z, uint32_t i, bool up)
 void
 lnt_creator_idle(struct lnt_zone *z, uint32_t room)
 {
-    struct lnt_zone_room *r = &z->rooms[room];
-    struct lnt_zone_creator *c = &z->creators[r->creator];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
+    struct lnt_zone_creator *c = lnt_creator_at(z, r->creator);
 
     r->idle_next = 0;
     r->idle_prev = c->last[r->rank];
     if (r->idle_prev)
-        z->rooms[r->idle_prev].idle_next = room;
+        lnt_room_at(z, r->idle_prev)->idle_next = room;
     else
         c->first[r->rank] = room;
     c->last[r->rank] = room;
@@ -221,15 +221,15 @@ lnt_creator_idle(struct lnt_zone *z, uint32_t room)
 void
 lnt_creator_busy(struct lnt_zone *z, uint32_t room)
 {
-    struct lnt_zone_room *r = &z->rooms[room];
-    struct lnt_zone_creator *c = &z->creators[r->creator];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
+    struct lnt_zone_creator *c = lnt_creator_at(z, r->creator);
 
     if (r->idle_prev)
-        z->rooms[r->idle_prev].idle_next = r->idle_next;
+        lnt_room_at(z, r->idle_prev)->idle_next = r->idle_next;
     else
         c->first[r->rank] = r->idle_next;
     if (r->idle_next)
-        z->rooms[r->idle_next].idle_prev = r->idle_prev;
+        lnt_room_at(z, r->idle_next)->idle_prev = r->idle_prev;
     else
         c->last[r->rank] = r->idle_prev;
     r->idle = 0;
@@ -241,7 +241,8 @@ lnt_creator_busy(struct lnt_zone *z, uint32_t room)
 uint32_t
 lnt_creator_own(struct lnt_zone *z, const struct lnt_creator *by)
 {
-    const struct lnt_zone_creator *c = &z->creators[lnt_slots_origin(z, by)];
+    const struct lnt_zone_creator *c =
+        lnt_creator_at(z, lnt_slots_origin(z, by));
     int k = LNT_RANKS - 1;
 
     while (k > 0 && !c->first[k])
@@ -256,16 +257,17 @@ lnt_creator_victim(const struct lnt_zone *z, uint32_t except, bool quota)
 
     for (uint32_t n = z->map->idle_most; n > 0 && looked < SEARCH; n--) {
         looked++;
-        for (uint32_t i = z->ranking[n]; i; i = z->creators[i].next) {
-            const struct lnt_zone_creator *c = &z->creators[i];
+        for (uint32_t i = z->ranking[n]; i; i = lnt_creator_at(z, i)->next) {
+            const struct lnt_zone_creator *c = lnt_creator_at(z, i);
 
             for (int k = LNT_RANKS - 1; k >= 0; k--) {
                 uint32_t room = c->first[k];
 
                 for (; room && looked < SEARCH;
-                     room = z->rooms[room].idle_next) {
+                     room = lnt_room_at(z, room)->idle_next) {
                     looked++;
-                    if (room != except && (!quota || z->rooms[room].quota))
+                    if (room != except &&
+                        (!quota || lnt_room_at(z, room)->quota))
                         return room;
                 }
             }
@@ -289,24 +291,24 @@ lnt_creators_repair(struct lnt_zone *z)
     memset(z->ranking, 0, (parts->rooms.max + 1) * sizeof(*z->ranking));
     z->map->idle_most = z->map->idle_quota = 0;
     for (uint32_t i = 1; i < p->fresh; i++) {
-        struct lnt_zone_creator *c = &z->creators[i];
+        struct lnt_zone_creator *c = lnt_creator_at(z, i);
 
         c->rooms = c->idle = 0;
         memset(c->first, 0, sizeof(c->first));
         memset(c->last, 0, sizeof(c->last));
     }
     for (uint32_t i = 1; i < parts->users.fresh; i++)
-        z->users[i].created = 0;
+        lnt_user_at(z, i)->created = 0;
     for (uint32_t i = 1; i < parts->rooms.fresh; i++) {
-        if (z->rooms[i].state == LNT_NODE_USED)
+        if (lnt_room_at(z, i)->state == LNT_NODE_USED)
             lnt_creator_add(z, i);
     }
     for (uint32_t i = p->fresh - 1; i > 0; i--) {
-        if (z->creators[i].rooms) {
+        if (lnt_creator_at(z, i)->rooms) {
             p->used++;
             lnt_slots_add(z, LNT_SLOTS_ORIGINS, i);
         } else {
-            z->creators[i].state = LNT_NODE_FREE;
+            lnt_creator_at(z, i)->state = LNT_NODE_FREE;
             LNT_ZONE_STEP(z);
             lnt_pool_return(z, p, i);
         }

@@ -31,7 +31,7 @@ static bool
 others_have(const struct lnt_zone *z, uint32_t room, uint32_t blocks)
 {
     const struct lnt_zone_map *map = z->map;
-    const struct lnt_zone_room *r = &z->rooms[room];
+    const struct lnt_zone_room *r = lnt_room_at(z, room);
     uint64_t all = (uint64_t)map->reserved - r->quota + blocks;
 
     return all - map->idle_quota + (r->idle ? r->quota : 0) <=
@@ -43,7 +43,7 @@ static int
 set_keep(struct lnt_zone *z, uint32_t room, const struct lnt_keep *keep)
 {
     uint32_t blocks = keep->count ? lnt_kept_blocks(keep->bytes) : 0;
-    struct lnt_zone_room *r = &z->rooms[room];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
     int e;
 
     r->keep_count = keep->count;
@@ -88,9 +88,9 @@ lnt_zone_sweep(struct lnt_zone *z)
         if (lnt_zone_lock_soon(z) < 0)
             return;
         for (n = 0; n < ROOMS_AT_ONCE && i < p->fresh; n++, i++) {
-            if (z->rooms[i].state != LNT_NODE_USED)
+            if (lnt_room_at(z, i)->state != LNT_NODE_USED)
                 continue;
-            if (z->rooms[i].kept > 0)
+            if (lnt_room_at(z, i)->kept > 0)
                 lnt_kept_trim(z, i, now);
             lnt_room_settle(z, i);
         }
@@ -116,7 +116,8 @@ copy_kept(const struct lnt_zone *z, struct lnt_kept_at at,
     char *to = out->p + out->n;
 
     memset(to + n - 8, 0, 8);
-    memcpy(to, k, LNT_KEPT_HEAD);
+    memset(to, 0, LNT_KEPT_HEAD);
+    memcpy(to, k, k->head < LNT_KEPT_HEAD ? k->head : LNT_KEPT_HEAD);
     lnt_kept_data(z, at, to + LNT_KEPT_HEAD);
     out->n += n;
     out->p[out->n] = '\0';
@@ -191,13 +192,13 @@ lnt_zone_history(struct lnt_zone *z, uint32_t room, uint64_t before,
         make_space(&r);
         lnt_zone_lock(z);
         i = lnt_room_index(z, room);
-        age = i ? (uint64_t)z->rooms[i].keep_age * 1000000 : 0;
+        age = i ? (uint64_t)lnt_room_at(z, i)->keep_age * 1000000 : 0;
         r.oldest_us = age && age < now ? now - age : 0;
         if (i && r.since == 0)
-            r.lost = z->rooms[i].lost_seq;
+            r.lost = lnt_room_at(z, i)->lost_seq;
         /* What follows on what was copied is gone meanwhile: no hole. */
-        if (i && r.lost < z->rooms[i].lost_seq &&
-            r.since < z->rooms[i].lost_seq)
+        if (i && r.lost < lnt_room_at(z, i)->lost_seq &&
+            r.since < lnt_room_at(z, i)->lost_seq)
             forget_copied(&r);
         more = i && copy_some(z,
                               r.since == 0 ? lnt_kept_back(z, i, before, limit)
@@ -217,7 +218,7 @@ lnt_zone_kept(struct lnt_zone *z, uint32_t room, struct lnt_kept *k)
     lnt_zone_lock(z);
     i = lnt_room_index(z, room);
     if (i) {
-        const struct lnt_zone_room *r = &z->rooms[i];
+        const struct lnt_zone_room *r = lnt_room_at(z, i);
 
         k->keep.count = r->keep_count;
         k->keep.age_s = r->keep_age;
@@ -276,7 +277,7 @@ since_kept(struct lnt_zone *z, uint32_t room, struct reading *r)
         make_space(r);
         lnt_zone_lock(z);
         i = lnt_room_index(z, room);
-        whole = i && r->since >= z->rooms[i].lost_seq;
+        whole = i && r->since >= lnt_room_at(z, i)->lost_seq;
         if (whole)
             more = copy_some(z, lnt_kept_since(z, i, r->since), r);
         lnt_zone_unlock(z);
@@ -324,6 +325,7 @@ copy_record(const struct lnt_zone *z, uint64_t position, struct reading *r)
     k.len = rec.len;
     k.kind = rec.kind;
     k.flags = rec.flags;
+    k.head = LNT_KEPT_HEAD;
     k.seq = rec.seq;
     k.time_us = rec.time_us;
     k.origin = rec.origin;
@@ -349,9 +351,10 @@ since_log(struct lnt_zone *z, uint32_t room, struct reading *r)
 
     lnt_zone_lock(z);
     i = lnt_room_index(z, room);
-    if (i && r->since >= z->rooms[i].born_seq && r->since <= z->map->seq) {
+    if (i && r->since >= lnt_room_at(z, i)->born_seq &&
+        r->since <= z->map->seq) {
         whole = true;
-        position = z->rooms[i].last;
+        position = lnt_room_at(z, i)->last;
     }
     lnt_zone_unlock(z);
     whole = whole && walk_back(z, position, r, &found);
@@ -444,7 +447,7 @@ static uint32_t
 spare_room(struct lnt_zone *z, uint32_t room, const struct lnt_keep *keep)
 {
     if (lnt_kept_reserve(z, room, lnt_kept_blocks(keep->bytes)) == 0) {
-        z->rooms[room].rank = LNT_RANKS - 1;
+        lnt_room_at(z, room)->rank = LNT_RANKS - 1;
         return room;
     }
     lnt_room_settle(z, room);
@@ -471,7 +474,7 @@ old_room(struct lnt_zone *z, uint32_t app, struct lnt_str name,
     }
     if (!room)
         return 0;
-    r = &z->rooms[room];
+    r = lnt_room_at(z, room);
     if (r->kept > 0) {
         r->lost_seq = higher(r->lost_seq, f->lost);
         return room;
@@ -502,7 +505,7 @@ lnt_zone_restore_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
     lnt_zone_lock(z);
     room = old_room(z, app, name, keep, f, e->seq);
     if (room) {
-        if (e->seq > z->rooms[room].kept_seq)
+        if (e->seq > lnt_room_at(z, room)->kept_seq)
             lnt_kept_add(z, room, e);
         lnt_room_settle(z, room);
     }

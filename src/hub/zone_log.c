@@ -15,7 +15,7 @@ lnt_zone_publish(struct lnt_zone *z, struct lnt_event *e)
 {
     uint32_t room = 0;
 
-    lnt_assert(e->kind != 0);
+    lnt_assert(e->kind != 0 && e->flags <= UINT8_MAX);
     if (e->data.n > lnt_zone_record_max(z)) {
         errno = EMSGSIZE;
         return -1;
@@ -24,7 +24,7 @@ lnt_zone_publish(struct lnt_zone *z, struct lnt_event *e)
     lnt_zone_lock(z);
     if (e->room != LNT_ROOM_NONE) {
         room = lnt_room_index(z, e->room);
-        if (room == 0 || z->rooms[room].app != e->app) {
+        if (room == 0 || lnt_room_at(z, room)->app != e->app) {
             lnt_zone_unlock(z);
             errno = ENOENT;
             return -1;
@@ -82,13 +82,13 @@ lnt_zone_sleepers(struct lnt_zone *z, int self, uint8_t *cells)
     /* The head is out before we look who sleeps; a sleeper says so before it
        looks at the head once more.  One of the two sees the other. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    for (unsigned w = 0; w < LNT_CELLS / 64; w++) {
+    for (unsigned w = 0; w < LNT_CELL_WORDS; w++) {
         uint64_t bits =
             __atomic_load_n(&z->map->cells_used[w], __ATOMIC_SEQ_CST);
 
         for (; bits; bits &= bits - 1) {
             unsigned i = w * 64 + (unsigned)__builtin_ctzll(bits);
-            uint32_t *asleep = &z->cells[i].asleep;
+            uint32_t *asleep = &lnt_cell_at(z, i)->asleep;
 
             if ((int)i != self && __atomic_load_n(asleep, __ATOMIC_SEQ_CST) &&
                 __atomic_exchange_n(asleep, 0, __ATOMIC_SEQ_CST))

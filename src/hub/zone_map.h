@@ -1,7 +1,7 @@
 /*
  * What lies in the zone's mapping, for the files of the zone alone.
  *
- *   head | cells | users' slots | rooms' slots | peers' slots | users | rooms
+ *   map | cells | users' slots | rooms' slots | peers' slots | users | rooms
  *        | members | peers | visits | creators' slots | creators | ranking
  *        | ring | blocks
  *
@@ -9,6 +9,30 @@
  * that fresh (zero) memory is a valid empty table and is not touched before it
  * is needed.  Everything but the ends of the log and what is marked atomic is
  * read and written under the lock.
+ *
+ * Releases.  Processes of an older and of a newer release use one zone at the
+ * same time, whichever of them made it.  So, from layout 4 on:
+ *
+ *   - A new field goes to the end of its struct (of the map: to its end, or into
+ *     what is reserved within), and 0 means that nobody has set it.  Whoever
+ *     takes a node clears what lies behind the fields that it knows.
+ *   - Nodes lie as far apart as the zone says (room_size and so on), which is
+ *     more than they need: a struct may grow up to that.  Beyond, the field goes
+ *     into a part of its own.
+ *   - Records and kept messages say how long their head is.
+ *   - What a field means never changes, and no place is used again: a counter
+ *     keeps its number, a kind of event, a flag and a state their values.
+ *     Others may meet a value that they do not know: it must do no harm.
+ *   - Capacities (cells, nodes, the ring) are those of the zone, not of the
+ *     binary.
+ *   - Derived state has a bit in LNT_ZONE_FEATURES and is used only while
+ *     lnt_zone_maintained says so: whoever joins takes away what it does not
+ *     maintain, and lnt_zone_rebuild makes it again when all do.
+ *   - What older releases must not touch gets a bit in map->needs when it is
+ *     first used: they refuse the zone then.
+ *
+ * What cannot be done like that is another LNT_ZONE_LAYOUT.  An upgrade to it
+ * loses every room and is refused without --new-zone.
  *
  * A process can die at any instruction of a locked section.  Every change is
  * therefore made in an order in which the nodes alone tell the truth: a node's
@@ -29,11 +53,27 @@
 
 #define LNT_ZONE_MAGIC UINT64_C(0x6c696e6e65747a31)
 
+enum { LNT_CELL_WORDS = 4 }; /* of a mask of cells, 64 bits each */
+_Static_assert(LNT_CELLS <= LNT_CELL_WORDS * 64 && LNT_CELLS <= UINT8_MAX,
+               "cells have a bit in masks, and users name them in a byte");
+
+/*
+ * Derived state: what follows from the rest of the zone, and is kept up to date
+ * by every change (an index, a mask, a cache).  A release that brings some gives
+ * it a bit here.
+ */
+enum {
+    LNT_ZONE_FEATURES = 0, /* of this binary, all of them */
+};
+
 enum lnt_node_state {
     LNT_NODE_FREE,
     LNT_NODE_USED,
     LNT_NODE_HOLD, /* a member node that keeps a room for a cell */
 };
+
+/* LNT_..._KNOWN: behind the last field that is set when a node is taken; the rest
+   of the node is cleared then. */
 
 struct lnt_zone_user {
     uint64_t session;
@@ -49,6 +89,8 @@ struct lnt_zone_user {
     uint32_t created; /* rooms that it created and that still exist */
 };
 
+enum { LNT_USER_KNOWN = offsetof(struct lnt_zone_user, created) + 4 };
+
 struct lnt_zone_member {
     uint64_t tag;       /* order of joining << 8 | state */
     uint32_t user;      /* of a hold: the incarnation */
@@ -58,6 +100,7 @@ struct lnt_zone_member {
     uint32_t user_next; /* the user's next room; of a hold: the cell */
     uint32_t joined;    /* seconds since the zone was made */
 };
+enum { LNT_MEMBER_KNOWN = offsetof(struct lnt_zone_member, joined) + 4 };
 
 struct lnt_zone_room {
     uint64_t last;     /* position of its last record, 0 none ever */
@@ -104,6 +147,7 @@ struct lnt_zone_peer {
     uint8_t family;
     uint8_t state;
 };
+enum { LNT_PEER_KNOWN = offsetof(struct lnt_zone_peer, state) + 1 };
 
 /* A connection that counts for its peer. */
 struct lnt_zone_visit {
@@ -112,6 +156,7 @@ struct lnt_zone_visit {
     uint32_t serial;      /* goes up with each use of the node */
     uint32_t next;        /* of free ones: next free */
 };
+enum { LNT_VISIT_KNOWN = offsetof(struct lnt_zone_visit, next) + 4 };
 
 /*
  * Rooms are counted by who created them: an address, or another origin.  What
@@ -145,22 +190,28 @@ struct lnt_zone_block {
     char data[LNT_BLOCK_DATA];
 };
 
-/* A message in a block's data; never divided, its data may be. */
+/* The head of a message in a block's data.  Its data may be divided, the head
+   never is: it begins where LNT_KEPT_ROOM bytes of the block are left. */
+enum { LNT_KEPT_ROOM = 64 };
 struct lnt_zone_kept {
     uint32_t len; /* of the data */
-    uint16_t kind, flags;
+    uint16_t kind;
+    uint8_t flags;
+    uint8_t head; /* bytes before the data; of another release perhaps more */
     uint64_t seq, time_us, origin;
 };
 
 /*
  * A record in the ring, followed by its data.  Records start at multiples of 8
  * and do not wrap: a pad, of which only the first word is there, fills the end
- * of the ring.
+ * of the ring.  A record of another release may have a longer head.
  */
+enum { LNT_RECORD_HEAD = 56 }; /* of layout 4 */
 struct lnt_zone_record {
     uint32_t len;  /* of the data; of a pad: of the whole */
     uint16_t kind; /* 0: pad */
-    uint16_t flags;
+    uint8_t flags;
+    uint8_t head; /* bytes before the data: at least LNT_RECORD_HEAD */
     uint64_t seq, time_us, origin, target;
     uint64_t prev; /* position of the record of this room before, 0 none */
     uint32_t app, room;
@@ -210,15 +261,27 @@ struct lnt_zone_parts {
     struct lnt_zone_pool creators;
     struct lnt_zone_slots origins; /* creators by what they are */
     uint64_t ranking;              /* offset of lnt_zone.ranking */
+    uint32_t cells_max, cell_size; /* one more cell: what is past */
+};
+
+/* A master that has the zone; masters have no cell. */
+enum { LNT_ZONE_MASTERS = 8 };
+struct lnt_zone_master {
+    int32_t pid; /* 0: nobody */
+    uint32_t reserved;
+    uint64_t features;
 };
 
 struct lnt_zone_map {
     /* Never changes. */
     uint64_t magic;
     uint32_t layout;
-    uint32_t shape; /* sizes of all structs, mixed */
-    uint64_t size, epoch, hash_key, born_us;
+    uint32_t map_size; /* bytes of this struct, of the release that made it */
+    uint64_t size, epoch; /* size: all of it */
+    uint64_t hash_key, born_us;
     uint64_t ring_size;
+    uint64_t needs;     /* features without which nobody can use the zone */
+    uint64_t zone_size; /* as configured: without this struct and the cells */
 
     /* The ends of the log, atomic. */
     uint64_t head __attribute__((aligned(64))); /* behind the last record */
@@ -233,35 +296,38 @@ struct lnt_zone_map {
     uint64_t turns;
 
     /* Cells that are not free, a bit each; atomic. */
-    uint64_t cells_used[LNT_CELLS / 64] __attribute__((aligned(64)));
+    uint64_t cells_used[LNT_CELL_WORDS] __attribute__((aligned(64)));
     uint64_t guests; /* atomic */
     uint32_t incarnation;
 
     struct lnt_zone_parts parts __attribute__((aligned(64)));
-    uint64_t order;     /* of joining: last given out */
+    uint64_t parts_reserved[32]; /* for more parts */
+    uint64_t order;              /* of joining: last given out */
     uint64_t whole_seq; /* messages up to here may be lost: lnt_zone_continue */
-    struct lnt_stats past;          /* of cells that were released */
-    struct lnt_store_state store;   /* atomic */
+    struct lnt_store_state store; /* atomic */
+    uint64_t store_reserved[8];
     uint32_t reserved;              /* blocks, sum of all quotas */
     uint32_t idle_most;             /* idle rooms of the creator with most */
     uint32_t idle_quota;            /* blocks, quotas of all idle rooms */
     uint32_t over_first, over_last; /* rooms, longest over their quota first */
     struct lnt_zone_journal journal;
+    uint64_t journal_reserved[8];
     uint64_t evicted; /* rooms, ever */
+
+    struct lnt_zone_master masters[LNT_ZONE_MASTERS];
+    uint64_t arrivals;   /* of masters, ever */
+    uint64_t maintained; /* derived state that is right, features; atomic */
 };
 
 struct lnt_zone {
     struct lnt_zone_map *map;
     char *ring;
     uint64_t ring_mask;
-    struct lnt_cell *cells;
-    struct lnt_zone_user *users;
-    struct lnt_zone_room *rooms;
-    struct lnt_zone_member *members;
-    struct lnt_zone_peer *peers;
-    struct lnt_zone_visit *visits;
-    struct lnt_zone_block *blocks;
-    struct lnt_zone_creator *creators;
+    /* Nodes, see lnt_room_at and so on.  How far apart they are, the zone says:
+       the release that made it may have had smaller or larger ones. */
+    char *cells, *users, *rooms, *members, *peers, *visits, *blocks, *creators;
+    uint32_t cell_size, user_size, room_size, member_size, peer_size,
+        visit_size, creator_size;
     uint32_t *ranking;  /* by number of idle rooms: first creator, 0 none */
     uint32_t room_bits; /* of a room's number that are its index */
     int fd;
@@ -288,6 +354,78 @@ lnt_zone_at(struct lnt_zone *z, uint64_t offset)
     return (char *)z->map + offset;
 }
 
+static inline struct lnt_cell *
+lnt_cell_at(const struct lnt_zone *z, unsigned i)
+{
+    return (struct lnt_cell *)(void *)(z->cells + (size_t)i * z->cell_size);
+}
+static inline struct lnt_zone_user *
+lnt_user_at(const struct lnt_zone *z, uint32_t i)
+{
+    return (struct lnt_zone_user *)(void *)(z->users +
+                                            (size_t)i * z->user_size);
+}
+static inline struct lnt_zone_room *
+lnt_room_at(const struct lnt_zone *z, uint32_t i)
+{
+    return (struct lnt_zone_room *)(void *)(z->rooms +
+                                            (size_t)i * z->room_size);
+}
+static inline struct lnt_zone_member *
+lnt_member_at(const struct lnt_zone *z, uint32_t i)
+{
+    return (struct lnt_zone_member *)(void *)(z->members +
+                                              (size_t)i * z->member_size);
+}
+static inline struct lnt_zone_peer *
+lnt_peer_at(const struct lnt_zone *z, uint32_t i)
+{
+    return (struct lnt_zone_peer *)(void *)(z->peers +
+                                            (size_t)i * z->peer_size);
+}
+static inline struct lnt_zone_visit *
+lnt_visit_at(const struct lnt_zone *z, uint32_t i)
+{
+    return (struct lnt_zone_visit *)(void *)(z->visits +
+                                             (size_t)i * z->visit_size);
+}
+static inline struct lnt_zone_creator *
+lnt_creator_at(const struct lnt_zone *z, uint32_t i)
+{
+    return (struct lnt_zone_creator *)(void *)(z->creators +
+                                               (size_t)i * z->creator_size);
+}
+/* These have one size in all releases. */
+static inline struct lnt_zone_block *
+lnt_block_at(const struct lnt_zone *z, uint32_t i)
+{
+    return (struct lnt_zone_block *)(void *)z->blocks + i;
+}
+
+/* How many cells there are. */
+static inline unsigned
+lnt_cells_of(const struct lnt_zone *z)
+{
+    return z->map->parts.cells_max;
+}
+
+/* What cells that were released had counted. */
+static inline struct lnt_stats *
+lnt_past_of(const struct lnt_zone *z)
+{
+    return &lnt_cell_at(z, z->map->parts.cells_max)->stats;
+}
+
+/* How many counters a cell has room for; those that this binary does not know
+   included. */
+static inline unsigned
+lnt_counters_of(const struct lnt_zone *z)
+{
+    return (unsigned)((z->cell_size - offsetof(struct lnt_cell, stats) -
+                       offsetof(struct lnt_stats, counters)) /
+                      sizeof(uint64_t));
+}
+
 static inline uint32_t *
 lnt_zone_slot(struct lnt_zone *z, const struct lnt_zone_slots *s, uint32_t i)
 {
@@ -304,7 +442,7 @@ lnt_member_state(const struct lnt_zone_member *m)
 static inline uint32_t
 lnt_room_number(const struct lnt_zone *z, uint32_t index)
 {
-    return z->rooms[index].gen << z->room_bits | index;
+    return lnt_room_at(z, index)->gen << z->room_bits | index;
 }
 
 /* The index, or 0 when the room is gone. */
@@ -314,7 +452,7 @@ lnt_room_index(const struct lnt_zone *z, uint32_t number)
     uint32_t index = number & ((1u << z->room_bits) - 1);
 
     if (index == 0 || index > z->map->parts.rooms.max ||
-        z->rooms[index].state != LNT_NODE_USED ||
+        lnt_room_at(z, index)->state != LNT_NODE_USED ||
         lnt_room_number(z, index) != number)
         return 0;
     return index;
@@ -326,6 +464,15 @@ lnt_lock_word(const pthread_mutex_t *lock, int i)
 {
     return __atomic_load_n((const uint32_t *)(const void *)lock + i,
                            __ATOMIC_ACQUIRE);
+}
+
+/* Whether derived state of that feature can be relied on.  Under the lock it stays
+   so until the lock is let go. */
+static inline bool
+lnt_zone_maintained(const struct lnt_zone *z, uint64_t feature)
+{
+    return (__atomic_load_n(&z->map->maintained, __ATOMIC_ACQUIRE) & feature) !=
+           0;
 }
 
 /* ---- zone_lock.c ---- */

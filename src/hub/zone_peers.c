@@ -31,7 +31,8 @@ void
 lnt_zone_peer_leave(struct lnt_zone *z, uint32_t visit, unsigned cell)
 {
     lnt_zone_lock(z);
-    if (z->visits[visit].incarnation == z->cells[cell].incarnation)
+    if (lnt_visit_at(z, visit)->incarnation ==
+        lnt_cell_at(z, cell)->incarnation)
         lnt_visit_end(z, visit);
     lnt_zone_unlock(z);
 }
@@ -39,7 +40,7 @@ lnt_zone_peer_leave(struct lnt_zone *z, uint32_t visit, unsigned cell)
 uint64_t
 lnt_zone_peer_name(const struct lnt_zone *z, uint32_t visit)
 {
-    return (uint64_t)z->visits[visit].serial << 32 | visit;
+    return (uint64_t)lnt_visit_at(z, visit)->serial << 32 | visit;
 }
 
 int
@@ -50,11 +51,11 @@ lnt_zone_peer_move(struct lnt_zone *z, uint64_t name, unsigned cell)
 
     lnt_zone_lock(z);
     if (visit > 0 && visit < z->map->parts.visits.fresh) {
-        struct lnt_zone_visit *v = &z->visits[visit];
+        struct lnt_zone_visit *v = lnt_visit_at(z, visit);
 
         lives = v->incarnation && v->serial == (uint32_t)(name >> 32);
         if (lives)
-            v->incarnation = z->cells[cell].incarnation;
+            v->incarnation = lnt_cell_at(z, cell)->incarnation;
         LNT_ZONE_STEP(z);
     }
     lnt_zone_unlock(z);
@@ -70,7 +71,7 @@ lnt_zone_peer_count(struct lnt_zone *z, uint32_t visit)
     uint64_t n;
 
     lnt_zone_lock(z);
-    n = z->peers[z->visits[visit].peer].visits;
+    n = lnt_peer_at(z, lnt_visit_at(z, visit)->peer)->visits;
     lnt_zone_unlock(z);
     return n;
 }
@@ -86,7 +87,7 @@ lnt_peers_sweep(struct lnt_zone *z, uint32_t incarnation)
         if (lnt_zone_lock_soon(z) < 0)
             return -1;
         for (uint32_t n = 0; n < SWEEP && i < p->fresh; n++, i++) {
-            if (z->visits[i].incarnation == incarnation)
+            if (lnt_visit_at(z, i)->incarnation == incarnation)
                 lnt_visit_end(z, i);
         }
         more = i < p->fresh;

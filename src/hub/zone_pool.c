@@ -41,6 +41,14 @@ lnt_pool_take(struct lnt_zone *z, struct lnt_zone_pool *p)
 }
 
 void
+lnt_pool_clear(struct lnt_zone *z, const struct lnt_zone_pool *p, uint32_t i,
+               size_t from)
+{
+    memset((char *)lnt_zone_at(z, p->base + (uint64_t)i * p->stride) + from, 0,
+           p->stride - from);
+}
+
+void
 lnt_pool_give(struct lnt_zone *z, struct lnt_zone_pool *p, uint32_t i)
 {
     lnt_pool_return(z, p, i);
@@ -105,15 +113,15 @@ next_of(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i)
 {
     switch (kind) {
     case LNT_SLOTS_NICKS:
-        return &z->users[i].hash_next;
+        return &lnt_user_at(z, i)->hash_next;
     case LNT_SLOTS_NAMES:
-        return &z->rooms[i].hash_next;
+        return &lnt_room_at(z, i)->hash_next;
     case LNT_SLOTS_PEERS:
-        return &z->peers[i].hash_next;
+        return &lnt_peer_at(z, i)->hash_next;
     case LNT_SLOTS_ORIGINS:
         break;
     }
-    return &z->creators[i].hash_next;
+    return &lnt_creator_at(z, i)->hash_next;
 }
 
 static uint64_t
@@ -137,8 +145,8 @@ hash_peer(const struct lnt_zone *z, uint64_t prefix, uint32_t family)
 static uint64_t
 hash_of(const struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i)
 {
-    const struct lnt_zone_user *u = &z->users[i];
-    const struct lnt_zone_room *r = &z->rooms[i];
+    const struct lnt_zone_user *u = lnt_user_at(z, i);
+    const struct lnt_zone_room *r = lnt_room_at(z, i);
 
     switch (kind) {
     case LNT_SLOTS_NICKS:
@@ -146,11 +154,13 @@ hash_of(const struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i)
     case LNT_SLOTS_NAMES:
         return hash_name(z, r->app, r->name, r->name_len);
     case LNT_SLOTS_PEERS:
-        return hash_peer(z, z->peers[i].prefix, z->peers[i].family);
+        return hash_peer(z, lnt_peer_at(z, i)->prefix,
+                         lnt_peer_at(z, i)->family);
     case LNT_SLOTS_ORIGINS:
         break;
     }
-    return hash_peer(z, z->creators[i].prefix, z->creators[i].family);
+    return hash_peer(z, lnt_creator_at(z, i)->prefix,
+                     lnt_creator_at(z, i)->family);
 }
 
 /* The slot of a hash among n active ones. */
@@ -250,7 +260,7 @@ lnt_slots_nick(struct lnt_zone *z, struct lnt_str nick)
         *lnt_zone_slot(z, s, slot_of(s->active, hash_nick(z, nick.p, nick.n)));
 
     while (i != 0) {
-        const struct lnt_zone_user *u = &z->users[i];
+        const struct lnt_zone_user *u = lnt_user_at(z, i);
 
         if (lnt_str_eq(lnt_str(u->nick, u->nick_len), nick))
             return i;
@@ -266,9 +276,9 @@ lnt_slots_peer(struct lnt_zone *z, const struct lnt_network *net)
     uint64_t hash = hash_peer(z, net->prefix, net->family);
     uint32_t i = *lnt_zone_slot(z, s, slot_of(s->active, hash));
 
-    while (i != 0 && (z->peers[i].prefix != net->prefix ||
-                      z->peers[i].family != net->family))
-        i = z->peers[i].hash_next;
+    while (i != 0 && (lnt_peer_at(z, i)->prefix != net->prefix ||
+                      lnt_peer_at(z, i)->family != net->family))
+        i = lnt_peer_at(z, i)->hash_next;
     return i;
 }
 
@@ -279,9 +289,9 @@ lnt_slots_origin(struct lnt_zone *z, const struct lnt_creator *by)
     uint64_t hash = hash_peer(z, by->prefix, by->family);
     uint32_t i = *lnt_zone_slot(z, s, slot_of(s->active, hash));
 
-    while (i != 0 && (z->creators[i].prefix != by->prefix ||
-                      z->creators[i].family != by->family))
-        i = z->creators[i].hash_next;
+    while (i != 0 && (lnt_creator_at(z, i)->prefix != by->prefix ||
+                      lnt_creator_at(z, i)->family != by->family))
+        i = lnt_creator_at(z, i)->hash_next;
     return i;
 }
 
@@ -293,7 +303,7 @@ lnt_slots_name(struct lnt_zone *z, uint32_t app, struct lnt_str name)
         z, s, slot_of(s->active, hash_name(z, app, name.p, name.n)));
 
     while (i != 0) {
-        const struct lnt_zone_room *r = &z->rooms[i];
+        const struct lnt_zone_room *r = lnt_room_at(z, i);
 
         if (r->app == app && lnt_str_eq(lnt_str(r->name, r->name_len), name))
             return i;

@@ -15,6 +15,10 @@ lnt_pool_left(const struct lnt_zone_pool *p)
 
 /* A node's index, 0 when all are used.  Its state is the caller's. */
 uint32_t lnt_pool_take(struct lnt_zone *z, struct lnt_zone_pool *p);
+/* Clears a node from that byte on: what lies behind the fields that this binary
+   sets, and fields of other releases. */
+void lnt_pool_clear(struct lnt_zone *z, const struct lnt_zone_pool *p,
+                    uint32_t i, size_t from);
 /* Its state is FREE already. */
 void lnt_pool_give(struct lnt_zone *z, struct lnt_zone_pool *p, uint32_t i);
 /* Forgets what is free; for repair, which gives back every free node below

@@ -63,8 +63,8 @@ repair_last(struct lnt_zone *z, struct lnt_zone_room *room)
 static void
 repair_cell(struct lnt_zone *z, struct lnt_zone_user *u)
 {
-    for (unsigned i = 0; i < LNT_CELLS; i++) {
-        if (z->cells[i].incarnation == u->incarnation)
+    for (unsigned i = 0; i < lnt_cells_of(z); i++) {
+        if (lnt_cell_at(z, i)->incarnation == u->incarnation)
             u->cell = (uint8_t)i;
     }
 }
@@ -77,7 +77,7 @@ repair_users(struct lnt_zone *z)
     lnt_pool_reset(p);
     lnt_slots_reset(z, LNT_SLOTS_NICKS, p->fresh);
     for (uint32_t i = p->fresh - 1; i > 0; i--) {
-        struct lnt_zone_user *u = &z->users[i];
+        struct lnt_zone_user *u = lnt_user_at(z, i);
 
         if (u->state == LNT_NODE_USED) {
             p->used++;
@@ -101,7 +101,7 @@ repair_rooms(struct lnt_zone *z)
     map->over_first = map->over_last = 0;
     map->reserved = 0;
     for (uint32_t i = p->fresh - 1; i > 0; i--) {
-        struct lnt_zone_room *r = &z->rooms[i];
+        struct lnt_zone_room *r = lnt_room_at(z, i);
 
         if (r->state != LNT_NODE_USED) {
             lnt_pool_return(z, p, i);
@@ -135,10 +135,10 @@ static bool
 is_member(const struct lnt_zone *z, const struct lnt_zone_member *m)
 {
     if (lnt_member_state(m) == LNT_NODE_FREE ||
-        z->rooms[m->room].state != LNT_NODE_USED)
+        lnt_room_at(z, m->room)->state != LNT_NODE_USED)
         return false;
     return lnt_member_state(m) == LNT_NODE_HOLD ||
-           z->users[m->user].state == LNT_NODE_USED;
+           lnt_user_at(z, m->user)->state == LNT_NODE_USED;
 }
 
 static void
@@ -150,7 +150,7 @@ repair_members(struct lnt_zone *z)
 
     lnt_pool_reset(p);
     for (uint32_t i = p->fresh - 1; i > 0; i--) {
-        struct lnt_zone_member *m = &z->members[i];
+        struct lnt_zone_member *m = lnt_member_at(z, i);
 
         if (is_member(z, m)) {
             p->used++;
@@ -172,7 +172,7 @@ repair_members(struct lnt_zone *z)
 static void
 free_block(struct lnt_zone *z, uint32_t block)
 {
-    z->blocks[block].room = 0;
+    lnt_block_at(z, block)->room = 0;
     LNT_ZONE_STEP(z);
     lnt_pool_return(z, &z->map->parts.blocks, block);
 }
@@ -203,7 +203,7 @@ recount(struct lnt_zone *z, struct lnt_zone_room *r)
 
     for (; at.block; at = lnt_kept_next(z, at)) {
         const struct lnt_zone_kept *k = lnt_kept_head(z, at);
-        struct lnt_zone_block *b = &z->blocks[at.block];
+        struct lnt_zone_block *b = lnt_block_at(z, at.block);
 
         if (k->seq > z->map->seq || lnt_kept_behind(z, at) > r->end)
             break;
@@ -226,7 +226,7 @@ static void
 repair_history(struct lnt_zone *z, uint32_t room, const struct entry *v,
                size_t n)
 {
-    struct lnt_zone_room *r = &z->rooms[room];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
     bool whole = is_whole(r, v, n);
     uint64_t first = r->begin / LNT_BLOCK_DATA, last;
 
@@ -238,7 +238,7 @@ repair_history(struct lnt_zone *z, uint32_t room, const struct entry *v,
         r->begin = r->end;
     } else {
         for (size_t i = 0; i < n; i++) {
-            z->blocks[v[i].node].count = 0;
+            lnt_block_at(z, v[i].node)->count = 0;
             if (v[i].order >= first)
                 lnt_kept_link(z, room, v[i].node);
         }
@@ -268,9 +268,9 @@ repair_blocks(struct lnt_zone *z)
 
     lnt_pool_reset(p);
     for (uint32_t i = p->fresh - 1; i > 0; i--) {
-        const struct lnt_zone_block *b = &z->blocks[i];
+        const struct lnt_zone_block *b = lnt_block_at(z, i);
 
-        if (b->room && z->rooms[b->room].state == LNT_NODE_USED)
+        if (b->room && lnt_room_at(z, b->room)->state == LNT_NODE_USED)
             v[n++] = (struct entry){b->order, b->room, i};
         else
             free_block(z, i);
@@ -281,7 +281,7 @@ repair_blocks(struct lnt_zone *z)
 
         while (at < n && v[at].room == room)
             at++;
-        if (z->rooms[room].state == LNT_NODE_USED)
+        if (lnt_room_at(z, room)->state == LNT_NODE_USED)
             repair_history(z, room, v + from, at - from);
     }
     free(v);
@@ -292,11 +292,11 @@ repair_blocks(struct lnt_zone *z)
 static void
 repair_cells(struct lnt_zone *z)
 {
-    for (unsigned i = 0; i < LNT_CELLS; i++) {
+    for (unsigned i = 0; i < lnt_cells_of(z); i++) {
         uint64_t *word = &z->map->cells_used[i / 64];
         uint64_t bit = UINT64_C(1) << i % 64;
 
-        if (lnt_cell_state(&z->cells[i]) == LNT_CELL_FREE)
+        if (lnt_cell_state(lnt_cell_at(z, i)) == LNT_CELL_FREE)
             __atomic_and_fetch(word, ~bit, __ATOMIC_SEQ_CST);
         else
             __atomic_or_fetch(word, bit, __ATOMIC_SEQ_CST);
@@ -318,7 +318,7 @@ lnt_zone_repair(struct lnt_zone *z)
     repair_blocks(z);
     lnt_visits_repair(z);
     for (uint32_t room = 1; room < rooms; room++) {
-        if (z->rooms[room].state == LNT_NODE_USED)
+        if (lnt_room_at(z, room)->state == LNT_NODE_USED)
             lnt_room_settle(z, room);
     }
     lnt_journal_finish(z);

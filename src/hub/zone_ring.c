@@ -77,11 +77,26 @@ still_there(const struct lnt_zone *z, uint64_t position)
 
 /* ---- writing ---- */
 
+/* A head as this binary knows it, of a record whose first word is in r: a shorter
+   one leaves what it lacks 0. */
+static void
+load_head(const struct lnt_zone *z, uint64_t position,
+          struct lnt_zone_record *r)
+{
+    if (r->head >= HEAD) {
+        load_words((char *)r, word_at(z, position), HEAD);
+    } else {
+        memset((char *)r + r->head, 0, HEAD - r->head);
+        load_words((char *)r, word_at(z, position), r->head);
+    }
+}
+
 void
 lnt_ring_peek(const struct lnt_zone *z, uint64_t position,
               struct lnt_zone_record *r)
 {
-    load_words((char *)r, word_at(z, position), HEAD);
+    load_words((char *)r, word_at(z, position), WORD);
+    load_head(z, position, r);
 }
 
 uint64_t
@@ -90,7 +105,7 @@ lnt_ring_next(const struct lnt_zone *z, uint64_t position)
     struct lnt_zone_record r;
 
     load_words((char *)&r, word_at(z, position), WORD);
-    return position + (r.kind ? HEAD + align(r.len) : r.len);
+    return position + (r.kind ? r.head + align(r.len) : r.len);
 }
 
 /* Makes the bytes up to end free to be overwritten. */
@@ -129,7 +144,8 @@ write_record(struct lnt_zone *z, uint64_t at, uint64_t prev,
     const struct lnt_zone_record r = {
         .len = (uint32_t)e->data.n,
         .kind = e->kind,
-        .flags = e->flags,
+        .flags = (uint8_t)e->flags,
+        .head = HEAD,
         .seq = e->seq,
         .time_us = e->time_us,
         .origin = e->origin,
@@ -179,7 +195,7 @@ void
 lnt_ring_append(struct lnt_zone *z, uint32_t room, struct lnt_event *e)
 {
     struct lnt_zone_map *map = z->map;
-    struct lnt_zone_room *r = room ? &z->rooms[room] : NULL;
+    struct lnt_zone_room *r = room ? lnt_room_at(z, room) : NULL;
     uint64_t at = map->head, need = HEAD + align(e->data.n);
     uint64_t left = map->ring_size - (at & z->ring_mask);
     uint64_t pad = left < need ? left : 0;
@@ -206,7 +222,10 @@ lnt_ring_head(const struct lnt_zone *z, uint64_t position,
 {
     if (position >= __atomic_load_n(&z->map->head, __ATOMIC_ACQUIRE))
         return false;
-    load_words((char *)r, word_at(z, position), HEAD);
+    load_words((char *)r, word_at(z, position), WORD);
+    if (!still_there(z, position))
+        return false;
+    load_head(z, position, r);
     return still_there(z, position);
 }
 
@@ -216,7 +235,7 @@ lnt_ring_copy(const struct lnt_zone *z, uint64_t position,
 {
     uint32_t len = r->len;
 
-    load_words(data, word_at(z, position) + HEAD / WORD, len);
+    load_words(data, word_at(z, position) + r->head / WORD, len);
     return still_there(z, position);
 }
 
@@ -247,9 +266,9 @@ lnt_zone_is_place(const struct lnt_zone *z, uint64_t position, uint64_t seq)
             position += left;
             continue;
         }
-        if (left < HEAD)
+        if (left < LNT_RECORD_HEAD)
             return false;
-        load_words((char *)&r, word_at(z, position), HEAD);
+        load_head(z, position, &r);
         return !still_there(z, position) || r.seq == seq + 1;
     }
     return position == head;
@@ -300,11 +319,11 @@ lnt_zone_read(struct lnt_zone *z, struct lnt_cursor *c, struct lnt_event *e)
         c->scratch = lnt_realloc(c->scratch, room * 2);
         c->cap = room * 2;
     }
-    load_words((char *)&r, word_at(z, c->position), HEAD);
-    load_words(c->scratch, word_at(z, c->position) + HEAD / WORD, room);
+    load_head(z, c->position, &r);
+    load_words(c->scratch, word_at(z, c->position) + r.head / WORD, room);
     if (!still_there(z, c->position))
         return lapped(z, c);
-    c->position += HEAD + room;
+    c->position += r.head + room;
     c->seq = r.seq;
     fill(e, &r, c->scratch);
     return LNT_READ_ONE;

@@ -28,7 +28,7 @@ is_name(struct lnt_str name)
 static void
 fill_info(const struct lnt_zone *z, uint32_t room, struct lnt_room_info *info)
 {
-    const struct lnt_zone_room *r = &z->rooms[room];
+    const struct lnt_zone_room *r = lnt_room_at(z, room);
 
     info->room = lnt_room_number(z, room);
     info->app = r->app;
@@ -46,10 +46,10 @@ fill_info(const struct lnt_zone *z, uint32_t room, struct lnt_room_info *info)
 static bool
 is_in(const struct lnt_zone *z, uint32_t user, uint32_t room)
 {
-    uint32_t i = z->users[user].members;
+    uint32_t i = lnt_user_at(z, user)->members;
 
-    while (i && z->members[i].room != room)
-        i = z->members[i].user_next;
+    while (i && lnt_member_at(z, i)->room != room)
+        i = lnt_member_at(z, i)->user_next;
     return i != 0;
 }
 
@@ -80,7 +80,7 @@ lnt_zone_join_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
     if (!is_name(name))
         return -1;
     lnt_zone_lock(z);
-    lnt_assert(z->users[user].state == LNT_NODE_USED);
+    lnt_assert(lnt_user_at(z, user)->state == LNT_NODE_USED);
     room = lnt_room_take(z, app, name, by, &e);
     if (room)
         e = join(z, user, room, origin, quiet, member, info);
@@ -95,11 +95,12 @@ void
 lnt_zone_leave(struct lnt_zone *z, uint32_t member, uint64_t origin,
                unsigned quiet)
 {
-    const struct lnt_zone_member *m = &z->members[member];
+    const struct lnt_zone_member *m = lnt_member_at(z, member);
 
     lnt_zone_lock(z);
     lnt_assert(lnt_member_state(m) == LNT_NODE_USED);
-    lnt_member_leave(z, member, origin, z->rooms[m->room].members <= quiet);
+    lnt_member_leave(z, member, origin,
+                     lnt_room_at(z, m->room)->members <= quiet);
     lnt_zone_unlock(z);
 }
 
@@ -111,13 +112,13 @@ lnt_zone_is_member(struct lnt_zone *z, uint32_t member, uint32_t room,
 
     lnt_zone_lock(z);
     if (member > 0 && member < z->map->parts.members.fresh) {
-        const struct lnt_zone_member *m = &z->members[member];
+        const struct lnt_zone_member *m = lnt_member_at(z, member);
 
         is = lnt_member_state(m) == LNT_NODE_USED && m->room > 0 &&
              m->room == lnt_room_index(z, room) &&
              m->user < z->map->parts.users.fresh &&
-             z->users[m->user].state == LNT_NODE_USED &&
-             z->users[m->user].session == session;
+             lnt_user_at(z, m->user)->state == LNT_NODE_USED &&
+             lnt_user_at(z, m->user)->session == session;
     }
     lnt_zone_unlock(z);
     return is;
@@ -131,14 +132,15 @@ lnt_zone_hold_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
     uint32_t room;
     int e = ENOSPC;
 
-    lnt_assert(cell < LNT_CELLS);
+    lnt_assert(cell < lnt_cells_of(z));
     if (!is_name(name))
         return -1;
     *hold = 0;
     lnt_zone_lock(z);
     room = lnt_room_take(z, app, name, by, &e);
     if (room) {
-        *hold = lnt_member_hold(z, room, cell, z->cells[cell].incarnation);
+        *hold =
+            lnt_member_hold(z, room, cell, lnt_cell_at(z, cell)->incarnation);
         if (*hold)
             fill_info(z, room, info);
         else
@@ -158,8 +160,8 @@ lnt_zone_configured(struct lnt_zone *z, uint32_t room)
 
     lnt_zone_lock(z);
     i = lnt_room_index(z, room);
-    if (i && z->rooms[i].holds)
-        z->rooms[i].configured = 1;
+    if (i && lnt_room_at(z, i)->holds)
+        lnt_room_at(z, i)->configured = 1;
     lnt_zone_unlock(z);
 }
 
@@ -170,8 +172,8 @@ lnt_zone_created(struct lnt_zone *z, uint32_t user)
 
     lnt_zone_lock(z);
     if (user > 0 && user < z->map->parts.users.fresh &&
-        z->users[user].state == LNT_NODE_USED)
-        n = z->users[user].created;
+        lnt_user_at(z, user)->state == LNT_NODE_USED)
+        n = lnt_user_at(z, user)->created;
     lnt_zone_unlock(z);
     return n;
 }
@@ -180,7 +182,7 @@ void
 lnt_zone_unhold(struct lnt_zone *z, uint32_t hold)
 {
     lnt_zone_lock(z);
-    lnt_assert(lnt_member_state(&z->members[hold]) == LNT_NODE_HOLD);
+    lnt_assert(lnt_member_state(lnt_member_at(z, hold)) == LNT_NODE_HOLD);
     lnt_member_unhold(z, hold);
     lnt_zone_unlock(z);
 }
@@ -239,7 +241,7 @@ lnt_zone_rooms(struct lnt_zone *z, uint32_t app,
         if (lnt_zone_lock_soon(z) < 0)
             return -1;
         for (; i < p->fresh && n < ROOMS_AT_ONCE && looked < 1024; i++) {
-            const struct lnt_zone_room *r = &z->rooms[i];
+            const struct lnt_zone_room *r = lnt_room_at(z, i);
 
             looked++;
             if (r->state == LNT_NODE_USED && (app == 0 || r->app == app))
@@ -270,10 +272,10 @@ go_on(const struct lnt_zone *z, const struct lnt_zone_room *r,
 {
     uint32_t i = r->first;
 
-    if (b->last && z->members[b->last].tag == b->tag)
-        return z->members[b->last].next;
-    while (i && z->members[i].tag <= b->tag)
-        i = z->members[i].next;
+    if (b->last && lnt_member_at(z, b->last)->tag == b->tag)
+        return lnt_member_at(z, b->last)->next;
+    while (i && lnt_member_at(z, i)->tag <= b->tag)
+        i = lnt_member_at(z, i)->next;
     return i;
 }
 
@@ -284,13 +286,14 @@ copy_members(const struct lnt_zone *z, uint32_t number, unsigned max,
     uint32_t room = lnt_room_index(z, number), i;
 
     b->n = 0;
-    b->total = room ? z->rooms[room].members : 0;
+    b->total = room ? lnt_room_at(z, room)->members : 0;
     if (!room)
         return;
-    for (i = go_on(z, &z->rooms[room], b);
-         i && b->n < max && b->n < MEMBERS_AT_ONCE; i = z->members[i].next) {
-        const struct lnt_zone_member *m = &z->members[i];
-        const struct lnt_zone_user *u = &z->users[m->user];
+    for (i = go_on(z, lnt_room_at(z, room), b);
+         i && b->n < max && b->n < MEMBERS_AT_ONCE;
+         i = lnt_member_at(z, i)->next) {
+        const struct lnt_zone_member *m = lnt_member_at(z, i);
+        const struct lnt_zone_user *u = lnt_user_at(z, m->user);
         char *nick = b->nicks[b->n];
 
         memcpy(nick, u->nick, u->nick_len);

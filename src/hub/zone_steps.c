@@ -24,13 +24,13 @@ make_room(struct lnt_zone *z, uint32_t app, struct lnt_str name,
           const struct lnt_creator *by)
 {
     uint32_t room = lnt_pool_take(z, &z->map->parts.rooms);
-    struct lnt_zone_room *r = &z->rooms[room];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
     uint32_t gen;
 
     if (room == 0)
         return 0;
     gen = r->gen;
-    memset(r, 0, sizeof(*r));
+    lnt_pool_clear(z, &z->map->parts.rooms, room, 0);
     r->gen = gen;
     r->app = app;
     r->last_seq = r->born_seq = r->lost_seq = z->map->seq;
@@ -48,7 +48,7 @@ make_room(struct lnt_zone *z, uint32_t app, struct lnt_str name,
 void
 lnt_room_free(struct lnt_zone *z, uint32_t room)
 {
-    struct lnt_zone_room *r = &z->rooms[room];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
 
     lnt_kept_clear(z, room);
     lnt_kept_reserve(z, room, 0);
@@ -113,7 +113,7 @@ lnt_room_take(struct lnt_zone *z, uint32_t app, struct lnt_str name,
 void
 lnt_room_settle(struct lnt_zone *z, uint32_t room)
 {
-    struct lnt_zone_room *r = &z->rooms[room];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
 
     /* Whoever holds rooms of the configuration has let go of it. */
     if (!r->holds)
@@ -133,14 +133,14 @@ lnt_room_settle(struct lnt_zone *z, uint32_t room)
 void
 lnt_member_link(struct lnt_zone *z, uint32_t member)
 {
-    struct lnt_zone_member *m = &z->members[member];
-    struct lnt_zone_room *r = &z->rooms[m->room];
+    struct lnt_zone_member *m = lnt_member_at(z, member);
+    struct lnt_zone_room *r = lnt_room_at(z, m->room);
 
     if (lnt_member_state(m) == LNT_NODE_HOLD) {
         m->prev = 0;
         m->next = r->holds;
         if (r->holds)
-            z->members[r->holds].prev = member;
+            lnt_member_at(z, r->holds)->prev = member;
         r->holds = member;
         LNT_ZONE_STEP(z);
         return;
@@ -148,37 +148,37 @@ lnt_member_link(struct lnt_zone *z, uint32_t member)
     m->next = 0;
     m->prev = r->last_member;
     if (r->last_member)
-        z->members[r->last_member].next = member;
+        lnt_member_at(z, r->last_member)->next = member;
     else
         r->first = member;
     r->last_member = member;
     r->members++;
     LNT_ZONE_STEP(z);
     /* The latest first: repair relies on that order. */
-    m->user_next = z->users[m->user].members;
-    z->users[m->user].members = member;
+    m->user_next = lnt_user_at(z, m->user)->members;
+    lnt_user_at(z, m->user)->members = member;
     LNT_ZONE_STEP(z);
 }
 
 static void
 unlink_member(struct lnt_zone *z, uint32_t member)
 {
-    const struct lnt_zone_member *m = &z->members[member];
-    struct lnt_zone_room *r = &z->rooms[m->room];
-    uint32_t *at = &z->users[m->user].members;
+    const struct lnt_zone_member *m = lnt_member_at(z, member);
+    struct lnt_zone_room *r = lnt_room_at(z, m->room);
+    uint32_t *at = &lnt_user_at(z, m->user)->members;
 
     if (m->prev)
-        z->members[m->prev].next = m->next;
+        lnt_member_at(z, m->prev)->next = m->next;
     else
         r->first = m->next;
     if (m->next)
-        z->members[m->next].prev = m->prev;
+        lnt_member_at(z, m->next)->prev = m->prev;
     else
         r->last_member = m->prev;
     r->members--;
     LNT_ZONE_STEP(z);
     while (*at != member)
-        at = &z->members[*at].user_next;
+        at = &lnt_member_at(z, *at)->user_next;
     *at = m->user_next;
     LNT_ZONE_STEP(z);
 }
@@ -188,10 +188,11 @@ static void
 set_member(struct lnt_zone *z, uint32_t member, uint32_t user, uint32_t room,
            enum lnt_node_state state)
 {
-    struct lnt_zone_member *m = &z->members[member];
+    struct lnt_zone_member *m = lnt_member_at(z, member);
     struct lnt_zone_map *map = z->map;
     uint64_t now = lnt_clock_wall_us();
 
+    lnt_pool_clear(z, &map->parts.members, member, LNT_MEMBER_KNOWN);
     m->user = user;
     m->room = room;
     m->joined =
@@ -216,7 +217,7 @@ tell(struct lnt_zone *z, uint32_t room, uint16_t kind, uint64_t origin,
     struct lnt_event e = {
         .time_us = lnt_clock_wall_us(),
         .origin = origin,
-        .app = z->rooms[room].app,
+        .app = lnt_room_at(z, room)->app,
         .kind = kind,
         .data = data,
     };
@@ -227,7 +228,7 @@ tell(struct lnt_zone *z, uint32_t room, uint16_t kind, uint64_t origin,
 static struct lnt_str
 nick_of(const struct lnt_zone *z, uint32_t user)
 {
-    return lnt_str(z->users[user].nick, z->users[user].nick_len);
+    return lnt_str(lnt_user_at(z, user)->nick, lnt_user_at(z, user)->nick_len);
 }
 
 static void
@@ -255,7 +256,7 @@ uint32_t
 lnt_member_join(struct lnt_zone *z, uint32_t user, uint32_t room,
                 uint64_t origin, unsigned quiet)
 {
-    struct lnt_zone_room *r = &z->rooms[room];
+    struct lnt_zone_room *r = lnt_room_at(z, room);
     uint32_t member = lnt_pool_take(z, &z->map->parts.members);
     bool told = r->members < quiet;
 
@@ -278,7 +279,7 @@ void
 lnt_member_leave(struct lnt_zone *z, uint32_t member, uint64_t origin,
                  bool told)
 {
-    struct lnt_zone_member *m = &z->members[member];
+    struct lnt_zone_member *m = lnt_member_at(z, member);
     uint32_t room = m->room;
 
     if (told) {
@@ -301,7 +302,7 @@ lnt_member_hold(struct lnt_zone *z, uint32_t room, unsigned cell,
 
     if (member == 0)
         return 0;
-    z->members[member].user_next = cell;
+    lnt_member_at(z, member)->user_next = cell;
     set_member(z, member, incarnation, room, LNT_NODE_HOLD);
     lnt_member_link(z, member);
     lnt_room_settle(z, room);
@@ -311,17 +312,17 @@ lnt_member_hold(struct lnt_zone *z, uint32_t room, unsigned cell,
 void
 lnt_member_unhold(struct lnt_zone *z, uint32_t member)
 {
-    struct lnt_zone_member *m = &z->members[member];
+    struct lnt_zone_member *m = lnt_member_at(z, member);
     uint32_t room = m->room;
 
     m->tag = LNT_NODE_FREE;
     LNT_ZONE_STEP(z);
     if (m->prev)
-        z->members[m->prev].next = m->next;
+        lnt_member_at(z, m->prev)->next = m->next;
     else
-        z->rooms[room].holds = m->next;
+        lnt_room_at(z, room)->holds = m->next;
     if (m->next)
-        z->members[m->next].prev = m->prev;
+        lnt_member_at(z, m->next)->prev = m->prev;
     LNT_ZONE_STEP(z);
     drop_member(z, member);
     lnt_room_settle(z, room);
@@ -349,15 +350,16 @@ tell_nicks(struct lnt_zone *z, uint32_t user, uint64_t skip)
     data[n++] = '\0';
     memcpy(data + n, nick.p, nick.n);
     n += nick.n;
-    for (uint32_t i = z->users[user].members; i; i = z->members[i].user_next) {
-        uint32_t room = z->members[i].room;
+    for (uint32_t i = lnt_user_at(z, user)->members; i;
+         i = lnt_member_at(z, i)->user_next) {
+        uint32_t room = lnt_member_at(z, i)->room;
 
-        if (z->rooms[room].members > j->quiet)
+        if (lnt_room_at(z, room)->members > j->quiet)
             continue;
         if (skip > 0)
             skip--;
         else
-            tell(z, room, LNT_EVENT_NICK, z->users[user].session,
+            tell(z, room, LNT_EVENT_NICK, lnt_user_at(z, user)->session,
                  lnt_str(data, n));
     }
 }
@@ -367,7 +369,7 @@ lnt_user_rename(struct lnt_zone *z, uint32_t user, struct lnt_str nick,
                 unsigned quiet)
 {
     struct lnt_zone_journal *j = &z->map->journal;
-    struct lnt_zone_user *u = &z->users[user];
+    struct lnt_zone_user *u = lnt_user_at(z, user);
 
     memcpy(j->nick, u->nick, u->nick_len);
     j->nick_len = u->nick_len;
@@ -392,7 +394,7 @@ lnt_journal_undo(struct lnt_zone *z)
 
     if (j->op != LNT_JOURNAL_RENAME)
         return;
-    set_nick(&z->users[j->node], lnt_str(j->nick, j->nick_len));
+    set_nick(lnt_user_at(z, j->node), lnt_str(j->nick, j->nick_len));
     LNT_ZONE_STEP(z);
     journal_end(z);
 }
@@ -409,12 +411,12 @@ lnt_journal_finish(struct lnt_zone *z)
     case LNT_JOURNAL_RENAME:
         break;
     case LNT_JOURNAL_JOIN:
-        alive = lnt_member_state(&z->members[j->node]) == LNT_NODE_USED;
+        alive = lnt_member_state(lnt_member_at(z, j->node)) == LNT_NODE_USED;
         if (alive && out == 0)
             lnt_member_leave(z, j->node, 0, false);
         break;
     case LNT_JOURNAL_LEAVE:
-        alive = lnt_member_state(&z->members[j->node]) == LNT_NODE_USED;
+        alive = lnt_member_state(lnt_member_at(z, j->node)) == LNT_NODE_USED;
         if (alive)
             lnt_member_leave(z, j->node, j->origin, out == 0);
         break;

@@ -34,9 +34,10 @@ add_user(struct lnt_zone *z, struct lnt_str nick, unsigned cell,
     i = lnt_pool_take(z, &z->map->parts.users);
     if (!i)
         return ENOSPC;
-    u = &z->users[i];
+    u = lnt_user_at(z, i);
+    lnt_pool_clear(z, &z->map->parts.users, i, LNT_USER_KNOWN);
     u->session = session;
-    u->incarnation = z->cells[cell].incarnation;
+    u->incarnation = lnt_cell_at(z, cell)->incarnation;
     u->members = 0;
     u->created = 0;
     u->serial++;
@@ -57,7 +58,7 @@ lnt_zone_user_add(struct lnt_zone *z, struct lnt_str nick, unsigned cell,
 {
     int e;
 
-    lnt_assert(cell < LNT_CELLS);
+    lnt_assert(cell < lnt_cells_of(z));
     if (!is_nick(nick))
         return -1;
     lnt_zone_lock(z);
@@ -78,7 +79,7 @@ lnt_zone_user_rename(struct lnt_zone *z, uint32_t user, struct lnt_str nick,
     if (!is_nick(nick))
         return -1;
     lnt_zone_lock(z);
-    lnt_assert(z->users[user].state == LNT_NODE_USED);
+    lnt_assert(lnt_user_at(z, user)->state == LNT_NODE_USED);
     other = lnt_slots_nick(z, nick);
     if (!other)
         lnt_user_rename(z, user, nick, quiet);
@@ -93,11 +94,12 @@ lnt_zone_user_rename(struct lnt_zone *z, uint32_t user, struct lnt_str nick,
 static void
 remove_user(struct lnt_zone *z, uint32_t user, bool by_room, unsigned quiet)
 {
-    struct lnt_zone_user *u = &z->users[user];
+    struct lnt_zone_user *u = lnt_user_at(z, user);
 
     while (u->members) {
         uint32_t member = u->members;
-        const struct lnt_zone_room *r = &z->rooms[z->members[member].room];
+        const struct lnt_zone_room *r =
+            lnt_room_at(z, lnt_member_at(z, member)->room);
 
         lnt_member_leave(z, member, u->session,
                          r->members <= (by_room ? r->quiet : quiet));
@@ -112,7 +114,7 @@ void
 lnt_zone_user_remove(struct lnt_zone *z, uint32_t user, unsigned quiet)
 {
     lnt_zone_lock(z);
-    lnt_assert(z->users[user].state == LNT_NODE_USED);
+    lnt_assert(lnt_user_at(z, user)->state == LNT_NODE_USED);
     remove_user(z, user, false, quiet);
     lnt_zone_unlock(z);
 }
@@ -125,14 +127,14 @@ lnt_zone_user_move(struct lnt_zone *z, uint32_t user, uint64_t old_session,
 
     lnt_zone_lock(z);
     if (user > 0 && user < z->map->parts.users.fresh) {
-        struct lnt_zone_user *u = &z->users[user];
+        struct lnt_zone_user *u = lnt_user_at(z, user);
 
         owned = u->state == LNT_NODE_USED && u->session == old_session;
         if (owned) {
             /* The incarnation alone says whose it is; a repair finds the
                cell by it.  Before the session: one that nobody knows would
                stay with the worker that gave it. */
-            u->incarnation = z->cells[cell].incarnation;
+            u->incarnation = lnt_cell_at(z, cell)->incarnation;
             LNT_ZONE_STEP(z);
             u->session = session;
             LNT_ZONE_STEP(z);
@@ -150,7 +152,7 @@ lnt_zone_user_move(struct lnt_zone *z, uint32_t user, uint64_t old_session,
 struct lnt_str
 lnt_zone_user_nick(const struct lnt_zone *z, uint32_t user)
 {
-    return lnt_str(z->users[user].nick, z->users[user].nick_len);
+    return lnt_str(lnt_user_at(z, user)->nick, lnt_user_at(z, user)->nick_len);
 }
 
 uint64_t
@@ -164,7 +166,7 @@ lnt_zone_user_find(struct lnt_zone *z, struct lnt_str nick)
     lnt_zone_lock(z);
     user = lnt_slots_nick(z, nick);
     if (user)
-        session = z->users[user].session;
+        session = lnt_user_at(z, user)->session;
     lnt_zone_unlock(z);
     return session;
 }
@@ -178,18 +180,19 @@ lnt_zone_cell_take(struct lnt_zone *z, uint32_t slot, uint32_t generation)
 
     if (lnt_zone_lock_soon(z) < 0)
         return -1;
-    for (unsigned i = 0; i < LNT_CELLS && found < 0; i++) {
-        struct lnt_cell *c = &z->cells[i];
+    for (unsigned i = 0; i < lnt_cells_of(z) && found < 0; i++) {
+        struct lnt_cell *c = lnt_cell_at(z, i);
 
         if (lnt_cell_state(c) != LNT_CELL_FREE)
             continue;
-        memset(c, 0, sizeof(*c));
+        memset(c, 0, z->cell_size);
         if (++z->map->incarnation == 0)
             z->map->incarnation = 1;
         c->incarnation = z->map->incarnation;
         c->generation = generation;
         c->slot = slot;
         __atomic_store_n(&c->position, z->map->head, __ATOMIC_RELAXED);
+        c->features = LNT_ZONE_FEATURES;
         lnt_cell_set_state(c, LNT_CELL_STARTING);
         LNT_ZONE_STEP(z);
         __atomic_or_fetch(&z->map->cells_used[i / 64], UINT64_C(1) << i % 64,
@@ -213,7 +216,7 @@ sweep_users(struct lnt_zone *z, uint32_t incarnation)
         if (lnt_zone_lock_soon(z) < 0)
             return -1;
         for (n = 0; n < SWEEP && i < p->fresh; n++, i++) {
-            const struct lnt_zone_user *u = &z->users[i];
+            const struct lnt_zone_user *u = lnt_user_at(z, i);
 
             if (u->state == LNT_NODE_USED && u->incarnation == incarnation)
                 remove_user(z, i, true, 0);
@@ -235,7 +238,7 @@ sweep_holds(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
         if (lnt_zone_lock_soon(z) < 0)
             return -1;
         for (n = 0; n < SWEEP && i < p->fresh; n++, i++) {
-            const struct lnt_zone_member *m = &z->members[i];
+            const struct lnt_zone_member *m = lnt_member_at(z, i);
 
             if (lnt_member_state(m) == LNT_NODE_HOLD && m->user_next == cell &&
                 m->user == incarnation)
@@ -251,12 +254,12 @@ sweep_holds(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
 static void
 add_to_past(struct lnt_zone *z, const struct lnt_stats *s)
 {
-    for (unsigned i = 0; i < LNT_COUNTERS; i++) {
+    for (unsigned i = 0; i < lnt_counters_of(z); i++) {
         uint64_t n = __atomic_load_n(&s->counters[i], __ATOMIC_RELAXED);
 
         /* It is counted here at once, without the lock. */
         if (i != LNT_C_LOG_LOST)
-            lnt_count_add(&z->map->past, i, n);
+            lnt_count_add(lnt_past_of(z), i, n);
     }
 }
 
@@ -265,7 +268,7 @@ add_to_past(struct lnt_zone *z, const struct lnt_stats *s)
 int
 lnt_zone_cell_release(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
 {
-    struct lnt_cell *c = &z->cells[cell];
+    struct lnt_cell *c = lnt_cell_at(z, cell);
 
     /* It may have died between publishing and ringing. */
     z->unrung = true;
@@ -290,11 +293,12 @@ lnt_zone_counters(struct lnt_zone *z, uint64_t sums[LNT_COUNTERS])
     bool locked = lnt_zone_lock_soon(z) == 0;
 
     for (unsigned i = 0; i < LNT_COUNTERS; i++)
-        sums[i] = __atomic_load_n(&z->map->past.counters[i], __ATOMIC_RELAXED);
-    for (unsigned cell = 0; cell < LNT_CELLS; cell++) {
-        const struct lnt_stats *s = &z->cells[cell].stats;
+        sums[i] =
+            __atomic_load_n(&lnt_past_of(z)->counters[i], __ATOMIC_RELAXED);
+    for (unsigned cell = 0; cell < lnt_cells_of(z); cell++) {
+        const struct lnt_stats *s = &lnt_cell_at(z, cell)->stats;
 
-        if (lnt_cell_state(&z->cells[cell]) == LNT_CELL_FREE)
+        if (lnt_cell_state(lnt_cell_at(z, cell)) == LNT_CELL_FREE)
             continue;
         for (unsigned i = 0; i < LNT_COUNTERS; i++)
             sums[i] += __atomic_load_n(&s->counters[i], __ATOMIC_RELAXED);

@@ -18,7 +18,7 @@ static void
 drop_peer(struct lnt_zone *z, uint32_t i)
 {
     lnt_slots_remove(z, LNT_SLOTS_PEERS, i);
-    z->peers[i].state = LNT_NODE_FREE;
+    lnt_peer_at(z, i)->state = LNT_NODE_FREE;
     LNT_ZONE_STEP(z);
     lnt_pool_give(z, &z->map->parts.peers, i);
 }
@@ -28,9 +28,10 @@ static uint32_t
 new_peer(struct lnt_zone *z, const struct lnt_network *net)
 {
     uint32_t i = lnt_pool_take(z, &z->map->parts.peers);
-    struct lnt_zone_peer *p = &z->peers[i];
+    struct lnt_zone_peer *p = lnt_peer_at(z, i);
 
     lnt_assert(i != 0);
+    lnt_pool_clear(z, &z->map->parts.peers, i, LNT_PEER_KNOWN);
     p->prefix = net->prefix;
     p->family = (uint8_t)net->family;
     p->visits = 0;
@@ -48,37 +49,38 @@ lnt_visit_add(struct lnt_zone *z, const struct lnt_network *net, unsigned cell,
     uint32_t peer = lnt_slots_peer(z, net);
     struct lnt_zone_visit *v;
 
-    if (max && peer && z->peers[peer].visits >= max)
+    if (max && peer && lnt_peer_at(z, peer)->visits >= max)
         return EUSERS;
     *visit = lnt_pool_take(z, &z->map->parts.visits);
     if (*visit == 0)
         return ENOSPC;
     if (!peer)
         peer = new_peer(z, net);
-    v = &z->visits[*visit];
+    v = lnt_visit_at(z, *visit);
+    lnt_pool_clear(z, &z->map->parts.visits, *visit, LNT_VISIT_KNOWN);
     v->peer = peer;
     /* One that comes from another zone is not called like any of this one. */
     if (v->serial == 0)
         v->serial = (uint32_t)z->map->hash_key;
     v->serial++;
     LNT_ZONE_STEP(z);
-    v->incarnation = z->cells[cell].incarnation;
+    v->incarnation = lnt_cell_at(z, cell)->incarnation;
     LNT_ZONE_STEP(z);
-    z->peers[peer].visits++;
+    lnt_peer_at(z, peer)->visits++;
     return 0;
 }
 
 void
 lnt_visit_end(struct lnt_zone *z, uint32_t visit)
 {
-    struct lnt_zone_visit *v = &z->visits[visit];
+    struct lnt_zone_visit *v = lnt_visit_at(z, visit);
     uint32_t peer = v->peer;
 
     v->incarnation = 0;
     LNT_ZONE_STEP(z);
     lnt_pool_give(z, &z->map->parts.visits, visit);
     LNT_ZONE_STEP(z);
-    if (--z->peers[peer].visits == 0)
+    if (--lnt_peer_at(z, peer)->visits == 0)
         drop_peer(z, peer);
 }
 
@@ -92,21 +94,21 @@ lnt_visits_repair(struct lnt_zone *z)
     lnt_pool_reset(peers);
     lnt_slots_reset(z, LNT_SLOTS_PEERS, peers->fresh);
     for (uint32_t i = 1; i < peers->fresh; i++)
-        z->peers[i].visits = 0;
+        lnt_peer_at(z, i)->visits = 0;
     for (uint32_t i = visits->fresh - 1; i > 0; i--) {
-        if (z->visits[i].incarnation) {
+        if (lnt_visit_at(z, i)->incarnation) {
             visits->used++;
-            z->peers[z->visits[i].peer].visits++;
+            lnt_peer_at(z, lnt_visit_at(z, i)->peer)->visits++;
         } else {
             lnt_pool_return(z, visits, i);
         }
     }
     for (uint32_t i = peers->fresh - 1; i > 0; i--) {
-        if (z->peers[i].visits) {
+        if (lnt_peer_at(z, i)->visits) {
             peers->used++;
             lnt_slots_add(z, LNT_SLOTS_PEERS, i);
         } else {
-            z->peers[i].state = LNT_NODE_FREE;
+            lnt_peer_at(z, i)->state = LNT_NODE_FREE;
             LNT_ZONE_STEP(z);
             lnt_pool_return(z, peers, i);
         }

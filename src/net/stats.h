@@ -7,71 +7,78 @@
 
 #include <stdint.h>
 
+/*
+ * Numbers are for ever: processes of other releases find a counter in a cell by
+ * its number.  A new one may stand anywhere and takes the number that
+ * LNT_COUNTERS has, which goes up by one; the number of one that is given up is
+ * not used again.
+ */
 enum lnt_counter {
-    LNT_C_ACCEPTED,      /* connections accepted, ever */
-    LNT_C_CLOSED,        /* connections ended, ever */
-    LNT_C_REFUSED,       /* closed at once, for any of these: */
-    LNT_C_REFUSED_FULL,  /* connections */
-    LNT_C_REFUSED_PEER,  /* connections_per_ip */
-    LNT_C_REFUSED_FILES, /* no descriptor */
-    LNT_C_UNCOUNTED,     /* let in, but not counted for their address */
-    LNT_C_MESSAGES_IN,   /* messages from clients */
-    LNT_C_MESSAGES_OUT,  /* messages to clients */
-    LNT_C_BYTES_IN,
-    LNT_C_BYTES_OUT,
-    LNT_C_REQUESTS,     /* HTTP requests */
-    LNT_C_BAD_REQUESTS, /* answered with 4xx */
-    LNT_C_PROTOCOL_ERRORS,
-    LNT_C_TIMEOUTS_HANDSHAKE,
-    LNT_C_TIMEOUTS_IDLE,
-    LNT_C_TIMEOUTS_PING, /* pings that were not answered */
-    LNT_C_TIMEOUTS_BODY, /* bodies of requests */
-    LNT_C_HEAD_TOO_BIG,  /* requests answered with 414 or 431 */
-    LNT_C_BODY_TOO_BIG,  /* 413 */
-    LNT_C_REQUESTS_MAX,  /* connections ended at keepalive_requests */
-    LNT_C_TOO_BIG,       /* messages over message_size */
-    LNT_C_TOO_BIG_OUT,   /* of those: only when they were decompressed */
-    LNT_C_RATE_LIMITED,
-    LNT_C_SLOW_CLOSED,   /* connections closed over send_queue */
-    LNT_C_SLOW_DROPPED,  /* messages dropped over send_queue */
-    LNT_C_ACCEPT_ERRORS, /* EMFILE and the like */
-    LNT_C_PUBLISHED,     /* records put into the log */
-    LNT_C_DELIVERED,     /* deliveries from the log to local connections */
-    LNT_C_LAPPED,        /* times the log was overwritten before it was read */
-    LNT_C_DOORBELLS,     /* rings of other workers */
-    LNT_C_TURNS,         /* loop turns */
-    LNT_C_COMPRESSED,    /* messages compressed, for one client or for many */
-    LNT_C_COMPRESS_BEFORE, /* bytes of those */
-    LNT_C_COMPRESS_AFTER,  /* bytes that came out */
-    LNT_C_MOVED_OUT,       /* connections given to other workers */
-    LNT_C_MOVED_IN,        /* and taken from them */
-    LNT_C_ACCESS_LOST,     /* lines of the access log */
-    LNT_C_LOG_LOST,        /* of the error log, by all processes together */
-    LNT_C_EVENT_STREAMS,   /* streams of server-sent events opened */
-    LNT_C_HTTP_PUBLISHED,  /* messages published over HTTP */
+    LNT_C_ACCEPTED = 0,      /* connections accepted, ever */
+    LNT_C_CLOSED = 1,        /* connections ended, ever */
+    LNT_C_REFUSED = 2,       /* closed at once, for any of these: */
+    LNT_C_REFUSED_FULL = 3,  /* connections */
+    LNT_C_REFUSED_PEER = 4,  /* connections_per_ip */
+    LNT_C_REFUSED_FILES = 5, /* no descriptor */
+    LNT_C_UNCOUNTED = 6,     /* let in, but not counted for their address */
+    LNT_C_MESSAGES_IN = 7,   /* messages from clients */
+    LNT_C_MESSAGES_OUT = 8,  /* messages to clients */
+    LNT_C_BYTES_IN = 9,
+    LNT_C_BYTES_OUT = 10,
+    LNT_C_REQUESTS = 11,     /* HTTP requests */
+    LNT_C_BAD_REQUESTS = 12, /* answered with 4xx */
+    LNT_C_PROTOCOL_ERRORS = 13,
+    LNT_C_TIMEOUTS_HANDSHAKE = 14,
+    LNT_C_TIMEOUTS_IDLE = 15,
+    LNT_C_TIMEOUTS_PING = 16, /* pings that were not answered */
+    LNT_C_TIMEOUTS_BODY = 17, /* bodies of requests */
+    LNT_C_HEAD_TOO_BIG = 18,  /* requests answered with 414 or 431 */
+    LNT_C_BODY_TOO_BIG = 19,  /* 413 */
+    LNT_C_REQUESTS_MAX = 20,  /* connections ended at keepalive_requests */
+    LNT_C_TOO_BIG = 21,       /* messages over message_size */
+    LNT_C_TOO_BIG_OUT = 22,   /* of those: only when they were decompressed */
+    LNT_C_RATE_LIMITED = 23,
+    LNT_C_SLOW_CLOSED = 24,   /* connections closed over send_queue */
+    LNT_C_SLOW_DROPPED = 25,  /* messages dropped over send_queue */
+    LNT_C_ACCEPT_ERRORS = 26, /* EMFILE and the like */
+    LNT_C_PUBLISHED = 27,     /* records put into the log */
+    LNT_C_DELIVERED = 28,     /* deliveries from the log to local connections */
+    LNT_C_LAPPED = 29,    /* times the log was overwritten before it was read */
+    LNT_C_DOORBELLS = 30, /* rings of other workers */
+    LNT_C_TURNS = 31,     /* loop turns */
+    LNT_C_COMPRESSED = 32, /* messages compressed, for one client or for many */
+    LNT_C_COMPRESS_BEFORE = 33, /* bytes of those */
+    LNT_C_COMPRESS_AFTER = 34,  /* bytes that came out */
+    LNT_C_MOVED_OUT = 35,       /* connections given to other workers */
+    LNT_C_MOVED_IN = 36,        /* and taken from them */
+    LNT_C_ACCESS_LOST = 37,     /* lines of the access log */
+    LNT_C_LOG_LOST = 38,       /* of the error log, by all processes together */
+    LNT_C_EVENT_STREAMS = 39,  /* streams of server-sent events opened */
+    LNT_C_HTTP_PUBLISHED = 40, /* messages published over HTTP */
     /* Close frames sent, by code. */
-    LNT_C_CLOSE_1000,
-    LNT_C_CLOSE_1001,
-    LNT_C_CLOSE_1002,
-    LNT_C_CLOSE_1007,
-    LNT_C_CLOSE_1008,
-    LNT_C_CLOSE_1009,
-    LNT_C_CLOSE_1011,
-    LNT_C_CLOSE_1012,
-    LNT_C_CLOSE_1013,
-    LNT_C_CLOSE_4000,  /* 4000 to 4499 */
-    LNT_C_CLOSE_4500,  /* 4500 to 4999 */
-    LNT_C_CLOSE_OTHER, /* any other, and none */
+    LNT_C_CLOSE_1000 = 41,
+    LNT_C_CLOSE_1001 = 42,
+    LNT_C_CLOSE_1002 = 43,
+    LNT_C_CLOSE_1007 = 44,
+    LNT_C_CLOSE_1008 = 45,
+    LNT_C_CLOSE_1009 = 46,
+    LNT_C_CLOSE_1011 = 47,
+    LNT_C_CLOSE_1012 = 48,
+    LNT_C_CLOSE_1013 = 49,
+    LNT_C_CLOSE_4000 = 50,  /* 4000 to 4499 */
+    LNT_C_CLOSE_4500 = 51,  /* 4500 to 4999 */
+    LNT_C_CLOSE_OTHER = 52, /* any other, and none */
     /* Rooms not created, over: */
-    LNT_C_ROOMS_REFUSED,      /* rooms_created_per_session */
-    LNT_C_ROOMS_REFUSED_PEER, /* rooms_created_per_ip */
-    LNT_COUNTERS
+    LNT_C_ROOMS_REFUSED = 53,      /* rooms_created_per_session */
+    LNT_C_ROOMS_REFUSED_PEER = 54, /* rooms_created_per_ip */
+    LNT_COUNTERS = 55              /* the highest number, and 1 */
 };
 
 struct lnt_stats {
-    uint64_t counters[LNT_COUNTERS];
     uint64_t connections; /* open now */
     uint64_t send_queue;  /* bytes queued now, all connections */
+    uint64_t reserved[6];
+    uint64_t counters[LNT_COUNTERS];
 };
 
 /* Name of a counter as in /metrics, without prefix: "messages_in_total". */

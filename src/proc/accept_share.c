@@ -53,7 +53,8 @@ look(struct lnt_accept_share *s)
 {
     struct view v = {.fewest_cell = -1};
     uint32_t seen = 1;
-    for (unsigned i = 0; i < LNT_CELLS && seen < s->siblings; i++) {
+    for (unsigned i = 0; i < lnt_zone_cells(s->zone) && seen < s->siblings;
+         i++) {
         const struct lnt_cell *c = lnt_zone_cell(s->zone, i);
         if (i == s->cell || lnt_cell_state(c) != LNT_CELL_READY ||
             c->generation != s->generation)

@@ -149,7 +149,7 @@ lnt_child_take_cell(struct lnt_master *m, unsigned slot, uint32_t generation)
     int cell = try_cell(m, slot, generation);
     if (cell >= 0 || errno == EBUSY)
         return cell;
-    for (unsigned i = 0; i < LNT_CELLS; i++) {
+    for (unsigned i = 0; i < lnt_zone_cells(m->zone); i++) {
         const struct lnt_cell *c = lnt_zone_cell(m->zone, i);
         pid_t pid = c->pid;
         if (pid > 0 && !lnt_process_alive(pid))

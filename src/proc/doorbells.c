@@ -33,21 +33,22 @@ lnt_doorbells_new(void)
  * generations and some more.
  */
 static size_t
-how_many(const struct lnt_config *c)
+how_many(const struct lnt_config *c, size_t cells)
 {
     uint64_t most = lnt_process_nofile(0);
     size_t n = 4 * (size_t)c->server->workers;
     if (c->server->open_files && (uint64_t)c->server->open_files < most)
         most = (uint64_t)c->server->open_files;
-    if (most >= FILES_MANY || n > LNT_CELLS)
-        return LNT_CELLS;
+    if (most >= FILES_MANY || n > cells)
+        return cells;
     return n < FEWEST ? FEWEST : n;
 }
 
 int
-lnt_doorbells_make(int *bells, const struct lnt_config *c)
+lnt_doorbells_make(int *bells, const struct lnt_config *c,
+                   const struct lnt_zone *z)
 {
-    size_t wanted = bells[0] < 0 ? how_many(c) : 0;
+    size_t wanted = bells[0] < 0 ? how_many(c, lnt_zone_cells(z)) : 0;
     for (size_t i = 0; i < wanted; i++) {
         bells[i] = lnt_eventfd_create();
         if (bells[i] < 0)

@@ -12,8 +12,10 @@ struct lnt_zone;
 int *lnt_doorbells_new(void);
 /* Makes them, before the first fork: a process that does not have a doorbell
    could not wake its owner.  Those that were handed over stay, and no others
-   come to them, as older processes know only those.  0, or -1 with errno. */
-int lnt_doorbells_make(int *bells, const struct lnt_config *c);
+   come to them, as older processes know only those.  At most as many as z has
+   cells.  0, or -1 with errno. */
+int lnt_doorbells_make(int *bells, const struct lnt_config *c,
+                       const struct lnt_zone *z);
 /* How many there are: so many processes can be alive at once. */
 unsigned lnt_doorbells_count(const int *bells);
 /* Rings those that sleep although the log of the zone has grown. */

@@ -199,7 +199,7 @@ on_timer(struct lnt_timer *t)
 static bool
 others_alive(const struct keeper *k)
 {
-    for (unsigned i = 0; i < LNT_CELLS; i++) {
+    for (unsigned i = 0; i < lnt_zone_cells(k->p->zone); i++) {
         const struct lnt_cell *c = lnt_zone_cell(k->p->zone, i);
         if (lnt_cell_state(c) == LNT_CELL_FREE || !lnt_cell_is_worker(c))
             continue;
@@ -272,7 +272,7 @@ static void
 watch_orphans(struct keeper *k)
 {
     k->orphans = lnt_calloc(LNT_CELLS, sizeof(k->orphans[0]));
-    for (unsigned i = 0; i < LNT_CELLS; i++) {
+    for (unsigned i = 0; i < lnt_zone_cells(k->p->zone); i++) {
         const struct lnt_cell *c = lnt_zone_cell(k->p->zone, i);
         struct orphan *o = &k->orphans[i];
         o->k = k;
@@ -290,7 +290,7 @@ watch_orphans(struct keeper *k)
 static void
 forget_orphans(struct keeper *k)
 {
-    for (unsigned i = 0; k->orphans && i < LNT_CELLS; i++)
+    for (unsigned i = 0; k->orphans && i < lnt_zone_cells(k->p->zone); i++)
         if (k->orphans[i].watch.fd >= 0)
             close(lnt_watch_forget(&k->orphans[i].watch));
     free(k->orphans);

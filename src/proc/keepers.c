@@ -346,7 +346,7 @@ forget_state(struct lnt_master *m)
 static bool
 is_kept(struct lnt_master *m)
 {
-    for (unsigned i = 0; i < LNT_CELLS; i++) {
+    for (unsigned i = 0; i < lnt_zone_cells(m->zone); i++) {
         const struct lnt_cell *c = lnt_zone_cell(m->zone, i);
         if (lnt_cell_state(c) != LNT_CELL_FREE && !lnt_cell_is_worker(c))
             return true;

@@ -93,7 +93,7 @@ is_stopped(char state)
 static const struct lnt_cell *
 cell_of(const struct lnt_master *m, pid_t pid)
 {
-    for (unsigned i = 0; i < LNT_CELLS; i++) {
+    for (unsigned i = 0; i < lnt_zone_cells(m->zone); i++) {
         const struct lnt_cell *c = lnt_zone_cell(m->zone, i);
         if (c->pid == pid && lnt_cell_state(c) != LNT_CELL_FREE)
             return c;
@@ -315,7 +315,7 @@ static void
 pay(struct lnt_master *m)
 {
     struct lnt_lock_watch *w = &m->lock;
-    for (unsigned i = 0; w->nowed && i < LNT_CELLS; i++) {
+    for (unsigned i = 0; w->nowed && i < lnt_zone_cells(m->zone); i++) {
         if (!w->owed[i])
             continue;
         if (lnt_zone_cell_release(m->zone, i, w->owed[i]) < 0)

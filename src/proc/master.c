@@ -457,10 +457,6 @@ static int
 share_memory(struct lnt_master *m, const struct lnt_config *c,
              struct lnt_strbuf *why)
 {
-    if (lnt_doorbells_make(m->doorbells, c) < 0) {
-        lnt_strbuf_addf(why, "doorbells: %s", strerror(errno));
-        return -1;
-    }
     m->zone_is_new = !m->zone;
     if (!m->zone) {
         struct lnt_strbuf text = LNT_STRBUF_INIT;
@@ -473,6 +469,10 @@ share_memory(struct lnt_master *m, const struct lnt_config *c,
     }
     if (!m->zone)
         return -1;
+    if (lnt_doorbells_make(m->doorbells, c, m->zone) < 0) {
+        lnt_strbuf_addf(why, "doorbells: %s", strerror(errno));
+        return -1;
+    }
     lnt_lock_watch_start(m);
     lnt_log_count(lnt_zone_log_lost(m->zone));
     lnt_timer_at(m->loop, &m->sweep_timer, lnt_loop_now(m->loop) + SWEEP_EVERY);

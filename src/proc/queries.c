@@ -141,7 +141,7 @@ clear_predecessor(struct lnt_master *m, const struct lnt_frame *f)
         return;
     memcpy(v, f->payload.p, sizeof(v));
     /* Usually done when its end was seen; the zone does it once. */
-    if (v[0] < LNT_CELLS)
+    if (v[0] < lnt_zone_cells(m->zone))
         lnt_lock_release(m, v[0], v[1]);
 }
 
@@ -377,7 +377,7 @@ lnt_queries_zone(struct lnt_master *m, struct lnt_strbuf *out)
     uint64_t lapped = 0, now = lnt_clock_wall_us();
     if (lnt_zone_usage(m->zone, &u) < 0)
         return refuse(m, out);
-    for (unsigned i = 0; i < LNT_CELLS; i++) {
+    for (unsigned i = 0; i < lnt_zone_cells(m->zone); i++) {
         const struct lnt_cell *c = lnt_zone_cell(m->zone, i);
         if (lnt_cell_state(c) != LNT_CELL_FREE)
             lapped += __atomic_load_n(&c->stats.counters[LNT_C_LAPPED],
