@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/strbuf.h"
+#include "hub/aliases.h"
 #include "hub/subs.h"
 #include "net/app.h"
 #include "net/module.h"
@@ -26,13 +27,6 @@
 enum {
     RUN_BYTES = 16 * 1024, /* a buffer that is full is queued */
     AHEAD = 8,             /* sessions fetched into the cache ahead */
-};
-
-/* The last sessions that moved here, by their old ids; a later one takes the
-   place of an earlier. */
-enum { ALIASES = 4096 };
-struct alias {
-    uint64_t old_id, id, after;
 };
 
 /* One event in one format. */
@@ -50,7 +44,8 @@ struct lnt_fanout {
     struct lnt_hub_room *room; /* of the run, NULL none */
     struct rendering renderings[LNT_FORMATS_MAX];
     struct lnt_strbuf direct;
-    struct alias *aliases; /* made when the first session moves here */
+    struct lnt_aliases aliases;
+    uint64_t seq; /* of the last event that was read */
 };
 
 struct lnt_fanout *
@@ -71,7 +66,7 @@ lnt_fanout_free(struct lnt_fanout *f)
     for (size_t i = 0; i < LNT_FORMATS_MAX; i++)
         lnt_strbuf_release(&f->renderings[i].text);
     lnt_strbuf_release(&f->direct);
-    free(f->aliases);
+    lnt_aliases_release(&f->aliases);
     free(f);
 }
 
@@ -192,29 +187,20 @@ is_local(const struct lnt_fanout *f, uint64_t id)
     return (id & ((1u << LNT_ID_CELL_BITS) - 1)) == f->cell;
 }
 
-static struct alias *
-alias_of(struct lnt_fanout *f, uint64_t old_id)
-{
-    return &f->aliases[(old_id * UINT64_C(0x9e3779b97f4a7c15)) >> 52];
-}
-
 void
 lnt_fanout_alias(struct lnt_fanout *f, uint64_t old_id, uint64_t id,
-                 uint64_t after)
+                 uint64_t after, uint64_t until)
 {
-    if (!f->aliases)
-        f->aliases = lnt_calloc(ALIASES, sizeof(*f->aliases));
-    *alias_of(f, old_id) = (struct alias){old_id, id, after};
+    const struct lnt_alias a = {old_id, id, after, until};
+
+    lnt_aliases_add(&f->aliases, &a, f->seq);
 }
 
 /* The session of that id as an event with that seq names it, if it is here. */
 static struct lnt_session *
 find_named(struct lnt_fanout *f, uint64_t id, uint64_t seq)
 {
-    const struct alias *a = f->aliases ? alias_of(f, id) : NULL;
-
-    if (a && a->old_id == id && seq > a->after)
-        id = a->id;
+    id = lnt_aliases_id(&f->aliases, id, seq);
     return is_local(f, id) ? lnt_net_session(f->net, id) : NULL;
 }
 
@@ -251,6 +237,15 @@ to_session(struct lnt_fanout *f, const struct lnt_event *e)
         return;
     lnt_session_send(s, LNT_TEXT, f->direct.p, f->direct.n);
     lnt_count(f->stats, LNT_C_DELIVERED);
+}
+
+bool
+lnt_fanout_wants(struct lnt_fanout *f, const struct lnt_event *e)
+{
+    f->seq = e->seq;
+    if (e->flags & LNT_EVENT_DIRECT)
+        return is_local(f, lnt_aliases_id(&f->aliases, e->target, e->seq));
+    return e->room != LNT_ROOM_NONE && lnt_subs_room(f->subs, e->room) != NULL;
 }
 
 void

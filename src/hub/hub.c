@@ -13,21 +13,16 @@
 #include "core/mem.h"
 #include "core/pack.h"
 #include "hub/fanout.h"
+#include "hub/reader.h"
 #include "hub/replay.h"
 #include "hub/subs.h"
+#include "hub/unwake.h"
 #include "net/limits.h"
 #include "net/net.h"
 #include "net/stats.h"
 #include "os/clock.h"
 #include "os/memory.h"
 #include "os/socket.h"
-
-enum {
-    TURN_RECORDS = 512, /* read in one turn, at most */
-    TURN_BYTES = 1024 * 1024,
-    SCRATCH_KEEP = 1024 * 1024, /* more is given back after a turn */
-    WARN_INTERVAL = 60000,      /* ms */
-};
 
 /* What a room that is held is to keep as soon as this worker serves. */
 struct pin {
@@ -42,13 +37,14 @@ struct lnt_hub {
     struct lnt_cell *cell;
     unsigned cell_index;
     const int *doorbells;
-    struct lnt_cursor cursor;
+    struct lnt_reader reader;
     struct lnt_subs *subs;
     struct lnt_fanout *fanout;
+    struct lnt_unwake *unwake;
     struct pin *pins;
     size_t npins;
     bool retired;
-    uint64_t warn_again; /* ms; not before */
+    bool asleep; /* announced it */
     /* The end of the log when a session moved here last: what is behind it
        names none by the id that it had before. */
     uint64_t settled;
@@ -67,19 +63,30 @@ lnt_hub_new(const struct lnt_hub_params *p)
     h->cell = lnt_zone_cell(p->zone, p->cell);
     h->cell_index = p->cell;
     h->doorbells = p->doorbells;
-    lnt_zone_cursor_init(h->zone, &h->cursor);
     h->subs = lnt_subs_new();
     h->fanout = lnt_fanout_new(h->subs, h->net, p->cell);
+    h->unwake = lnt_unwake_new(h->zone, h->subs, p->cell);
+    h->reader = (struct lnt_reader){
+        .zone = h->zone,
+        .stats = h->stats,
+        .cell = h->cell,
+        .cell_index = p->cell,
+        .subs = h->subs,
+        .fanout = h->fanout,
+        .unwake = h->unwake,
+    };
+    lnt_reader_init(&h->reader);
     return h;
 }
 
 void
 lnt_hub_free(struct lnt_hub *h)
 {
+    lnt_reader_release(&h->reader);
+    lnt_unwake_free(h->unwake);
     lnt_fanout_free(h->fanout);
     lnt_subs_free(h->subs);
     free(h->pins);
-    free(h->cursor.scratch);
     free(h);
 }
 
@@ -103,83 +110,27 @@ ring_sleepers(struct lnt_hub *h)
         lnt_count_add(h->stats, LNT_C_DOORBELLS, n);
 }
 
-/* Subscribers that joined before seq get it. */
-static void
-reach(struct lnt_hub *h, uint64_t seq)
-{
-    if (lnt_subs_waiting(h->subs) > seq)
-        return;
-    lnt_fanout_flush(h->fanout);
-    lnt_subs_reach(h->subs, seq);
-}
-
-static void
-lapped(struct lnt_hub *h)
-{
-    uint64_t now = lnt_clock_ms();
-
-    lnt_count(h->stats, LNT_C_LAPPED);
-    if (now >= h->warn_again) {
-        lnt_log_warn("the log was overwritten before this worker had read it; "
-                     "a larger zone_size gives it more time");
-        h->warn_again = now + WARN_INTERVAL;
-    }
-    lnt_fanout_flush(h->fanout);
-    lnt_fanout_gap(h->fanout);
-}
-
-/* Reads and queues a part of the log. */
-static void
-read_log(struct lnt_hub *h)
-{
-    struct lnt_event e;
-    size_t bytes = 0;
-
-    for (int n = 0; n < TURN_RECORDS && bytes < TURN_BYTES; n++) {
-        switch (lnt_zone_read(h->zone, &h->cursor, &e)) {
-        case LNT_READ_NONE:
-            return;
-        case LNT_READ_LAPPED:
-            lapped(h);
-            break;
-        case LNT_READ_ONE:
-            reach(h, e.seq);
-            lnt_fanout_event(h->fanout, &e);
-            bytes += e.data.n;
-            break;
-        }
-    }
-}
-
 bool
 lnt_hub_turn(struct lnt_hub *h)
 {
     ring_sleepers(h);
-    if (!lnt_zone_pending(h->zone, &h->cursor) &&
+    if (!lnt_zone_pending(h->zone, &h->reader.cursor) &&
         lnt_subs_waiting(h->subs) == UINT64_MAX)
         return false;
-    lnt_subs_begin(h->subs);
-    read_log(h);
-    lnt_fanout_flush(h->fanout);
-    lnt_subs_end(h->subs);
-    lnt_subs_reach(h->subs, h->cursor.seq + 1);
-    __atomic_store_n(&h->cell->position, h->cursor.position, __ATOMIC_RELAXED);
-    if (h->cursor.cap > SCRATCH_KEEP) {
-        free(h->cursor.scratch);
-        h->cursor.scratch = NULL;
-        h->cursor.cap = 0;
-    }
-    return lnt_zone_pending(h->zone, &h->cursor);
+    lnt_reader_turn(&h->reader);
+    return lnt_zone_pending(h->zone, &h->reader.cursor);
 }
 
 bool
 lnt_hub_sleep(struct lnt_hub *h)
 {
+    lnt_unwake_settle(h->unwake);
     /* What was published while events were told. */
     ring_sleepers(h);
+    h->asleep = true;
     __atomic_store_n(&h->cell->asleep, 1, __ATOMIC_SEQ_CST);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (!lnt_zone_pending(h->zone, &h->cursor))
+    if (!lnt_zone_pending(h->zone, &h->reader.cursor))
         return true;
     lnt_hub_wake(h);
     return false;
@@ -188,6 +139,10 @@ lnt_hub_sleep(struct lnt_hub *h)
 void
 lnt_hub_wake(struct lnt_hub *h)
 {
+    /* Whoever rings has cleared it. */
+    if (h->asleep && !__atomic_load_n(&h->cell->asleep, __ATOMIC_RELAXED))
+        lnt_unwake_rung(h->unwake);
+    h->asleep = false;
     __atomic_store_n(&h->cell->asleep, 0, __ATOMIC_RELEASE);
 }
 
@@ -288,8 +243,8 @@ hold(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name, bool moved,
      uint32_t *node, struct lnt_room_info *info, bool *created)
 {
     struct lnt_creator by;
-    int rc = lnt_zone_hold_by(h->zone, app_id(s), name, NULL, h->cell_index,
-                              node, info);
+    int rc = lnt_zone_listen_by(h->zone, app_id(s), name, NULL, h->cell_index,
+                                node, info);
 
     *created = false;
     if (rc == 0 || errno != ENOENT)
@@ -298,8 +253,8 @@ hold(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name, bool moved,
     if (moved)
         by.max_session = by.max_network = 0;
     if (rc == 0)
-        rc = lnt_zone_hold_by(h->zone, app_id(s), name, &by, h->cell_index,
-                              node, info);
+        rc = lnt_zone_listen_by(h->zone, app_id(s), name, &by, h->cell_index,
+                                node, info);
     if (rc < 0)
         count_refusal(h);
     *created = rc == 0;
@@ -314,7 +269,7 @@ subscribe(struct lnt_hub *h, struct lnt_session *s, unsigned format,
         lnt_subs_room_take(h->subs, info, lnt_session_app(s));
 
     return lnt_subs_add(h->subs, r, s, format, member, info->next,
-                        info->next <= h->cursor.seq + 1);
+                        info->next <= h->reader.cursor.seq + 1);
 }
 
 struct lnt_sub *
@@ -451,7 +406,7 @@ lnt_hub_next(const struct lnt_hub *h, const struct lnt_sub *sub)
 {
     uint64_t start = lnt_subs_start(h->subs, sub);
 
-    return start > h->cursor.seq ? start : h->cursor.seq + 1;
+    return start > h->reader.cursor.seq ? start : h->reader.cursor.seq + 1;
 }
 
 uint32_t
@@ -590,11 +545,14 @@ lnt_hub_direct(struct lnt_hub *h, struct lnt_session *from, uint64_t target,
 /* ---- moving ---- */
 
 bool
-lnt_hub_point(const struct lnt_hub *h, const struct lnt_sub *subs,
+lnt_hub_point(struct lnt_hub *h, const struct lnt_sub *subs,
               struct lnt_hub_point *p)
 {
-    p->position = h->cursor.position;
-    p->seq = h->cursor.seq;
+    /* The taker reads on from there, once for each session: records of other
+       rooms, for which nobody has woken us, are not to be among that. */
+    lnt_reader_pass(&h->reader);
+    p->position = h->reader.cursor.position;
+    p->seq = h->reader.cursor.seq;
     if (p->seq < h->settled)
         return false;
     for (; subs; subs = subs->next) {
@@ -668,8 +626,8 @@ lnt_hub_adopt(struct lnt_hub *h, struct lnt_session *s, struct lnt_str *rest)
         return NULL;
     memcpy(info.name, name.p, name.n);
     /* What lies between is replayed. */
-    if (info.next <= h->cursor.seq)
-        info.next = h->cursor.seq + 1;
+    if (info.next <= h->reader.cursor.seq)
+        info.next = h->reader.cursor.seq + 1;
     if (member == 0)
         sub = adopt_listener(h, s, format, name, &info);
     else if (lnt_zone_is_member(h->zone, member, info.room, lnt_session_id(s)))
@@ -686,17 +644,20 @@ int
 lnt_hub_replay(struct lnt_hub *h, struct lnt_session *s, struct lnt_sub *subs,
                uint64_t old_session, const struct lnt_hub_point *from)
 {
-    if (from->seq < h->cursor.seq &&
+    if (from->seq < h->reader.cursor.seq &&
         !lnt_zone_is_place(h->zone, from->position, from->seq)) {
         errno = EPROTO;
         return -1;
     }
-    lnt_fanout_alias(h->fanout, old_session, lnt_session_id(s),
-                     from->seq > h->cursor.seq ? from->seq : h->cursor.seq);
     h->settled = lnt_zone_head(h->zone);
-    if (from->seq < h->cursor.seq)
+    lnt_fanout_alias(h->fanout, old_session, lnt_session_id(s),
+                     from->seq > h->reader.cursor.seq ? from->seq
+                                                      : h->reader.cursor.seq,
+                     h->settled);
+    lnt_reader_moved(&h->reader);
+    if (from->seq < h->reader.cursor.seq)
         lnt_count_add(h->stats, LNT_C_DELIVERED,
                       lnt_replay(h->zone, s, subs, old_session, from,
-                                 h->cursor.seq));
+                                 h->reader.cursor.seq));
     return 0;
 }

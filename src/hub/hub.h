@@ -140,7 +140,7 @@ struct lnt_hub_point {
  * What the giver's app freezes: the point, the user, and each sub of its list.
  * false: not now; in a moment, when this worker has read a bit more.
  */
-bool lnt_hub_point(const struct lnt_hub *h, const struct lnt_sub *subs,
+bool lnt_hub_point(struct lnt_hub *h, const struct lnt_sub *subs,
                    struct lnt_hub_point *p);
 /* Appends a piece that lnt_hub_adopt takes. */
 void lnt_sub_freeze(struct lnt_hub *h, const struct lnt_sub *sub,

@@ -21,6 +21,8 @@ enum {
     ROOMS_MIN = 16, /* slots, a power of two */
     WAITING_MIN = 64,
     WAITING_KEEP = 4096, /* more are freed when nobody waits */
+    GONE_MIN = 64,
+    GONE_KEEP = 4096,
 };
 #define WAITS UINT32_C(0x80000000) /* in sub->at */
 
@@ -42,6 +44,8 @@ struct lnt_subs {
     struct waiting *waiting; /* in the order of their start */
     uint32_t first, last, cap;
     struct lnt_group *dirty;
+    uint32_t *gone; /* numbers of rooms, for lnt_subs_gone */
+    uint32_t ngone, gone_cap;
     bool busy;
 };
 
@@ -83,6 +87,7 @@ lnt_subs_free(struct lnt_subs *t)
         free(s);
     }
     free(t->waiting);
+    free(t->gone);
     free(t->rooms);
     free(t);
 }
@@ -148,6 +153,29 @@ lnt_subs_room_take(struct lnt_subs *t, const struct lnt_room_info *info,
     return r;
 }
 
+static void
+note_gone(struct lnt_subs *t, uint32_t room)
+{
+    if (t->ngone == t->gone_cap) {
+        t->gone_cap = t->gone_cap ? t->gone_cap * 2 : GONE_MIN;
+        t->gone = lnt_realloc(t->gone, t->gone_cap * sizeof(*t->gone));
+    }
+    t->gone[t->ngone++] = room;
+}
+
+uint32_t
+lnt_subs_gone(struct lnt_subs *t)
+{
+    if (t->ngone > 0)
+        return t->gone[--t->ngone];
+    if (t->gone_cap > GONE_KEEP) {
+        free(t->gone);
+        t->gone = NULL;
+        t->gone_cap = 0;
+    }
+    return 0;
+}
+
 /* Moves those behind it up, so that no search ends too early. */
 static void
 free_room(struct lnt_subs *t, struct lnt_hub_room *r)
@@ -164,6 +192,7 @@ free_room(struct lnt_subs *t, struct lnt_hub_room *r)
     }
     t->rooms[hole] = NULL;
     t->n--;
+    note_gone(t, r->room);
     free(r);
 }
 

@@ -69,6 +69,10 @@ struct lnt_hub_room *lnt_subs_room_take(struct lnt_subs *t,
                                         const struct lnt_room_info *info,
                                         struct lnt_module_ctx *app);
 
+/* The number of a room that has gone like that and has not been told yet; 0: no
+   more.  It may be there again. */
+uint32_t lnt_subs_gone(struct lnt_subs *t);
+
 /* Subscribes to what has a seq of start or more; now: everything before it has
    been read. */
 struct lnt_sub *lnt_subs_add(struct lnt_subs *t, struct lnt_hub_room *room,

@@ -195,14 +195,53 @@ enum lnt_read { LNT_READ_NONE, LNT_READ_ONE, LNT_READ_LAPPED };
  */
 enum lnt_read lnt_zone_read(struct lnt_zone *z, struct lnt_cursor *c,
                             struct lnt_event *e);
+/*
+ * Passes over the records in front of the cursor that fn does not want, left of
+ * them at most, which goes down.  e->data has no bytes then, but its length.
+ * ONE: the next is wanted, lnt_zone_read reads it; LAPPED: lnt_zone_read will say
+ * so; NONE: there is no more, or left is 0.  Never locks.
+ */
+struct lnt_wanted {
+    bool (*fn)(void *arg, const struct lnt_event *e);
+    void *arg;
+    uint32_t left;
+};
+enum lnt_read lnt_zone_pass(struct lnt_zone *z, struct lnt_cursor *c,
+                            struct lnt_wanted *w);
+/*
+ * Moves the cursor of that cell's process on to the first record that concerns
+ * it, or to the end of the log if none does, without looking at what lies
+ * between.  Not always: only what was published since the last call is known,
+ * and what the zone says of this process counts from base on alone.  For one
+ * that has much in front of it; locks.
+ */
+struct lnt_ahead {
+    bool known;
+    uint64_t base; /* position; the process may raise it */
+    uint64_t arrivals;
+};
+void lnt_zone_jump(struct lnt_zone *z, unsigned cell, struct lnt_cursor *c,
+                   struct lnt_ahead *a);
+/* How many bytes of the log are in front of the cursor. */
+uint64_t lnt_zone_lag(const struct lnt_zone *z, const struct lnt_cursor *c);
 /* Whether there is something to read; for the last look before sleep. */
 bool lnt_zone_pending(const struct lnt_zone *z, const struct lnt_cursor *c);
 
 /* The cells that sleep and must be rung, as a list; their flags are cleared
    (the caller rings).  self is left out.  Returns how many (at most
    LNT_CELLS); 0 at once when this process has published nothing, released no
-   cell and repaired nothing since the last call. */
+   cell and repaired nothing since the last call.
+
+   Of those that sleep it is the ones whose process subscribes to a room in
+   which this one has published, or has the target of a direct message: all
+   others sleep on, until the log has grown by so much that they must read. */
 size_t lnt_zone_sleepers(struct lnt_zone *z, int self, uint8_t *cells);
+
+/* The process of the cell, which calls this, subscribes to none of these rooms
+   any more: their records need not wake it.  Members and listeners that it has
+   do, so each join and move must come with a subscription. */
+void lnt_zone_unwake(struct lnt_zone *z, unsigned cell, const uint32_t *rooms,
+                     size_t n);
 
 /* ---- users, rooms, members ---- */
 
@@ -227,7 +266,8 @@ int lnt_zone_user_move(struct lnt_zone *z, uint32_t user, uint64_t old_session,
 /* The nick of a user, for its owner alone: nobody else changes it.  Points
    into the zone, valid until the user is renamed or removed.  Never locks. */
 struct lnt_str lnt_zone_user_nick(const struct lnt_zone *z, uint32_t user);
-/* Who has this nick: its session, or 0. */
+/* Who has this nick: its session, or 0.  A direct message to the one that was
+   found last wakes only the worker that has it; to another session, all. */
 uint64_t lnt_zone_user_find(struct lnt_zone *z, struct lnt_str nick);
 /* A guest number never given out before by this zone. */
 uint64_t lnt_zone_guest(struct lnt_zone *z);
@@ -308,7 +348,12 @@ int lnt_zone_room_find(struct lnt_zone *z, uint32_t app, struct lnt_str name,
 int lnt_zone_hold_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
                      const struct lnt_creator *by, unsigned cell,
                      uint32_t *hold, struct lnt_room_info *info);
-/* The same on behalf of the server. */
+/* The same, and the cell's process subscribes to the room: its records wake it
+   until lnt_zone_unwake. */
+int lnt_zone_listen_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+                       const struct lnt_creator *by, unsigned cell,
+                       uint32_t *hold, struct lnt_room_info *info);
+/* The first on behalf of the server. */
 static inline int
 lnt_zone_hold(struct lnt_zone *z, uint32_t app, struct lnt_str name,
               unsigned cell, uint32_t *hold, struct lnt_room_info *info)
@@ -485,6 +530,10 @@ struct lnt_store_state *lnt_zone_store(struct lnt_zone *z);
    be called now and then by one process; cheap.  What cannot be locked in time
    is left for the next time. */
 void lnt_zone_sweep(struct lnt_zone *z);
+/* Makes derived state again that an older release did not keep up to date, when
+   the last process of that release is gone.  For the master, when a process is
+   gone and now and then; returns at once when there is nothing to do. */
+void lnt_zone_rebuild(struct lnt_zone *z);
 
 /* ---- repair ---- */
 

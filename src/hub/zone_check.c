@@ -255,6 +255,18 @@ check_user(const struct check *c, uint32_t i, uint32_t *members)
     return true;
 }
 
+/* That a record of the room wakes the process of that cell, which subscribes. */
+static bool
+check_waker(const struct check *c, uint32_t room, uint32_t cell)
+{
+    const uint64_t *words = lnt_room_at(c->z, room)->wakers;
+
+    return !lnt_zone_maintained(c->z, LNT_ZONE_F_WAKERS) ||
+           (words[cell / 64] & UINT64_C(1) << cell % 64) ||
+           bad(c, "room %u does not wake cell %u, which subscribes to it", room,
+               cell);
+}
+
 static bool
 check_room_members(const struct check *c, uint32_t i)
 {
@@ -269,6 +281,8 @@ check_room_members(const struct check *c, uint32_t i)
         if (lnt_member_state(member) != LNT_NODE_USED || member->room != i ||
             member->prev != prev || member->tag <= tag)
             return bad(c, "room %u: its list of members is broken", i);
+        if (!check_waker(c, i, lnt_user_at(z, member->user)->cell))
+            return false;
         tag = member->tag;
         n++;
     }
@@ -279,9 +293,12 @@ check_room_members(const struct check *c, uint32_t i)
     for (uint32_t m = r->holds; m; prev = m, m = lnt_member_at(z, m)->next) {
         const struct lnt_zone_member *member = lnt_member_at(z, m);
 
-        if (lnt_member_state(member) != LNT_NODE_HOLD || member->room != i ||
+        if (!lnt_member_holds(member) || member->room != i ||
             member->prev != prev)
             return bad(c, "room %u: its list of holds is broken", i);
+        if (lnt_member_state(member) == LNT_NODE_LISTEN &&
+            !check_waker(c, i, member->user_next))
+            return false;
     }
     return true;
 }

@@ -71,14 +71,43 @@ lnt_zone_cursor_after(struct lnt_zone *z, struct lnt_cursor *c, uint64_t seq)
     return true;
 }
 
+void
+lnt_zone_jump(struct lnt_zone *z, unsigned cell, struct lnt_cursor *c,
+              struct lnt_ahead *a)
+{
+    struct lnt_zone_map *map = z->map;
+    struct lnt_zone_concern *first = &map->concerns[cell];
+
+    lnt_zone_lock(z);
+    /* What is not maintained any more was not when another master came. */
+    if (a->known && a->arrivals == map->arrivals && c->position >= a->base) {
+        if (first->position == 0) {
+            c->position = map->head;
+            c->seq = map->seq;
+        } else if (first->position > c->position) {
+            c->position = first->position;
+            c->seq = first->seq;
+        }
+    }
+    *a = (struct lnt_ahead){
+        .known = lnt_zone_maintained(z, LNT_ZONE_F_WAKERS),
+        .base = map->head,
+        .arrivals = map->arrivals,
+    };
+    first->position = 0;
+    LNT_ZONE_STEP(z);
+    lnt_zone_unlock(z);
+}
+
 size_t
 lnt_zone_sleepers(struct lnt_zone *z, int self, uint8_t *cells)
 {
+    const struct lnt_unrung unrung = z->unrung;
     size_t n = 0;
 
-    if (!z->unrung)
+    if (!unrung.any)
         return 0;
-    z->unrung = false;
+    z->unrung = (struct lnt_unrung){.any = false};
     /* The head is out before we look who sleeps; a sleeper says so before it
        looks at the head once more.  One of the two sees the other. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -86,6 +115,9 @@ lnt_zone_sleepers(struct lnt_zone *z, int self, uint8_t *cells)
         uint64_t bits =
             __atomic_load_n(&z->map->cells_used[w], __ATOMIC_SEQ_CST);
 
+        if (!unrung.all)
+            bits &= unrung.cells[w] |
+                    __atomic_load_n(&z->map->readers[w], __ATOMIC_SEQ_CST);
         for (; bits; bits &= bits - 1) {
             unsigned i = w * 64 + (unsigned)__builtin_ctzll(bits);
             uint32_t *asleep = &lnt_cell_at(z, i)->asleep;

@@ -63,13 +63,16 @@ _Static_assert(LNT_CELLS <= LNT_CELL_WORDS * 64 && LNT_CELLS <= UINT8_MAX,
  * it a bit here.
  */
 enum {
-    LNT_ZONE_FEATURES = 0, /* of this binary, all of them */
+    LNT_ZONE_F_WAKERS = 1, /* lnt_zone_room.wakers; .readers, .concerns of the
+                              map */
+    LNT_ZONE_FEATURES = LNT_ZONE_F_WAKERS, /* of this binary, all of them */
 };
 
 enum lnt_node_state {
     LNT_NODE_FREE,
     LNT_NODE_USED,
-    LNT_NODE_HOLD, /* a member node that keeps a room for a cell */
+    LNT_NODE_HOLD,   /* a member node that keeps a room for a cell, ... */
+    LNT_NODE_LISTEN, /* ... whose process also subscribes to the room */
 };
 
 /* LNT_..._KNOWN: behind the last field that is set when a node is taken; the rest
@@ -137,6 +140,8 @@ struct lnt_zone_room {
     uint8_t rank;          /* which of its creator's lists it goes to */
     uint8_t configured;    /* has a section in the configuration */
     uint8_t told;          /* what it keeps was set by lnt_zone_keep */
+    /* A bit for each cell whose process subscribes to it: zone_wakers.c. */
+    uint64_t wakers[LNT_CELL_WORDS];
 };
 
 /* An address from which connections come. */
@@ -264,6 +269,12 @@ struct lnt_zone_parts {
     uint32_t cells_max, cell_size; /* one more cell: what is past */
 };
 
+/* The first record that concerns a cell's process since lnt_zone_jump: where the
+   log ended when it was written, 0 none, and with which seq. */
+struct lnt_zone_concern {
+    uint64_t position, seq;
+};
+
 /* A master that has the zone; masters have no cell. */
 enum { LNT_ZONE_MASTERS = 8 };
 struct lnt_zone_master {
@@ -317,6 +328,15 @@ struct lnt_zone_map {
     struct lnt_zone_master masters[LNT_ZONE_MASTERS];
     uint64_t arrivals;   /* of masters, ever */
     uint64_t maintained; /* derived state that is right, features; atomic */
+    uint64_t readers[LNT_CELL_WORDS]; /* cells rung for every record; atomic */
+    struct lnt_zone_concern concerns[LNT_CELLS];
+};
+
+/* Whom this process has still to ring. */
+struct lnt_unrung {
+    bool any; /* published since lnt_zone_sleepers */
+    bool all; /* everybody, else those that have a bit here */
+    uint64_t cells[LNT_CELL_WORDS];
 };
 
 struct lnt_zone {
@@ -331,10 +351,11 @@ struct lnt_zone {
     uint32_t *ranking;  /* by number of idle rooms: first creator, 0 none */
     uint32_t room_bits; /* of a room's number that are its index */
     int fd;
-    bool unrung;            /* published since lnt_zone_sleepers */
-    int lock_word;          /* see lnt_lock_word; -1 unknown */
-    unsigned patience;      /* ms, see lnt_zone_set_patience; 0 no bound */
-    uint64_t stuck;         /* the turn that outlasted it + 1, 0 none */
+    struct lnt_unrung unrung;
+    uint32_t found;    /* user that lnt_zone_user_find found last, 0 none */
+    int lock_word;     /* see lnt_lock_word; -1 unknown */
+    unsigned patience; /* ms, see lnt_zone_set_patience; 0 no bound */
+    uint64_t stuck;    /* the turn that outlasted it + 1, 0 none */
     uint64_t steps, die_at; /* debug builds: 0 never */
     const char *stop_file;  /* debug builds, see lnt_zone_step; NULL: none */
     uint64_t stop_steps;    /* steps since it told this process to stop */
@@ -436,6 +457,14 @@ static inline enum lnt_node_state
 lnt_member_state(const struct lnt_zone_member *m)
 {
     return (enum lnt_node_state)(m->tag & 0xff);
+}
+
+/* Keeps its room for a cell, whatever else. */
+static inline bool
+lnt_member_holds(const struct lnt_zone_member *m)
+{
+    return lnt_member_state(m) != LNT_NODE_FREE &&
+           lnt_member_state(m) != LNT_NODE_USED;
 }
 
 /* A room's number: its index and, above that, its generation. */

@@ -19,6 +19,7 @@
 #include "hub/zone_ring.h"
 #include "hub/zone_steps.h"
 #include "hub/zone_visits.h"
+#include "hub/zone_wakers.h"
 
 /* ---- the log ---- */
 
@@ -110,6 +111,7 @@ repair_rooms(struct lnt_zone *z)
         p->used++;
         r->first = r->last_member = r->members = r->holds = 0;
         r->idle = r->over = 0;
+        lnt_wakers_clear(z, i);
         map->reserved += r->quota;
         repair_last(z, r);
         lnt_slots_add(z, LNT_SLOTS_NAMES, i);
@@ -137,7 +139,7 @@ is_member(const struct lnt_zone *z, const struct lnt_zone_member *m)
     if (lnt_member_state(m) == LNT_NODE_FREE ||
         lnt_room_at(z, m->room)->state != LNT_NODE_USED)
         return false;
-    return lnt_member_state(m) == LNT_NODE_HOLD ||
+    return lnt_member_holds(m) ||
            lnt_user_at(z, m->user)->state == LNT_NODE_USED;
 }
 
@@ -300,6 +302,7 @@ repair_cells(struct lnt_zone *z)
             __atomic_and_fetch(word, ~bit, __ATOMIC_SEQ_CST);
         else
             __atomic_or_fetch(word, bit, __ATOMIC_SEQ_CST);
+        lnt_waker_reads(z, i);
     }
 }
 
@@ -323,6 +326,6 @@ lnt_zone_repair(struct lnt_zone *z)
     }
     lnt_journal_finish(z);
     repair_cells(z);
-    z->unrung = true;
+    lnt_wakers_all(z);
     lnt_log_warn("the zone was repaired: a process died while changing it");
 }

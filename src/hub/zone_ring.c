@@ -15,6 +15,7 @@
 
 #include "core/mem.h"
 #include "hub/zone_blocks.h"
+#include "hub/zone_wakers.h"
 
 enum {
     WORD = sizeof(uint64_t),
@@ -210,8 +211,8 @@ lnt_ring_append(struct lnt_zone *z, uint32_t room, struct lnt_event *e)
     write_record(z, at, r ? r->last : 0, e);
     if (r && (e->flags & LNT_EVENT_HISTORY))
         lnt_kept_add(z, room, e);
+    lnt_wakers_concern(z, room, e, at + need);
     commit(z, r, at, at + need, e->seq);
-    z->unrung = true;
 }
 
 /* ---- reading, without the lock ---- */
@@ -237,6 +238,12 @@ lnt_ring_copy(const struct lnt_zone *z, uint64_t position,
 
     load_words(data, word_at(z, position) + r->head / WORD, len);
     return still_there(z, position);
+}
+
+uint64_t
+lnt_zone_lag(const struct lnt_zone *z, const struct lnt_cursor *c)
+{
+    return __atomic_load_n(&z->map->head, __ATOMIC_ACQUIRE) - c->position;
 }
 
 bool
@@ -297,23 +304,34 @@ fill(struct lnt_event *e, const struct lnt_zone_record *r, const char *data)
     e->data = lnt_str(data, r->len);
 }
 
+/* Goes to the next record, over pads, and loads the first word of its head.
+   LAPPED: what is there has been overwritten. */
+static enum lnt_read
+next_record(const struct lnt_zone *z, struct lnt_cursor *c, uint64_t head,
+            struct lnt_zone_record *r)
+{
+    for (;;) {
+        if (c->position == head)
+            return LNT_READ_NONE;
+        load_words((char *)r, word_at(z, c->position), WORD);
+        if (!still_there(z, c->position))
+            return LNT_READ_LAPPED;
+        if (r->kind)
+            return LNT_READ_ONE;
+        c->position += r->len;
+    }
+}
+
 enum lnt_read
 lnt_zone_read(struct lnt_zone *z, struct lnt_cursor *c, struct lnt_event *e)
 {
     struct lnt_zone_record r;
     uint64_t head = __atomic_load_n(&z->map->head, __ATOMIC_ACQUIRE);
+    enum lnt_read got = next_record(z, c, head, &r);
     size_t room;
 
-    for (;;) {
-        if (c->position == head)
-            return LNT_READ_NONE;
-        load_words((char *)&r, word_at(z, c->position), WORD);
-        if (!still_there(z, c->position))
-            return lapped(z, c);
-        if (r.kind)
-            break;
-        c->position += r.len;
-    }
+    if (got != LNT_READ_ONE)
+        return got == LNT_READ_NONE ? got : lapped(z, c);
     room = align(r.len);
     if (c->cap < room) {
         c->scratch = lnt_realloc(c->scratch, room * 2);
@@ -327,4 +345,30 @@ lnt_zone_read(struct lnt_zone *z, struct lnt_cursor *c, struct lnt_event *e)
     c->seq = r.seq;
     fill(e, &r, c->scratch);
     return LNT_READ_ONE;
+}
+
+enum lnt_read
+lnt_zone_pass(struct lnt_zone *z, struct lnt_cursor *c, struct lnt_wanted *w)
+{
+    uint64_t head = __atomic_load_n(&z->map->head, __ATOMIC_ACQUIRE);
+    struct lnt_zone_record r;
+    struct lnt_event e;
+
+    for (;;) {
+        enum lnt_read got = next_record(z, c, head, &r);
+
+        if (got != LNT_READ_ONE)
+            return got;
+        load_head(z, c->position, &r);
+        if (!still_there(z, c->position))
+            return LNT_READ_LAPPED;
+        fill(&e, &r, NULL);
+        if (w->fn(w->arg, &e))
+            return LNT_READ_ONE;
+        if (w->left == 0)
+            return LNT_READ_NONE;
+        w->left--;
+        c->position += r.head + align(r.len);
+        c->seq = r.seq;
+    }
 }

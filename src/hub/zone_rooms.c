@@ -124,10 +124,10 @@ lnt_zone_is_member(struct lnt_zone *z, uint32_t member, uint32_t room,
     return is;
 }
 
-int
-lnt_zone_hold_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
-                 const struct lnt_creator *by, unsigned cell, uint32_t *hold,
-                 struct lnt_room_info *info)
+static int
+hold_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+        const struct lnt_creator *by, unsigned cell, bool listens,
+        uint32_t *hold, struct lnt_room_info *info)
 {
     uint32_t room;
     int e = ENOSPC;
@@ -139,8 +139,8 @@ lnt_zone_hold_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
     lnt_zone_lock(z);
     room = lnt_room_take(z, app, name, by, &e);
     if (room) {
-        *hold =
-            lnt_member_hold(z, room, cell, lnt_cell_at(z, cell)->incarnation);
+        *hold = lnt_member_hold(z, room, cell,
+                                lnt_cell_at(z, cell)->incarnation, listens);
         if (*hold)
             fill_info(z, room, info);
         else
@@ -151,6 +151,22 @@ lnt_zone_hold_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
         return 0;
     errno = e;
     return -1;
+}
+
+int
+lnt_zone_hold_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+                 const struct lnt_creator *by, unsigned cell, uint32_t *hold,
+                 struct lnt_room_info *info)
+{
+    return hold_by(z, app, name, by, cell, false, hold, info);
+}
+
+int
+lnt_zone_listen_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+                   const struct lnt_creator *by, unsigned cell, uint32_t *hold,
+                   struct lnt_room_info *info)
+{
+    return hold_by(z, app, name, by, cell, true, hold, info);
 }
 
 void
@@ -182,7 +198,7 @@ void
 lnt_zone_unhold(struct lnt_zone *z, uint32_t hold)
 {
     lnt_zone_lock(z);
-    lnt_assert(lnt_member_state(lnt_member_at(z, hold)) == LNT_NODE_HOLD);
+    lnt_assert(lnt_member_holds(lnt_member_at(z, hold)));
     lnt_member_unhold(z, hold);
     lnt_zone_unlock(z);
 }

@@ -15,6 +15,7 @@
 #include "hub/zone_creators.h"
 #include "hub/zone_pool.h"
 #include "hub/zone_ring.h"
+#include "hub/zone_wakers.h"
 #include "os/clock.h"
 
 /* ---- rooms ---- */
@@ -136,7 +137,8 @@ lnt_member_link(struct lnt_zone *z, uint32_t member)
     struct lnt_zone_member *m = lnt_member_at(z, member);
     struct lnt_zone_room *r = lnt_room_at(z, m->room);
 
-    if (lnt_member_state(m) == LNT_NODE_HOLD) {
+    lnt_waker_add(z, member);
+    if (lnt_member_holds(m)) {
         m->prev = 0;
         m->next = r->holds;
         if (r->holds)
@@ -296,14 +298,15 @@ lnt_member_leave(struct lnt_zone *z, uint32_t member, uint64_t origin,
 
 uint32_t
 lnt_member_hold(struct lnt_zone *z, uint32_t room, unsigned cell,
-                uint32_t incarnation)
+                uint32_t incarnation, bool listens)
 {
     uint32_t member = lnt_pool_take(z, &z->map->parts.members);
 
     if (member == 0)
         return 0;
     lnt_member_at(z, member)->user_next = cell;
-    set_member(z, member, incarnation, room, LNT_NODE_HOLD);
+    set_member(z, member, incarnation, room,
+               listens ? LNT_NODE_LISTEN : LNT_NODE_HOLD);
     lnt_member_link(z, member);
     lnt_room_settle(z, room);
     return member;

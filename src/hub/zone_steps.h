@@ -31,8 +31,9 @@ uint32_t lnt_member_join(struct lnt_zone *z, uint32_t user, uint32_t room,
 /* Ends it; told: with the event.  The room may be gone afterwards. */
 void lnt_member_leave(struct lnt_zone *z, uint32_t member, uint64_t origin,
                       bool told);
+/* listens: the cell's process also subscribes to the room. */
 uint32_t lnt_member_hold(struct lnt_zone *z, uint32_t room, unsigned cell,
-                         uint32_t incarnation);
+                         uint32_t incarnation, bool listens);
 void lnt_member_unhold(struct lnt_zone *z, uint32_t member);
 
 /* Gives the user another nick, which nobody has, and tells its rooms. */

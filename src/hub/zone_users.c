@@ -9,7 +9,9 @@
 #include "hub/zone_map.h"
 #include "hub/zone_peers.h"
 #include "hub/zone_pool.h"
+#include "hub/zone_rebuild.h"
 #include "hub/zone_steps.h"
+#include "hub/zone_wakers.h"
 
 enum { SWEEP = 256 }; /* nodes looked at in one locked section */
 
@@ -131,6 +133,7 @@ lnt_zone_user_move(struct lnt_zone *z, uint32_t user, uint64_t old_session,
 
         owned = u->state == LNT_NODE_USED && u->session == old_session;
         if (owned) {
+            lnt_wakers_move(z, user, cell);
             /* The incarnation alone says whose it is; a repair finds the
                cell by it.  Before the session: one that nobody knows would
                stay with the worker that gave it. */
@@ -167,6 +170,7 @@ lnt_zone_user_find(struct lnt_zone *z, struct lnt_str nick)
     user = lnt_slots_nick(z, nick);
     if (user)
         session = lnt_user_at(z, user)->session;
+    z->found = user;
     lnt_zone_unlock(z);
     return session;
 }
@@ -194,6 +198,7 @@ lnt_zone_cell_take(struct lnt_zone *z, uint32_t slot, uint32_t generation)
         __atomic_store_n(&c->position, z->map->head, __ATOMIC_RELAXED);
         c->features = LNT_ZONE_FEATURES;
         lnt_cell_set_state(c, LNT_CELL_STARTING);
+        lnt_waker_reads(z, i);
         LNT_ZONE_STEP(z);
         __atomic_or_fetch(&z->map->cells_used[i / 64], UINT64_C(1) << i % 64,
                           __ATOMIC_SEQ_CST);
@@ -240,7 +245,7 @@ sweep_holds(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
         for (n = 0; n < SWEEP && i < p->fresh; n++, i++) {
             const struct lnt_zone_member *m = lnt_member_at(z, i);
 
-            if (lnt_member_state(m) == LNT_NODE_HOLD && m->user_next == cell &&
+            if (lnt_member_holds(m) && m->user_next == cell &&
                 m->user == incarnation)
                 lnt_member_unhold(z, i);
         }
@@ -271,16 +276,18 @@ lnt_zone_cell_release(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
     struct lnt_cell *c = lnt_cell_at(z, cell);
 
     /* It may have died between publishing and ringing. */
-    z->unrung = true;
+    lnt_wakers_all(z);
     if (sweep_users(z, incarnation) < 0 ||
         sweep_holds(z, cell, incarnation) < 0 ||
-        lnt_peers_sweep(z, incarnation) < 0 || lnt_zone_lock_soon(z) < 0)
+        lnt_peers_sweep(z, incarnation) < 0 ||
+        lnt_wakers_sweep(z, cell, incarnation) < 0 || lnt_zone_lock_soon(z) < 0)
         return -1;
     if (c->incarnation == incarnation && lnt_cell_state(c) != LNT_CELL_FREE) {
         __atomic_and_fetch(&z->map->cells_used[cell / 64],
                            ~(UINT64_C(1) << cell % 64), __ATOMIC_SEQ_CST);
         LNT_ZONE_STEP(z);
         lnt_cell_set_state(c, LNT_CELL_FREE);
+        lnt_waker_reads(z, cell);
         add_to_past(z, &c->stats);
     }
     lnt_zone_unlock(z);

@@ -363,6 +363,7 @@ on_sweep(struct lnt_timer *t)
         (struct lnt_master *)((uintptr_t)t -
                               offsetof(struct lnt_master, sweep_timer));
     lnt_zone_sweep(m->zone);
+    lnt_zone_rebuild(m->zone);
     lnt_doorbells_ring(m->doorbells, m->zone);
     lnt_timer_at(m->loop, t, lnt_loop_now(m->loop) + SWEEP_EVERY);
 }

@@ -26,7 +26,7 @@ static const struct option {
     {"path", TEXT, AT(path), 0, 0, "path of the requests (/)"},
     {"pid", WHOLE, AT(pid), 1, 1 << 30,
      "the server's first process; its whole tree is measured"},
-    {"clients", COUNT, AT(clients), 1, 60000,
+    {"clients", COUNT, AT(clients), 0, 60000,
      "connections; in fanout: subscribers (100)"},
     {"publishers", COUNT, AT(publishers), 1, 1000, "fanout: publishers (1)"},
     {"rooms", COUNT, AT(rooms), 1, 10000, "rooms: how many (10)"},
@@ -112,6 +112,8 @@ check(struct options *o)
         o->publish_path = o->path;
     if (!strstr(o->publish_text, "%p"))
         usage_error("--publish-text needs a %%p for the payload");
+    if (!o->clients && !o->work->publishers)
+        usage_error("--clients 0 is for work with publishers");
     if (o->strace && !o->pid)
         usage_error("--strace needs --pid");
     if (o->work->needs_rate && o->rate <= 0)

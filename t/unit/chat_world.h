@@ -450,7 +450,7 @@ lnt_session_moved(const struct lnt_session *s)
 }
 
 bool
-lnt_hub_point(const struct lnt_hub *h, const struct lnt_sub *subs,
+lnt_hub_point(struct lnt_hub *h, const struct lnt_sub *subs,
               struct lnt_hub_point *p)
 {
     (void)h;

@@ -1,6 +1,6 @@
-/* LINK: hub/hub.c hub/subs.c hub/fanout.c hub/replay.c hub/zone.c
+/* LINK: hub/hub.c hub/aliases.c hub/reader.c hub/subs.c hub/unwake.c hub/fanout.c hub/replay.c hub/zone.c
  *      hub/zone_blocks.c hub/zone_check.c hub/zone_history.c hub/zone_lock.c
- *      hub/zone_log.c hub/zone_masters.c hub/zone_step.c hub/zone_peers.c
+ *      hub/zone_log.c hub/zone_masters.c hub/zone_rebuild.c hub/zone_wakers.c hub/zone_step.c hub/zone_peers.c
  *      hub/zone_pool.c hub/zone_repair.c hub/zone_ring.c hub/zone_rooms.c
  *      hub/zone_steps.c hub/zone_users.c hub/zone_visits.c
  *      hub/zone_creators.c core/buf.c core/hash.c core/log.c core/log_line.c
@@ -382,6 +382,7 @@ test_sleep(void)
     struct lnt_session *a = session(0, &nets[0].appending);
     struct lnt_sub *sa = enter(a, "r", 0);
 
+    (void)enter(session(1, &nets[1].plain), "r", 0);
     turns();
     ok(lnt_hub_sleep(nets[1].hub), "worker 1 may sleep");
     say(a, sa, 0, "1");

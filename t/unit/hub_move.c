@@ -1,6 +1,6 @@
-/* LINK: hub/hub.c hub/subs.c hub/fanout.c hub/replay.c hub/zone.c
+/* LINK: hub/hub.c hub/aliases.c hub/reader.c hub/subs.c hub/unwake.c hub/fanout.c hub/replay.c hub/zone.c
  *      hub/zone_blocks.c hub/zone_check.c hub/zone_history.c hub/zone_lock.c
- *      hub/zone_log.c hub/zone_masters.c hub/zone_step.c hub/zone_peers.c
+ *      hub/zone_log.c hub/zone_masters.c hub/zone_rebuild.c hub/zone_wakers.c hub/zone_step.c hub/zone_peers.c
  *      hub/zone_pool.c hub/zone_repair.c hub/zone_ring.c hub/zone_rooms.c
  *      hub/zone_steps.c hub/zone_users.c hub/zone_visits.c
  *      hub/zone_creators.c core/buf.c core/hash.c core/log.c core/log_line.c
@@ -243,7 +243,12 @@ move(struct one *o, unsigned to)
     for (unsigned i = 0; i < ROOMS; i++)
         if (o->sub[i])
             lnt_sub_link(o->sub[i], &subs);
-    if (!lnt_hub_point(hub, subs, &point)) {
+    bool now = lnt_hub_point(hub, subs, &point);
+    /* It has passed over what concerns nobody there.  Each event has one number
+       and one seq. */
+    if (point.seq > read_to[worker_of(old)])
+        read_to[worker_of(old)] = point.seq;
+    if (!now) {
         refused++;
         return;
     }
