@@ -405,6 +405,70 @@ test_sleep(void)
     stop("sleep");
 }
 
+/* Everybody reads, worker 1 goes to sleep; whether it is rung for that. */
+static bool
+wakes(struct lnt_session *from, struct lnt_sub *sub)
+{
+    turns();
+    while (!lnt_hub_sleep(nets[1].hub))
+        turn(1);
+    say(from, sub, 0, "x");
+    lnt_hub_turn(nets[0].hub);
+    bool rung = is_rung(1);
+    lnt_hub_wake(nets[1].hub);
+    return rung;
+}
+
+/* Worker 1 is woken for the rooms in which it has somebody. */
+static void
+test_wakers(void)
+{
+    const struct lnt_keep keep = {.count = 10, .bytes = 1000};
+    struct lnt_room_info info;
+
+    start(LNT_ZONE_MIN_SIZE);
+    struct lnt_session *a = session(0, &nets[0].plain);
+    struct lnt_session *b = session(1, &nets[1].plain);
+    struct lnt_session *c = session(1, &nets[1].plain);
+    struct lnt_sub *sa = enter(a, "r", 0), *sb, *sc;
+
+    ok(!wakes(a, sa), "nobody is there");
+    sb = enter(b, "r", 0);
+    sc = enter(c, "r", 0);
+    ok(wakes(a, sa), "two members");
+    leave(b, sb);
+    ok(wakes(a, sa), "one has left");
+    leave(c, sc);
+    ok(!wakes(a, sa), "both have left");
+    sb = lnt_hub_listen(nets[1].hub, b, LNT_STR("r"), 0, &info);
+    sc = lnt_hub_listen(nets[1].hub, c, LNT_STR("r"), 0, &info);
+    leave(c, sc);
+    ok(wakes(a, sa), "one that listens");
+    leave(b, sb);
+    sb = enter(b, "r", 0);
+    ok(wakes(a, sa), "one that has left and come again at once");
+    leave(b, sb);
+    ok(!wakes(a, sa), "and left");
+    ok(lnt_hub_pin(nets[1].hub, &nets[1].app, LNT_STR("r"), &keep) == 0 &&
+           lnt_hub_post(nets[1].hub, &nets[1].app, LNT_STR("r"), NULL, NOTE, 0,
+                        LNT_STR("-"), NULL, NULL) == 0,
+       "the room is pinned, and something is said from outside");
+    ok(!wakes(a, sa), "which is for nobody here");
+    /* As a repair leaves it when somebody is on the move. */
+    (void)lnt_zone_listen_by(nets[1].zone, lnt_zone_app_id("app"), LNT_STR("r"),
+                             NULL, nets[1].cell, &(uint32_t){0}, &info);
+    ok(wakes(a, sa), "woken for nothing");
+    ok(!wakes(a, sa), "once");
+    sb = enter(b, "r", 0);
+    ok(wakes(a, sa), "not if it is for somebody");
+    turns();
+    got(b);
+    say(a, sa, 0, "last");
+    turns();
+    is_str(got(b), "r:last ", "who gets it");
+    stop("wakers");
+}
+
 /* ---- against a model ---- */
 
 enum { ROOMS = 5, STEPS = 30000 };
@@ -587,6 +651,7 @@ main(void)
     test_retired();
     test_list();
     test_sleep();
+    test_wakers();
     test_model();
     return done_testing();
 }

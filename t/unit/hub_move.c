@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/pack.h"
+#include "hub/aliases.h"
 #include "t/unit/hub_world.h"
 
 enum { ROOMS = 6, MEMBERS = 30, STEPS = 40000, PENDING = 4096 };
@@ -496,6 +497,105 @@ test_keep(void)
     check_all("keep");
 }
 
+/* Worker 1 knows that nothing in front of it concerns it, when somebody comes
+   whom it does concern. */
+static void
+test_far_behind(void)
+{
+    static char text[200];
+    struct lnt_strbuf bytes = LNT_STRBUF_INIT;
+    struct lnt_hub_point point;
+    struct lnt_room_info info;
+    unsigned n = 0;
+
+    start(8u << 20);
+    struct lnt_session *a = session(0, &nets[0].plain);
+    struct lnt_session *b = session(0, &nets[0].plain);
+    struct lnt_sub *sa = enter(a, "r", 0);
+    struct lnt_sub *sb = lnt_hub_listen(nets[0].hub, b, LNT_STR("r"), 1, &info);
+    uint64_t old_id = b->id;
+
+    memset(text, 'x', sizeof(text) - 1);
+    /* Worker 1 has read all of it and knows where it was. */
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 100; i++)
+            say(a, sa, 0, text);
+        turns();
+    }
+    got(b);
+    ok(lnt_hub_point(nets[0].hub, sb, &point), "one listens");
+    lnt_sub_freeze(nets[0].hub, sb, &bytes);
+    lnt_hub_forget(nets[0].hub, sb);
+    b->id = 0;
+    for (int i = 0; i < 100; i++)
+        say(a, sa, 0, "a");
+    for (int i = 0; i < 100; i++)
+        say(a, sa, 0, text);
+    b = session(1, &nets[1].plain);
+    struct lnt_str rest = lnt_strbuf_str(&bytes);
+    sb = lnt_hub_adopt(nets[1].hub, b, &rest);
+    ok(sb && lnt_hub_replay(nets[1].hub, b, sb, old_id, &point) == 0,
+       "it has moved to one that is behind");
+    say(a, sa, 0, "end");
+    turns();
+    for (const char *p = got(b); *p; p++)
+        n += *p == ' ';
+    is_int(n, 201, "and gets all that was said meanwhile");
+    lnt_hub_leave(nets[1].hub, sb, 0);
+    lnt_strbuf_release(&bytes);
+    stop("far behind");
+}
+
+/* A worker that has slept gives a session: not from where it fell asleep. */
+static void
+test_point(void)
+{
+    struct lnt_hub_point point;
+    struct lnt_room_info info;
+
+    start(8u << 20);
+    struct lnt_session *a = session(0, &nets[0].plain);
+    struct lnt_session *b = session(1, &nets[1].plain);
+    struct lnt_sub *sa = enter(a, "r", 0);
+    struct lnt_sub *sb =
+        lnt_hub_listen(nets[1].hub, b, LNT_STR("other"), 0, &info);
+
+    turns();
+    for (int i = 0; i < 10000; i++)
+        say(a, sa, 0, "a");
+    ok(lnt_hub_point(nets[1].hub, sb, &point) &&
+           lnt_zone_head(zone) - point.seq < 2000,
+       "the point is near the end of the log");
+    lnt_hub_leave(nets[1].hub, sb, 0);
+    turns();
+    stop("point");
+}
+
+static void
+test_aliases(void)
+{
+    struct lnt_aliases t = {NULL, 0, 0};
+    unsigned wrong = 0;
+
+    for (uint64_t i = 1; i <= 20000; i++) {
+        const struct lnt_alias a = {i << 28, i, .after = 10, .until = 1000000};
+        lnt_aliases_add(&t, &a, 500);
+    }
+    for (uint64_t i = 1; i <= 20000; i++)
+        wrong += lnt_aliases_id(&t, i << 28, 11) != i ||
+                 lnt_aliases_id(&t, i << 28, 10) != i << 28;
+    ok(wrong == 0, "each of 20,000 sessions that moved is found (%u not)",
+       wrong);
+    is_int(lnt_aliases_id(&t, 5, 11), 5, "one that did not move");
+    for (uint64_t i = 1; i <= 200000; i++) {
+        const struct lnt_alias a = {i << 29 | 1, i, .after = 0, .until = i};
+        lnt_aliases_add(&t, &a, 2000000 + i);
+    }
+    ok(t.slots <= 1 << 17, "those of long ago are forgotten (%zu slots)",
+       t.slots);
+    lnt_aliases_release(&t);
+}
+
 int
 main(void)
 {
@@ -508,5 +608,8 @@ main(void)
     test_alone(false);
     test_alone(true);
     test_keep();
+    test_far_behind();
+    test_point();
+    test_aliases();
     return done_testing();
 }
