@@ -1,5 +1,12 @@
 /*
  * Taking over from an older binary.
+ *
+ * It may be of another release.  What it hands over begins with a word, and
+ * what this binary does not know is skipped, but for what begins with "must ":
+ * that is refused by name.  So a release that hands over more says so in a
+ * frame with a word of its own; in one with "must " in front where a binary
+ * that skipped it would do harm.  A known word keeps its form; more may follow
+ * behind what there was.
  */
 #include "proc/takeover.h"
 
@@ -54,6 +61,44 @@ take_value(struct receiver *r, struct lnt_str payload)
     d->version = newest; /* theirs came first, with the zone */
 }
 
+/* What it begins with is known, but not what follows: it is not a part of the
+   hand-over that can be left out. */
+static bool
+is_known(const char *text)
+{
+    static const char *const words[] = {"end",       "zone",  "giver",
+                                        "doorbells", "value", "listen"};
+    size_t n = strcspn(text, " ");
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strlen(words[i]) == n && memcmp(words[i], text, n) == 0)
+            return true;
+    return false;
+}
+
+static void
+take_unknown(struct receiver *r, const char *text)
+{
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    if (strncmp(text, "must ", 5) == 0)
+        lnt_strbuf_addf(&why,
+                        "the old master demands \"%.64s\", which this binary "
+                        "does not know; upgrade to a newer one, or without "
+                        "what demands it",
+                        text + 5);
+    else if (is_known(text))
+        lnt_strbuf_addf(&why,
+                        "what the old master hands over as \"%.64s\" "
+                        "cannot be read",
+                        text);
+    if (why.n)
+        refuse(r, why.p);
+    else
+        lnt_log_info("what the old master hands over as \"%.64s\" is not "
+                     "known here and is left out",
+                     text);
+    lnt_strbuf_release(&why);
+}
+
 static void
 take_frame(struct receiver *r, const struct lnt_frame *f)
 {
@@ -98,7 +143,7 @@ take_frame(struct receiver *r, const struct lnt_frame *f)
             f->fds[0] = -1;
         }
     } else {
-        refuse(r, "the old master hands over what is not known here");
+        take_unknown(r, text);
     }
     free(text);
 }
