@@ -58,11 +58,17 @@ lnt_app_thaw(struct lnt_conn *c, struct lnt_str state)
 {
     const struct lnt_app *app = app_of(c);
 
+    /* One whose sessions do not move in this release, but do in another. */
+    if (app && app->state_size && !app->thaw) {
+        errno = EPROTO;
+        return -1;
+    }
     c->state = LNT_CONN_READY;
     if (!app)
         return 0;
     new_state(c, app);
-    return app->thaw ? app->thaw(&c->session, state) : 0;
+    return app->thaw ? app->thaw(&c->session, state)
+                     : lnt_session_thaw_nothing(&c->session, state);
 }
 
 int

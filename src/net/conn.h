@@ -21,7 +21,6 @@
 
 struct lnt_buf;
 struct lnt_endpoint;
-struct lnt_strbuf;
 
 enum lnt_conn_state {
     LNT_CONN_HANDSHAKE, /* the protocol is open, the application is not */
@@ -134,6 +133,7 @@ struct lnt_net {
     uint64_t *sent; /* bytes, by index; NULL while nobody wants to know */
     const struct lnt_peers *peers; /* NULL: addresses are not counted */
     uint64_t uncounted_at;         /* loop time of the next line about it */
+    struct lnt_strbuf refusal;     /* why lnt_move_thaw failed last */
 };
 
 static inline struct lnt_conn *

@@ -92,6 +92,14 @@ struct lnt_protocol {
        keep-alive); otherwise goodbye(1001) follows, whose bound is then the
        worker's own. */
     bool (*drain)(struct lnt_session *s);
+    /*
+     * A session that moves to another process, perhaps one of another release.
+     * freeze appends what it is (core/pack.h has the rules); 0, or -1: not now.
+     * thaw is called instead of open, for a session with nothing but that; 0,
+     * or -1 with errno: ENOTSUP, it needs a newer reader (as told by
+     * lnt_unpack_version); ENOENT, it refers to what is gone; anything else, it
+     * cannot be read.
+     */
     int (*freeze)(struct lnt_session *s, struct lnt_strbuf *out);
     int (*thaw)(struct lnt_session *s, struct lnt_str state);
     /* The session ends; the last call, exactly one for each open. */
@@ -138,6 +146,7 @@ struct lnt_app {
     /* Appends what ctl conns shows of the session, as in "ann in lobby". */
     void (*describe)(const struct lnt_session *s, struct lnt_strbuf *out);
     void (*drain)(struct lnt_session *s);
+    /* As those of a protocol; a freeze that fails is tried again soon. */
     int (*freeze)(struct lnt_session *s, struct lnt_strbuf *out);
     int (*thaw)(struct lnt_session *s, struct lnt_str state);
     void (*close)(struct lnt_session *s);

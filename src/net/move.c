@@ -2,10 +2,19 @@
  * Freeze and thaw.  Only between messages and between turns: what the kernel
  * has not taken yet and what no callback has consumed travel along.
  *
- * A frozen connection: magic, version, endpoint's id, protocol's name,
- * application's name, state, age, by which name it is counted for its address,
- * then the protocol's bytes, the
- * application's, unread input, unsent output.
+ * A frozen connection, by the rules of core/pack.h:
+ *
+ *   magic, version, the linnet that wrote it (these three never move),
+ *   a counted head: endpoint's id, protocol's name, application's name, state,
+ *       age, by which name it is counted for its address,
+ *   the protocol's bytes, the application's, unread input, unsent output.
+ *
+ * A field about the connection goes to the end of the head, a further piece to
+ * the end of all.  What the protocol and the application write is theirs; they
+ * keep to the same rules, and say in errno what they do not understand.
+ *
+ * Up to release 0.1.0 that was version 2: the same fields, without the one who
+ * wrote it and not counted.
  */
 #include "net/move.h"
 
@@ -13,6 +22,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "auto_config.h"
 #include "core/buf.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -24,9 +34,16 @@
 #include "net/stats.h"
 #include "os/socket.h"
 
-enum { MAGIC = 0x6c6e746d, VERSION = 2 };
+enum {
+    MAGIC = 0x6c6e746d,
+    OLD_VERSION = 2, /* of release 0.1.0 */
+    VERSION = 3,
+    NEEDS = 3,
+    WRITER_MAX = 40, /* of which so much is told */
+};
 
 struct frozen {
+    struct lnt_str writer; /* empty: release 0.1.0 or older */
     struct lnt_str endpoint, protocol, app;
     uint32_t state, age;
     uint64_t visit;
@@ -48,6 +65,26 @@ may_move(const struct lnt_conn *c)
 }
 
 static void
+pack_head(const struct lnt_conn *c, struct lnt_strbuf *out)
+{
+    const struct lnt_endpoint *e = c->session.endpoint;
+    const struct lnt_peers *peers = c->net->peers;
+    size_t head;
+    /* t/move_steps.t spoils bytes at places that are counted from here. */
+    lnt_pack_u32(out, MAGIC);
+    lnt_pack_version(out, VERSION, NEEDS);
+    lnt_pack_str(out, LNT_STR(LNT_VERSION));
+    head = lnt_pack_begin(out);
+    lnt_pack_str(out, lnt_str_c(e->id));
+    lnt_pack_str(out, lnt_str_c(e->protocol->name));
+    lnt_pack_str(out, lnt_str_c(e->app ? e->app->name : ""));
+    lnt_pack_u32(out, c->state);
+    lnt_pack_u32(out, lnt_net_time(c->net) - c->opened);
+    lnt_pack_u64(out, c->visit ? peers->name(peers->arg, c->visit) : 0);
+    lnt_pack_end(out, head);
+}
+
+static void
 pack_output(const struct lnt_conn *c, struct lnt_strbuf *out)
 {
     lnt_pack_u32(out, c->out_bytes);
@@ -66,19 +103,10 @@ static int
 pack(struct lnt_conn *c, struct lnt_strbuf *out)
 {
     const struct lnt_endpoint *e = c->session.endpoint;
-    const struct lnt_peers *peers = c->net->peers;
     struct lnt_strbuf state = LNT_STRBUF_INIT;
     int rc =
         e->protocol->protocol->freeze(&c->session, &state) < 0 ? -EBUSY : 0;
-    /* t/move_steps.t spoils bytes at places that are counted from here. */
-    lnt_pack_u32(out, MAGIC);
-    lnt_pack_u32(out, VERSION);
-    lnt_pack_str(out, lnt_str_c(e->id));
-    lnt_pack_str(out, lnt_str_c(e->protocol->name));
-    lnt_pack_str(out, lnt_str_c(e->app ? e->app->name : ""));
-    lnt_pack_u32(out, c->state);
-    lnt_pack_u32(out, lnt_net_time(c->net) - c->opened);
-    lnt_pack_u64(out, c->visit ? peers->name(peers->arg, c->visit) : 0);
+    pack_head(c, out);
     lnt_pack_str(out, lnt_strbuf_str(&state));
     lnt_strbuf_clear(&state);
     if (rc == 0)
@@ -107,29 +135,83 @@ lnt_move_freeze(struct lnt_session *s, struct lnt_strbuf *out)
 
 /* ---- thaw ---- */
 
-static bool
-unpack(struct lnt_str bytes, struct frozen *f, const char **why)
+/* "linnet 0.2.0"; printable, as it may be anything. */
+static void
+add_writer(struct lnt_strbuf *out, struct lnt_str writer)
 {
-    uint32_t magic, version;
-    *why = "the bytes of a moved connection cannot be read";
-    if (!lnt_unpack_u32(&bytes, &magic) || magic != MAGIC ||
-        !lnt_unpack_u32(&bytes, &version))
-        return false;
-    if (version != VERSION) {
-        *why = "a moved connection is of another version";
-        return false;
+    if (writer.n == 0) {
+        lnt_strbuf_adds(out, "linnet 0.1.0 or older");
+        return;
     }
-    return lnt_unpack_str(&bytes, &f->endpoint) &&
-           lnt_unpack_str(&bytes, &f->protocol) &&
-           lnt_unpack_str(&bytes, &f->app) &&
-           lnt_unpack_u32(&bytes, &f->state) &&
-           lnt_unpack_u32(&bytes, &f->age) &&
-           lnt_unpack_u64(&bytes, &f->visit) &&
-           lnt_unpack_str(&bytes, &f->protocol_state) &&
-           lnt_unpack_str(&bytes, &f->app_state) &&
-           lnt_unpack_str(&bytes, &f->input) &&
-           lnt_unpack_str(&bytes, &f->output) && bytes.n == 0 &&
-           f->state <= LNT_CONN_READY;
+    lnt_strbuf_adds(out, "linnet ");
+    for (size_t i = 0; i < writer.n && i < WRITER_MAX; i++) {
+        char c = writer.p[i];
+        lnt_strbuf_addc(out, c > ' ' && c <= '~' ? c : '?');
+    }
+}
+
+/* What is wrong with something that linnet wrote; error: as thaw left it. */
+static const char *
+tell(struct lnt_net *n, const char *what, const char *name,
+     struct lnt_str writer, struct lnt_str bytes, int error)
+{
+    struct lnt_pack_version v = {0, 0};
+    struct lnt_strbuf *why = &n->refusal;
+    lnt_strbuf_clear(why);
+    lnt_strbuf_addf(why, "%s%s, written by ", what, name);
+    add_writer(why, writer);
+    if (error == ENOTSUP)
+        (void)lnt_unpack_version(&bytes, 0, &v);
+    if (v.needs)
+        lnt_strbuf_addf(why,
+                        ", is of version %u and needs a reader of version %u "
+                        "or newer; this is linnet " LNT_VERSION,
+                        v.is, v.needs);
+    else if (error == ENOENT)
+        lnt_strbuf_adds(why, ", refers to what is gone");
+    else
+        lnt_strbuf_adds(why, ", cannot be read");
+    return why->p;
+}
+
+static bool
+unpack_head(struct lnt_str *in, struct frozen *f)
+{
+    return lnt_unpack_str(in, &f->endpoint) &&
+           lnt_unpack_str(in, &f->protocol) && lnt_unpack_str(in, &f->app) &&
+           lnt_unpack_u32(in, &f->state) && lnt_unpack_u32(in, &f->age) &&
+           lnt_unpack_u64(in, &f->visit) && f->state <= LNT_CONN_READY;
+}
+
+static bool
+unpack_pieces(struct lnt_str *in, struct frozen *f)
+{
+    return lnt_unpack_str(in, &f->protocol_state) &&
+           lnt_unpack_str(in, &f->app_state) && lnt_unpack_str(in, &f->input) &&
+           lnt_unpack_str(in, &f->output);
+}
+
+static bool
+unpack(struct lnt_net *n, struct lnt_str bytes, struct frozen *f,
+       const char **why)
+{
+    struct lnt_str rest = bytes, from_version, head;
+    struct lnt_pack_version v;
+    uint32_t magic;
+    *why = "the bytes of a moved connection cannot be read";
+    if (!lnt_unpack_u32(&rest, &magic) || magic != MAGIC)
+        return false;
+    from_version = rest;
+    int error = lnt_unpack_version(&rest, VERSION, &v) ? EPROTO : errno;
+    if (v.is == OLD_VERSION && v.needs == 0)
+        return unpack_head(&rest, f) && unpack_pieces(&rest, f) && rest.n == 0;
+    if (v.is < VERSION || !lnt_unpack_str(&rest, &f->writer))
+        return false;
+    if (error != ENOTSUP && lnt_unpack_part(&rest, &head) &&
+        unpack_head(&head, f) && unpack_pieces(&rest, f))
+        return true;
+    *why = tell(n, "a moved connection", "", f->writer, from_version, error);
+    return false;
 }
 
 static bool
@@ -163,11 +245,13 @@ count_peer(struct lnt_conn *c, uint64_t name)
 static void
 thaw_app(struct lnt_conn *c, const struct frozen *f)
 {
+    errno = EPROTO;
     if (lnt_app_thaw(c, f->app_state) == 0)
         return;
-    lnt_log_warn("a connection cannot be taken over and ends: the state of "
-                 "its application %s is not understood, or gone",
-                 c->session.endpoint->app->name);
+    const char *why =
+        tell(c->net, "the state of its application ",
+             c->session.endpoint->app->name, f->writer, f->app_state, errno);
+    lnt_log_warn("a connection cannot be taken over and ends: %s", why);
     lnt_conn_ask_close(c, LNT_CLOSE_RESTART, "cannot be taken over");
 }
 
@@ -188,7 +272,7 @@ lnt_move_thaw(struct lnt_net *n, int fd, struct lnt_str bytes,
               void *arg, const char **why)
 {
     struct frozen f = {0};
-    if (!unpack(bytes, &f, why))
+    if (!unpack(n, bytes, &f, why))
         return refuse(fd, EPROTO, *why, why);
     const struct lnt_endpoint *e = find(arg, f.endpoint);
     /* Without its endpoint there is nobody to say goodbye for it. */
@@ -202,11 +286,12 @@ lnt_move_thaw(struct lnt_net *n, int fd, struct lnt_str bytes,
     c->flags |= LNT_F_COMING;
     c->opened -= f.age;
     count_peer(c, f.visit);
+    errno = EPROTO;
     if (p->thaw(&c->session, f.protocol_state) < 0) {
+        *why = tell(n, "the state of its protocol ", e->protocol->name,
+                    f.writer, f.protocol_state, errno);
         lnt_conn_kill(c);
-        return refuse(-1, EPROTO,
-                      "a moved connection's protocol state cannot be read",
-                      why);
+        return refuse(-1, EPROTO, *why, why);
     }
     if (f.output.n)
         lnt_output_copy(c, f.output.p, f.output.n);

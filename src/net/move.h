@@ -25,9 +25,12 @@ int lnt_move_freeze(struct lnt_session *s, struct lnt_strbuf *out);
  * Makes a session of bytes and fd (owned from here on, also on failure).  find
  * gives the endpoint of a name, NULL when there is none any more.  The session
  * lives, or says goodbye in its protocol's way because its application does
- * not take it (1012).  NULL with *why, and its descriptor closed here: EPROTO,
- * the bytes are not understood; ENOENT, its endpoint is gone; ENFILE, there is
- * no room.
+ * not take it (1012).  NULL with *why (valid until the next one of n), and its
+ * descriptor closed here: EPROTO, the bytes are not understood; ENOENT, its
+ * endpoint is gone; ENFILE, there is no room.
+ *
+ * They may have been frozen by an older or a newer release: move.c says how far
+ * that goes.
  */
 struct lnt_session *lnt_move_thaw(
     struct lnt_net *n, int fd, struct lnt_str frozen,

@@ -15,36 +15,6 @@ any(uint32_t below)
     return (seed >> 8) % below;
 }
 
-/* The rest of what the client had begun, and whether it is answered. */
-static bool
-goes_on(enum kind kind, int fd)
-{
-    switch (kind) {
-    case RAW:
-        say(fd, "hello", 5);
-        return strcmp(heard(fd), "hello") == 0;
-    case LINES:
-        say(fd, "ne\n", 3);
-        return strstr(heard(fd), "<bob> half a line") != NULL;
-    case CHAT:
-        say_frame(fd, 0x80, "om\":\"lobby\",\"text\":\"hi\",\"id\":7}");
-        return strstr(heard(fd), "\"id\":7") != NULL;
-    case ECHO:
-        /* It refers to the first one, which only the window has. */
-        say_bytes(fd, 0x80, &WORLD_AGAIN[5], sizeof(WORLD_AGAIN) - 6);
-        return (uint8_t)heard(fd)[0] == 0xc1;
-    case IDLE:
-        say(fd, "GET /n HTTP/1.1\r\nHost: x\r\n\r\n", 29);
-        return strstr(heard(fd), "404 Not Found") != NULL;
-    case HALF:
-        say(fd, "st: x\r\n\r\n", 9);
-        return strstr(heard(fd), "404 Not Found") != NULL;
-    case KINDS:
-        break;
-    }
-    return false;
-}
-
 static bool
 freeze(struct lnt_session *s, struct lnt_strbuf *bytes, int *fd)
 {

@@ -38,6 +38,9 @@ extern const struct lnt_module *const lnt_static_modules[];
 #ifndef WORLD_ZONE
 #define WORLD_ZONE (16 * 1024 * 1024)
 #endif
+#ifndef WORLD_ACCESS_FD
+#define WORLD_ACCESS_FD -1 /* nothing is logged */
+#endif
 #ifdef WORLD_TEXT
 static const char world_text[] = WORLD_TEXT;
 #else
@@ -154,7 +157,7 @@ world_load(void)
         .info = &info,
     };
     info.slot = -1;
-    info.access_fd = -1;
+    info.access_fd = WORLD_ACCESS_FD;
     info.get = world_get;
     config = lnt_config_load(&source, &errors);
     if (!config) {
@@ -383,6 +386,36 @@ client(struct worker *w, enum kind kind, struct lnt_session **s)
     }
     (void)heard(fd);
     return fd;
+}
+
+/* The rest of what the client had begun, and whether it is answered. */
+static inline bool
+goes_on(enum kind kind, int fd)
+{
+    switch (kind) {
+    case RAW:
+        say(fd, "hello", 5);
+        return strcmp(heard(fd), "hello") == 0;
+    case LINES:
+        say(fd, "ne\n", 3);
+        return strstr(heard(fd), "<bob> half a line") != NULL;
+    case CHAT:
+        say_frame(fd, 0x80, "om\":\"lobby\",\"text\":\"hi\",\"id\":7}");
+        return strstr(heard(fd), "\"id\":7") != NULL;
+    case ECHO:
+        /* It refers to the first one, which only the window has. */
+        say_bytes(fd, 0x80, &WORLD_AGAIN[5], sizeof(WORLD_AGAIN) - 6);
+        return (uint8_t)heard(fd)[0] == 0xc1;
+    case IDLE:
+        say(fd, "GET /n HTTP/1.1\r\nHost: x\r\n\r\n", 29);
+        return strstr(heard(fd), "404 Not Found") != NULL;
+    case HALF:
+        say(fd, "st: x\r\n\r\n", 9);
+        return strstr(heard(fd), "404 Not Found") != NULL;
+    case KINDS:
+        break;
+    }
+    return false;
 }
 
 #endif
