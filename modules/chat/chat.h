@@ -343,6 +343,7 @@ int chat_thaw(struct lnt_session *s, struct lnt_str state);
 /* Instead of chat_exit, when the session goes on elsewhere. */
 void chat_forget(struct lnt_session *s);
 void chat_slow_freeze(const struct lnt_session *s, struct lnt_strbuf *out);
-int chat_slow_thaw(struct lnt_session *s, struct lnt_str *rest);
+/* counted: as chat_slow_freeze writes it; else as release 0.1.0 did. */
+int chat_slow_thaw(struct lnt_session *s, bool counted, struct lnt_str *rest);
 
 #endif

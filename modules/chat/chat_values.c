@@ -224,26 +224,34 @@ chat_slow_freeze(const struct lnt_session *s, struct lnt_strbuf *out)
         n++;
     lnt_pack_u32(out, n);
     for (const struct chat_said *d = chat_session(s)->said; d; d = d->next) {
+        size_t piece = lnt_pack_begin(out);
+
         lnt_pack_u32(out, d->room);
         lnt_pack_u64(out, d->at);
+        lnt_pack_end(out, piece);
     }
 }
 
 int
-chat_slow_thaw(struct lnt_session *s, struct lnt_str *rest)
+chat_slow_thaw(struct lnt_session *s, bool counted, struct lnt_str *rest)
 {
     struct chat_said **at = &chat_session(s)->said;
+    struct lnt_str piece, *in = counted ? &piece : rest;
     uint32_t n;
 
-    if (!lnt_unpack_u32(rest, &n) || n > SAID_MAX)
+    if (!lnt_unpack_u32(rest, &n))
         return -1;
-    for (; n > 0; n--) {
-        struct chat_said *d = lnt_calloc(1, sizeof(*d));
+    for (uint32_t i = 0; i < n; i++) {
+        struct chat_said d = {0};
 
-        *at = d;
-        at = &d->next;
-        if (!lnt_unpack_u32(rest, &d->room) || !lnt_unpack_u64(rest, &d->at))
+        if ((counted && !lnt_unpack_part(rest, &piece)) ||
+            !lnt_unpack_u32(in, &d.room) || !lnt_unpack_u64(in, &d.at))
             return -1;
+        if (i >= SAID_MAX)
+            continue; /* another release remembers more */
+        *at = lnt_malloc(sizeof(d));
+        **at = d;
+        at = &(*at)->next;
     }
     return 0;
 }

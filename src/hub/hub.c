@@ -567,6 +567,7 @@ lnt_sub_freeze(struct lnt_hub *h, const struct lnt_sub *sub,
                struct lnt_strbuf *out)
 {
     const struct lnt_hub_room *r = sub->group->room;
+    size_t piece = lnt_pack_begin(out);
 
     lnt_pack_u32(out, r->room);
     lnt_pack_u32(out, r->app_id);
@@ -574,6 +575,7 @@ lnt_sub_freeze(struct lnt_hub *h, const struct lnt_sub *sub,
     lnt_pack_u32(out, sub->group->format);
     lnt_pack_u64(out, lnt_hub_next(h, sub));
     lnt_pack_str(out, lnt_str_c(r->name));
+    lnt_pack_end(out, piece); /* new fields: before this */
 }
 
 void
@@ -612,6 +614,17 @@ adopt_listener(struct lnt_hub *h, struct lnt_session *s, unsigned format,
 
 struct lnt_sub *
 lnt_hub_adopt(struct lnt_hub *h, struct lnt_session *s, struct lnt_str *rest)
+{
+    struct lnt_str piece;
+
+    if (!lnt_unpack_part(rest, &piece))
+        return NULL;
+    return lnt_hub_adopt_uncounted(h, s, &piece);
+}
+
+struct lnt_sub *
+lnt_hub_adopt_uncounted(struct lnt_hub *h, struct lnt_session *s,
+                        struct lnt_str *rest)
 {
     struct lnt_room_info info = {0};
     uint32_t member, format;

@@ -142,7 +142,8 @@ struct lnt_hub_point {
  */
 bool lnt_hub_point(struct lnt_hub *h, const struct lnt_sub *subs,
                    struct lnt_hub_point *p);
-/* Appends a piece that lnt_hub_adopt takes. */
+/* Appends a piece that lnt_hub_adopt takes.  It is counted, and later releases
+   append to it (core/pack.h). */
 void lnt_sub_freeze(struct lnt_hub *h, const struct lnt_sub *sub,
                     struct lnt_strbuf *out);
 /* Ends the subscription here; the member in the zone stays.  For the close of
@@ -158,6 +159,10 @@ int lnt_hub_adopt_user(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
 /* A sub from its piece, taken off rest; NULL when that cannot be read. */
 struct lnt_sub *lnt_hub_adopt(struct lnt_hub *h, struct lnt_session *s,
                               struct lnt_str *rest);
+/* The same for a piece as it was up to release 0.1.0. */
+struct lnt_sub *lnt_hub_adopt_uncounted(struct lnt_hub *h,
+                                        struct lnt_session *s,
+                                        struct lnt_str *rest);
 /*
  * When all subs are there: gives s what was published behind from and has been
  * read here already; all that follows comes the usual way.  So s gets each

@@ -497,6 +497,16 @@ lnt_hub_adopt(struct lnt_hub *h, struct lnt_session *s, struct lnt_str *rest)
     abort();
 }
 
+struct lnt_sub *
+lnt_hub_adopt_uncounted(struct lnt_hub *h, struct lnt_session *s,
+                        struct lnt_str *rest)
+{
+    (void)h;
+    (void)s;
+    (void)rest;
+    abort();
+}
+
 int
 lnt_hub_replay(struct lnt_hub *h, struct lnt_session *s, struct lnt_sub *subs,
                uint64_t old_session, const struct lnt_hub_point *from)
