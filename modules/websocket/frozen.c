@@ -3,13 +3,19 @@
  * binary.  What the core has (unread input, unsent output) goes along without
  * us.
  *
- * The bytes: version; flags, reason of a failure, state of text in the unread
- * input; terms of compression with its windows; what is unfinished; what the
- * access log is to say.  A message
- * that is gathered goes as it is, a compressed one as it came: it is taken
- * apart again, because the middle of a stream cannot be moved.
+ * The bytes, by the rules of core/pack.h: version; flags, reason of a failure,
+ * state of text in the unread input, what else there is; then, each counted and
+ * only if it is there, terms of compression with its windows, what is
+ * unfinished, what the access log is to say.  A further piece gets a bit of its
+ * own and goes to the end, and so does a field of the session.  Version 1, of
+ * release 0.1.0, is the same with the first two pieces not counted.
+ *
+ * A message that is gathered goes as it is, a compressed one as it came: it is
+ * taken apart again, because the middle of a stream cannot be moved.
  */
 #include "modules/websocket/session.h"
+
+#include <errno.h>
 
 #include "core/buf.h"
 #include "core/log.h"
@@ -21,12 +27,13 @@
 #include "net/limits.h"
 
 enum {
-    VERSION = 1,
+    VERSION = 2,
+    NEEDS = 2,
     KEPT = LNT_WS_CLOSE_SENT | LNT_WS_PEER_CLOSED | LNT_WS_FAILED |
            LNT_WS_DEAF | LNT_WS_OVER | LNT_WS_RAW,
 };
 
-/* What there is; bits of one number. */
+/* What there is; bits of one number.  What others stand for is left out. */
 enum {
     HAS_DEFLATE = 1,
     HAS_MORE = 2,
@@ -90,6 +97,7 @@ static void
 pack_deflate(struct lnt_ws_deflate *d, struct lnt_strbuf *out)
 {
     uint8_t room[1 << LNT_WS_BITS_MAX];
+    size_t piece = lnt_pack_begin(out);
 
     lnt_pack_u32(out, d->terms.out_bits);
     lnt_pack_u32(out, d->terms.in_bits);
@@ -97,12 +105,14 @@ pack_deflate(struct lnt_ws_deflate *d, struct lnt_strbuf *out)
     lnt_pack_u32(out, d->min);
     lnt_pack_str(out, lnt_ws_deflate_sent(d, room));
     lnt_pack_str(out, lnt_str(d->received.p, d->received.n));
+    lnt_pack_end(out, piece);
 }
 
 static void
 pack_more(const struct lnt_ws_more *more, struct lnt_strbuf *out)
 {
     struct lnt_str message = lnt_str("", 0);
+    size_t piece = lnt_pack_begin(out);
 
     if (more->inflater)
         message = lnt_strbuf_str(&more->zipped);
@@ -115,6 +125,7 @@ pack_more(const struct lnt_ws_more *more, struct lnt_strbuf *out)
     lnt_pack_u64(out, more->left);
     lnt_pack_str(out, lnt_str(more->pong_data, more->pong_n));
     lnt_pack_str(out, message);
+    lnt_pack_end(out, piece);
 }
 
 int
@@ -125,7 +136,7 @@ lnt_ws_freeze(struct lnt_session *s, struct lnt_strbuf *out)
 
     if ((ws->flags & LNT_WS_IN_DATA) || (ws->more && ws->more->stuck))
         return -1;
-    lnt_pack_u32(out, VERSION);
+    lnt_pack_version(out, VERSION, NEEDS);
     lnt_pack_u32(out, ws->flags & KEPT);
     lnt_pack_u32(out, ws->why);
     lnt_pack_u32(out, ws->flags & LNT_WS_RAW ? beginning_of(ws->utf8) : 0);
@@ -181,18 +192,37 @@ unpack_more(struct lnt_str *in, struct frozen *f)
 }
 
 static bool
+unpack_piece(struct lnt_str *in, struct frozen *f, bool counted,
+             bool (*unpack_fields)(struct lnt_str *in, struct frozen *f))
+{
+    struct lnt_str piece;
+
+    if (!counted)
+        return unpack_fields(in, f);
+    return lnt_unpack_part(in, &piece) && unpack_fields(&piece, f);
+}
+
+static bool
 unpack(struct lnt_str in, struct frozen *f)
 {
-    uint32_t version;
+    struct lnt_pack_version v;
 
-    return lnt_unpack_u32(&in, &version) && version == VERSION &&
-           lnt_unpack_u32(&in, &f->flags) && lnt_unpack_u32(&in, &f->why) &&
-           lnt_unpack_u32(&in, &f->text) && lnt_unpack_u32(&in, &f->seen) &&
-           lnt_unpack_u32(&in, &f->has) && !(f->flags & ~(uint32_t)KEPT) &&
-           f->why < LNT_WS_WHYS && f->text < BEGINNINGS &&
-           (!(f->has & HAS_DEFLATE) || unpack_deflate(&in, f)) &&
-           (!(f->has & HAS_MORE) || unpack_more(&in, f)) &&
-           (!(f->has & HAS_LOG) || lnt_unpack_str(&in, &f->log)) && in.n == 0;
+    if (!lnt_unpack_version(&in, VERSION, &v))
+        return false;
+    errno = EPROTO;
+    bool counted = v.is > 1;
+    if (!lnt_unpack_u32(&in, &f->flags) || !lnt_unpack_u32(&in, &f->why) ||
+        !lnt_unpack_u32(&in, &f->text) || !lnt_unpack_u32(&in, &f->seen) ||
+        !lnt_unpack_u32(&in, &f->has) || f->why >= LNT_WS_WHYS ||
+        f->text >= BEGINNINGS)
+        return false;
+    f->flags &= KEPT;
+    return (!(f->has & HAS_DEFLATE) ||
+            unpack_piece(&in, f, counted, unpack_deflate)) &&
+           (!(f->has & HAS_MORE) ||
+            unpack_piece(&in, f, counted, unpack_more)) &&
+           (!(f->has & HAS_LOG) || lnt_unpack_str(&in, &f->log)) &&
+           (counted || in.n == 0);
 }
 
 static void
