@@ -310,6 +310,8 @@ lnt_http_access_drop(struct lnt_http_line *line)
 
 /* ---- moving ---- */
 
+/* A part of what the protocol writes, without a version of its own: fields are
+   appended (core/pack.h), another line would be another part. */
 void
 lnt_http_access_pack(const struct lnt_http_line *line,
                      const struct lnt_session *s, struct lnt_strbuf *out)
@@ -327,7 +329,7 @@ lnt_http_access_unpack(struct lnt_str bytes, const struct lnt_session *s)
     struct lnt_str text;
     if (!lnt_unpack_u64(&bytes, &age) || !lnt_unpack_u64(&bytes, &sent) ||
         !lnt_unpack_u64(&bytes, &head) || !lnt_unpack_str(&bytes, &text) ||
-        bytes.n > 0 || !lnt_http_access_is_line(text))
+        !lnt_http_access_is_line(text))
         return NULL;
     struct lnt_http_line *line = new_line(text);
     line->begun = lnt_session_now(s) - age;

@@ -29,6 +29,9 @@
 
 enum { PIPELINE_MAX = 64 * 1024 }; /* bytes of answers queued ahead */
 
+/* What moves; OLD_SIZE: release 0.1.0 wrote at most that. */
+enum { FROZEN_VERSION = 1, FROZEN_NEEDS = 1, OLD_SIZE = 8 };
+
 /* What is to be done with the rest of the input. */
 enum step {
     STEP_NEXT, /* there may be another request in it */
@@ -493,9 +496,12 @@ on_goodbye(struct lnt_session *s, int code, const char *reason)
     return !is_idle(c);
 }
 
-/* Between requests there is little to carry: unread input goes along by itself,
-   and a head in it is looked through again.  What goes are the requests so far,
-   and for how long there has been a head. */
+/*
+ * Between requests there is little to carry: unread input goes along by itself,
+ * and a head in it is looked through again.  What goes, by the rules of
+ * core/pack.h: version, the requests so far, and for how long there has been a
+ * head (1 + ms; 0, there is none).
+ */
 static int
 on_freeze(struct lnt_session *s, struct lnt_strbuf *out)
 {
@@ -505,9 +511,9 @@ on_freeze(struct lnt_session *s, struct lnt_strbuf *out)
     const struct lnt_http_pending *p = c->busy.pending;
     if (p && p->head)
         return -1;
+    lnt_pack_version(out, FROZEN_VERSION, FROZEN_NEEDS);
     lnt_pack_u32(out, c->requests);
-    if (p)
-        lnt_pack_u32(out, (uint32_t)(lnt_session_now(s) - p->begun));
+    lnt_pack_u32(out, p ? 1 + (uint32_t)(lnt_session_now(s) - p->begun) : 0);
     return 0;
 }
 
@@ -523,20 +529,38 @@ thaw_head(struct lnt_session *s, struct lnt_http_conn *c, uint64_t age)
         lnt_session_deadline(s, p->begun + max);
 }
 
+/* As release 0.1.0 has it, without a version: perhaps the requests, and then
+   perhaps the age of a head. */
+static bool
+unpack_old(struct lnt_str *state, uint32_t *requests, uint32_t *age)
+{
+    if (!lnt_unpack_late_u32(state, requests))
+        return false;
+    if (state->n == 0)
+        return true;
+    if (!lnt_unpack_u32(state, age))
+        return false;
+    *age += *age < UINT32_MAX;
+    return true;
+}
+
 static int
 on_thaw(struct lnt_session *s, struct lnt_str state)
 {
     struct lnt_http_conn *c = lnt_session_state(s);
-    uint32_t age;
-    if (state.n == 0) /* of a binary that wrote nothing */
-        return on_open(s);
-    if (!lnt_unpack_u32(&state, &c->requests))
+    struct lnt_pack_version v;
+    uint32_t age = 0;
+    bool known;
+    if (state.n <= OLD_SIZE)
+        known = unpack_old(&state, &c->requests, &age);
+    else
+        known = lnt_unpack_version(&state, FROZEN_VERSION, &v) &&
+                lnt_unpack_u32(&state, &c->requests) &&
+                lnt_unpack_u32(&state, &age);
+    if (!known)
         return -1;
-    if (state.n > 0) {
-        if (!lnt_unpack_u32(&state, &age) || state.n > 0)
-            return -1;
-        thaw_head(s, c, age);
-    }
+    if (age)
+        thaw_head(s, c, age - 1);
     return on_open(s);
 }
 

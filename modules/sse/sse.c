@@ -9,6 +9,7 @@
  * proxy knows what that is, and what goes to a room is the same bytes for all
  * who listen.  The request is read by query.c, events are written by event.c.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +31,7 @@
 #include "net/net.h"
 #include "net/stats.h"
 
-enum { FROZEN_VERSION = 1 };
+enum { FROZEN_VERSION = 2, FROZEN_NEEDS = 2 };
 
 /* What [route] says about event streams. */
 struct sse_route {
@@ -387,26 +388,39 @@ sse_close(struct lnt_session *s)
 
 /* ---- moving ---- */
 
-/* A stream has no state that is to move: what was half sent goes along as it
-   is, and what was delivered last is the application's to know. */
+/*
+ * A stream has no state that is to move: what was half sent goes along as it
+ * is, and what was delivered last is the application's to know.  What goes, by
+ * the rules of core/pack.h: version, and counted what the access log is to say.
+ * In version 1, of release 0.1.0, that was not counted.
+ */
 static int
 sse_freeze(struct lnt_session *s, struct lnt_strbuf *out)
 {
-    lnt_pack_u32(out, FROZEN_VERSION);
+    lnt_pack_version(out, FROZEN_VERSION, FROZEN_NEEDS);
+    size_t line = lnt_pack_begin(out);
     lnt_http_upgrade_freeze(s, out);
+    lnt_pack_end(out, line);
     return 0;
 }
 
 static int
 sse_thaw(struct lnt_session *s, struct lnt_str state)
 {
-    uint32_t version;
+    struct lnt_pack_version v;
+    struct lnt_str line = {0};
 
     begin(s, worker_of(s));
-    if (!lnt_unpack_u32(&state, &version) || version != FROZEN_VERSION)
+    if (!lnt_unpack_version(&state, FROZEN_VERSION, &v))
         return -1;
+    if (v.is == 1) {
+        line = state;
+    } else if (!lnt_unpack_part(&state, &line)) {
+        errno = EPROTO;
+        return -1;
+    }
     arm(s);
-    return lnt_http_upgrade_thaw(s, state);
+    return lnt_http_upgrade_thaw(s, line);
 }
 
 /* ---- the module ---- */
