@@ -4,6 +4,12 @@
  * A MOVE frame is a row of entries, with the descriptors of those that begin in
  * it: number, bytes of the whole, bytes here, the bytes.  Only the last one may
  * go on, in the next frame.  A MOVED frame is a row of number and verdict.
+ *
+ * The two workers may be of different releases.  Neither entries nor verdicts
+ * can grow: what a connection is grows in its bytes (net/move.c), and what
+ * others may not know goes into frames of another type (channel.h).  A verdict
+ * that is not known counts as REFUSED, so no further one may mean that the
+ * connection is served.
  */
 #ifndef LNT_PROC_ARRIVAL_H
 #define LNT_PROC_ARRIVAL_H

@@ -291,18 +291,23 @@ lnt_frame_decode(const void *p, size_t n, uint32_t incarnation,
         *why = "a frame is longer or shorter than it says";
         return -1;
     }
-    if (h.type == 0 || h.type >= LNT_FRAME_TYPES) {
-        *why = "a frame is of unknown type";
+    if (h.type == 0) {
+        *why = "a frame has no type";
         return -1;
     }
     if (h.incarnation != incarnation) {
         *why = "a frame is of another incarnation";
         return -1;
     }
+    if (h.type >= LNT_FRAME_TYPES) {
+        lnt_log_info("a frame of type %u is of another release and is skipped",
+                     h.type);
+        return 0;
+    }
     f->type = (enum lnt_frame_type)h.type;
     f->request = h.request;
     f->payload = lnt_str((const char *)p + sizeof(h), h.length);
-    return 0;
+    return 1;
 }
 
 static void
@@ -339,12 +344,14 @@ receive(struct lnt_channel *c)
         tell_closed(c, false, "end of file");
         return false;
     }
-    if (lnt_frame_decode(buf, (size_t)n, c->incarnation, &f, &why) < 0) {
+    int rc = lnt_frame_decode(buf, (size_t)n, c->incarnation, &f, &why);
+    if (rc < 0) {
         close_fds(fds, f.nfds);
         tell_closed(c, true, why);
         return false;
     }
-    c->handler->frame(c, &f);
+    if (rc > 0)
+        c->handler->frame(c, &f);
     close_fds(fds, f.nfds);
     return c->watch.fd >= 0;
 }

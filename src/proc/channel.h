@@ -2,6 +2,21 @@
  * The channel: framed messages between two processes over a SOCK_SEQPACKET
  * socketpair, descriptors included.  What would block is queued in order,
  * bounded and counted; nothing is dropped.
+ *
+ * A master and its workers are one binary, but two masters at an upgrade, and
+ * the workers that connections move between, may be of different releases.
+ * What these send each other (HAND, TAKEN, FAILED, LINK to the old master,
+ * BROADCAST; MOVE, MOVED) keeps to this:
+ *
+ *   - A type keeps its number and its meaning.  New types come at the end; a
+ *     frame of a type that is not known is skipped.  So none may be sent that
+ *     must not be lost, above all none that brings a connection or is waited
+ *     for, unless the other side has said that it knows the type.
+ *   - A payload grows at its end.  Where the end is a text or bytes of somebody
+ *     else (the value of a shared value, what a broadcast says, why it FAILED),
+ *     or a list of things of fixed size (MOVE, MOVED), it cannot: what is to be
+ *     told beside it goes into a frame of its own.
+ *   - The head stays as it is.
  */
 #ifndef LNT_PROC_CHANNEL_H
 #define LNT_PROC_CHANNEL_H
@@ -13,33 +28,33 @@
 #include "core/str.h"
 #include "event/loop.h"
 
-enum lnt_frame_type {
-    LNT_FRAME_READY = 1, /* worker: set up */
-    LNT_FRAME_FAILED,    /* worker: cannot start; payload: why */
-    LNT_FRAME_START,     /* to a worker: accept connections */
-    LNT_FRAME_RELOAD,    /* to the master */
-    LNT_FRAME_REOPEN,    /* to a worker; fds: error log, access log */
-    LNT_FRAME_QUIT,      /* to a worker: drain, then exit */
-    LNT_FRAME_STOP,      /* to a worker: exit at once */
-    LNT_FRAME_BROADCAST, /* both ways; payload: module, NUL, data */
-    LNT_FRAME_REQUEST,   /* both ways, correlated by the request id */
-    LNT_FRAME_REPLY,
-    LNT_FRAME_SET,       /* worker: change a shared value; gets a REPLY */
-    LNT_FRAME_VALUE,     /* to workers: a shared value has changed */
-    LNT_FRAME_SNAPSHOT,  /* to a new worker: it has all values now */
-    LNT_FRAME_RESTARTED, /* worker: it follows one that died; payload: the cell
+enum lnt_frame_type {                      /* new ones: at the end */
+                      LNT_FRAME_READY = 1, /* worker: set up */
+                      LNT_FRAME_FAILED, /* worker: cannot start; payload: why */
+                      LNT_FRAME_START,  /* to a worker: accept connections */
+                      LNT_FRAME_RELOAD, /* to the master */
+                      LNT_FRAME_REOPEN, /* to a worker; fds: error log, access log */
+                      LNT_FRAME_QUIT, /* to a worker: drain, then exit */
+                      LNT_FRAME_STOP, /* to a worker: exit at once */
+                      LNT_FRAME_BROADCAST, /* both ways; payload: module, NUL, data */
+                      LNT_FRAME_REQUEST, /* both ways, correlated by the request id */
+                      LNT_FRAME_REPLY,
+                      LNT_FRAME_SET, /* worker: change a shared value; gets a REPLY */
+                      LNT_FRAME_VALUE, /* to workers: a shared value has changed */
+                      LNT_FRAME_SNAPSHOT, /* to a new worker: it has all values now */
+                      LNT_FRAME_RESTARTED, /* worker: it follows one that died; payload: the cell
                             and incarnation of that one */
-    LNT_FRAME_LEVEL,     /* to a worker: log level, one byte */
-    LNT_FRAME_LINK,      /* to a worker: one end of a link to another; payload:
+                      LNT_FRAME_LEVEL, /* to a worker: log level, one byte */
+                      LNT_FRAME_LINK, /* to a worker: one end of a link to another; payload:
                             give, give some, or take */
-    LNT_FRAME_GIVE,      /* to a worker: give so many over the links it has;
+                      LNT_FRAME_GIVE, /* to a worker: give so many over the links it has;
                             payload: how many */
-    LNT_FRAME_GIVEN,     /* worker: what could move has moved */
-    LNT_FRAME_MOVE,      /* over a link: a frozen connection */
-    LNT_FRAME_MOVED,     /* and whether it was taken */
-    LNT_FRAME_HAND,      /* old master to new: payload: what the fds are */
-    LNT_FRAME_TAKEN,     /* new master to old: it serves */
-    LNT_FRAME_TYPES
+                      LNT_FRAME_GIVEN, /* worker: what could move has moved */
+                      LNT_FRAME_MOVE,  /* over a link: a frozen connection */
+                      LNT_FRAME_MOVED, /* and whether it was taken */
+                      LNT_FRAME_HAND, /* old master to new: payload: what the fds are */
+                      LNT_FRAME_TAKEN, /* new master to old: it serves */
+                      LNT_FRAME_TYPES
 };
 
 extern const char *const lnt_frame_names[LNT_FRAME_TYPES];
@@ -112,8 +127,8 @@ int lnt_frame_send(int fd, enum lnt_frame_type type, struct lnt_str payload);
 void lnt_channel_poll(struct lnt_channel *c);
 
 /*
- * Checks one packet; for the channel itself and for its fuzz target.  0 with
- * *f set (payload points into p), or -1 with *why.
+ * Checks one packet.  1 with *f set (payload points into p); 0: its type is of
+ * a later release and it is to be skipped; or -1 with *why.
  */
 int lnt_frame_decode(const void *p, size_t n, uint32_t incarnation,
                      struct lnt_frame *f, const char **why);

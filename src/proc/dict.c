@@ -1,5 +1,12 @@
 /*
- * Shared values: a hash table and the form in which its changes travel.
+ * Shared values: a hash table and the form in which its changes travel:
+ *
+ *   version (8 bytes), '=', key, NUL, value
+ *   version,           '-', key, NUL        the key is unset
+ *
+ * The value is the rest and cannot grow by fields: what a later release has to
+ * tell of it goes into a frame of its own.  Behind a key that is unset may be
+ * anything.  Another sign is a change that we cannot make, and is refused.
  */
 #include "proc/dict.h"
 
@@ -169,6 +176,6 @@ lnt_dict_decode(struct lnt_str b, struct lnt_dict_change *c)
         return -1;
     c->unset = op == '-';
     c->key = lnt_str(b.p + head, (size_t)(end - b.p) - head);
-    c->value = lnt_str(end + 1, b.n - (size_t)(end + 1 - b.p));
-    return c->unset && c->value.n ? -1 : 0;
+    c->value = lnt_str(end + 1, c->unset ? 0 : b.n - (size_t)(end + 1 - b.p));
+    return 0;
 }

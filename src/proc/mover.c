@@ -530,8 +530,12 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
         on_move(l, f);
     else if (f->type == LNT_FRAME_MOVED && l->gives)
         on_moved(l, f->payload);
+    else if (f->type == LNT_FRAME_MOVE || f->type == LNT_FRAME_MOVED)
+        drop_link(l); /* it takes us for what it is itself */
     else
-        drop_link(l);
+        lnt_log_info("link to another worker: a frame %s means nothing here "
+                     "and is skipped",
+                     lnt_frame_names[f->type]);
 }
 
 static void

@@ -166,9 +166,10 @@ receive_one(struct receiver *r, int fd)
         refuse(r, "the old master is gone");
         return false;
     }
-    if (lnt_frame_decode(buf, (size_t)n, 0, &f, &why) < 0)
+    int rc = lnt_frame_decode(buf, (size_t)n, 0, &f, &why);
+    if (rc < 0)
         refuse(r, why);
-    else if (f.type == LNT_FRAME_HAND)
+    else if (rc > 0 && f.type == LNT_FRAME_HAND)
         take_frame(r, &f);
     for (size_t i = 0; i < f.nfds; i++)
         if (fds[i] >= 0)

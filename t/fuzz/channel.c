@@ -15,8 +15,9 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
     struct lnt_frame f = {0};
     const char *why = NULL;
-    if (lnt_frame_decode(p, n, 7, &f, &why) < 0) {
-        if (!why)
+    int rc = lnt_frame_decode(p, n, 7, &f, &why);
+    if (rc <= 0) {
+        if (rc < 0 && !why)
             abort();
         return 0;
     }

@@ -49,6 +49,9 @@ fuzz_change(struct lnt_str input)
     is_inside(c.value, input);
     const struct lnt_str *value = c.unset ? NULL : &c.value;
     lnt_dict_encode(&b, c.key, value, c.version);
+    /* Behind a key that is unset may be what a later release writes there. */
+    if (c.unset && input.n > b.n)
+        input.n = b.n;
     is_same(&b, input);
 
     lnt_dict_init(&d);

@@ -173,14 +173,48 @@ test_broken_peers(void)
     g.type = 0;
     test_garbage(&g, sizeof(g), "type 0");
     g = f;
-    g.type = LNT_FRAME_TYPES;
-    test_garbage(&g, sizeof(g), "an unknown type");
-    g = f;
     g.incarnation = 6;
     test_garbage(&g, sizeof(g), "another incarnation");
     g = f;
     g.length = UINT32_MAX;
     test_garbage(&g, sizeof(g), "a length that is a lie");
+}
+
+/* Of a later release: skipped, with its descriptors, and the next one is
+   handled. */
+static void
+test_later_types(void)
+{
+    struct {
+        uint32_t magic;
+        uint16_t version, type;
+        uint32_t incarnation, request, length, reserved;
+        char payload[8];
+    } f = {0x6c6e7431, 1, LNT_FRAME_TYPES, 7, 0, 8, 0, "payload"};
+    open_pair();
+    int fd = a.watch.fd, file = open("/dev/null", O_RDONLY), other;
+    struct iovec iov = {.iov_base = &f, .iov_len = sizeof(f)};
+    for (int i = 0; i < 2; i++) {
+        f.type = i ? UINT16_MAX : LNT_FRAME_TYPES;
+        if (lnt_socket_send_fds(fd, &iov, 1, &file, 1) < 0)
+            fail("cannot send a frame");
+    }
+    next_request = 3;
+    lnt_channel_send(&a, LNT_FRAME_REPLY, 3, lnt_str("\3", 1), NULL, 0);
+    wanted = 1;
+    lnt_loop_run(loop);
+    is_int(received, 1, "frames of unknown types are skipped");
+    is_int(disorder, 0, "... the next one is handled");
+    ok(lnt_channel_is_open(&b) && !closed_why, "... the channel stays");
+    /* The next descriptor is the one that it would be without them. */
+    other = open("/dev/null", O_RDONLY);
+    is_int(other, file + 1, "... their descriptors are closed");
+    close(other);
+    close(file);
+    f.type = UINT16_MAX;
+    f.incarnation = 6;
+    close_pair();
+    test_garbage(&f, sizeof(f), "an unknown type of another incarnation");
 }
 
 static void
@@ -233,6 +267,7 @@ main(void)
     test_pressure();
     test_bound();
     test_broken_peers();
+    test_later_types();
     test_end();
     test_without_channel();
     return done_testing();
