@@ -300,8 +300,16 @@ enum {
     CHAT_DIRECT,                  /* nick, nick of the receiver, text */
 };
 
-/* The payloads: each nick is one byte of length and its bytes, the text is
-   the rest. */
+/*
+ * The payloads: each nick is one byte of length and its bytes, the text is
+ * the rest.  In front of that a later release may put what this one skips:
+ * CHAT_MORE, a length in two bytes (the high one first), and so many bytes of
+ * further fields.  In JOIN, LEAVE and NICK such stand behind a NUL.  Kinds that
+ * a reader does not know are nothing to it; what all must see keeps its kind.
+ */
+enum { CHAT_MORE = 0xff };
+_Static_assert((int)CHAT_MORE > (int)LNT_NICK_MAX, "no length of a nick");
+
 void chat_pack(struct lnt_strbuf *out, struct lnt_str from,
                const struct lnt_str *to, struct lnt_str text);
 

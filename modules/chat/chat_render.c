@@ -30,6 +30,32 @@ chat_pack(struct lnt_strbuf *out, struct lnt_str from, const struct lnt_str *to,
     lnt_strbuf_add_str(out, text);
 }
 
+/* Without the fields of a later release in front; false when they are cut
+   short. */
+static bool
+skip_more(struct lnt_str *data)
+{
+    const unsigned char *p = (const unsigned char *)data->p;
+    size_t n;
+
+    if (data->n == 0 || p[0] != CHAT_MORE)
+        return true;
+    if (data->n < 3)
+        return false;
+    n = 3 + ((size_t)p[1] << 8 | p[2]);
+    if (n > data->n)
+        return false;
+    *data = lnt_str(data->p + n, data->n - n);
+    return true;
+}
+
+/* The nick that is all of data, but for fields of a later release behind. */
+static struct lnt_str
+only_nick(struct lnt_str data)
+{
+    return lnt_str(data.p, data.n ? strnlen(data.p, data.n) : 0);
+}
+
 /* Cuts a nick off the front of data; false when it is cut short. */
 static bool
 unpack_nick(struct lnt_str *data, struct lnt_str *nick)
@@ -104,7 +130,7 @@ split_nicks(struct lnt_str data, struct lnt_str *old, struct lnt_str *now)
     if (!nul)
         return false;
     *old = lnt_str(data.p, (size_t)(nul - data.p));
-    *now = lnt_str(nul + 1, data.n - old->n - 1);
+    *now = only_nick(lnt_str(nul + 1, data.n - old->n - 1));
     return true;
 }
 
@@ -113,12 +139,14 @@ event_json(const struct lnt_event *e, const char *room, struct lnt_strbuf *out)
 {
     struct lnt_str data = e->data, nick, old, none = {0};
 
+    if (e->kind >= LNT_EVENT_APP && !skip_more(&data))
+        return false;
     switch (e->kind) {
     case LNT_EVENT_JOIN:
-        presence_json(out, e, room, "join", data, none);
+        presence_json(out, e, room, "join", only_nick(data), none);
         return true;
     case LNT_EVENT_LEAVE:
-        presence_json(out, e, room, "leave", data, none);
+        presence_json(out, e, room, "leave", only_nick(data), none);
         return true;
     case LNT_EVENT_NICK:
         if (!split_nicks(data, &old, &nick))
@@ -151,14 +179,18 @@ event_line(const struct lnt_event *e, struct lnt_str where,
     struct lnt_str data = e->data, nick, old;
     char prefix[LNT_ROOM_NAME_MAX + UINT8_MAX + 8];
 
+    if (e->kind >= LNT_EVENT_APP && !skip_more(&data))
+        return false;
     switch (e->kind) {
     case LNT_EVENT_JOIN:
+        nick = only_nick(data);
         lnt_strbuf_addf(out, "%.*s* %.*s joined", LNT_STR_ARG(where),
-                        LNT_STR_ARG(data));
+                        LNT_STR_ARG(nick));
         return true;
     case LNT_EVENT_LEAVE:
+        nick = only_nick(data);
         lnt_strbuf_addf(out, "%.*s* %.*s left", LNT_STR_ARG(where),
-                        LNT_STR_ARG(data));
+                        LNT_STR_ARG(nick));
         return true;
     case LNT_EVENT_NICK:
         if (!split_nicks(data, &old, &nick))
@@ -205,8 +237,8 @@ chat_event_direct(struct lnt_session *s, const struct lnt_event *e,
     struct lnt_str data = e->data, from, to;
     char prefix[UINT8_MAX + 4];
 
-    if (e->kind != CHAT_DIRECT || !unpack_nick(&data, &from) ||
-        !unpack_nick(&data, &to))
+    if (e->kind != CHAT_DIRECT || !skip_more(&data) ||
+        !unpack_nick(&data, &from) || !unpack_nick(&data, &to))
         return false;
     if (chat_session(s)->human) {
         snprintf(prefix, sizeof(prefix), "*%.*s* ", LNT_STR_ARG(from));

@@ -236,6 +236,74 @@ strange_payloads(void)
     world_end();
 }
 
+/* With fields of a later release, that are skipped; and those cut short. */
+static void
+later_payloads(void)
+{
+#define MORE "\xff\0\4more"
+    static const struct {
+        uint16_t kind;
+        struct lnt_str data;
+        const char *json, *line;
+    } rows[] = {
+        {CHAT_MESSAGE, LNT_STR(MORE "\3annhi"),
+         "{\"type\":\"message\",\"room\":\"den\",\"seq\":7,"
+         "\"from\":\"ann\",\"text\":\"hi\",\"time\":0.000}",
+         "<ann> hi"},
+        {CHAT_MESSAGE, LNT_STR("\xff\0\0\3annhi"),
+         "{\"type\":\"message\",\"room\":\"den\",\"seq\":7,"
+         "\"from\":\"ann\",\"text\":\"hi\",\"time\":0.000}",
+         "<ann> hi"},
+        {CHAT_TYPING, LNT_STR(MORE "\3ann"),
+         "{\"type\":\"typing\",\"room\":\"den\",\"nick\":\"ann\"}", ""},
+        {LNT_EVENT_JOIN, LNT_STR("ann\0more"),
+         "{\"type\":\"presence\",\"room\":\"den\",\"event\":\"join\","
+         "\"nick\":\"ann\",\"seq\":7}",
+         "* ann joined"},
+        {LNT_EVENT_LEAVE, LNT_STR("ann\0"),
+         "{\"type\":\"presence\",\"room\":\"den\",\"event\":\"leave\","
+         "\"nick\":\"ann\",\"seq\":7}",
+         "* ann left"},
+        {LNT_EVENT_NICK, LNT_STR("ann\0bea\0more"),
+         "{\"type\":\"presence\",\"room\":\"den\",\"event\":\"nick\","
+         "\"nick\":\"bea\",\"from\":\"ann\",\"seq\":7}",
+         "* ann is now bea"},
+        {CHAT_MESSAGE, LNT_STR("\xff\0"), "", ""},
+        {CHAT_MESSAGE, LNT_STR("\xff\0\4mor"), "", ""},
+        {CHAT_MESSAGE, LNT_STR(MORE), "", ""},
+        {CHAT_MESSAGE, LNT_STR("\xff\xff\xff\3annhi"), "", ""},
+        {CHAT_DIRECT + 1, LNT_STR(MORE "\3annhi"), "", ""},
+        {UINT16_MAX, LNT_STR("\3annhi"), "", ""},
+    };
+
+    begin();
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct lnt_strbuf json = LNT_STRBUF_INIT, line = LNT_STRBUF_INIT;
+        /* In memory of just its size, so that reading beyond it is seen. */
+        char *data = lnt_malloc(rows[i].data.n);
+        struct lnt_event e = {.seq = 7,
+                              .kind = rows[i].kind,
+                              .data = lnt_str(data, rows[i].data.n)};
+
+        memcpy(data, rows[i].data.p, rows[i].data.n);
+        (void)chat_render(&e, "den", CHAT_FORMAT_JSON, &json);
+        (void)chat_render(&e, "den", CHAT_FORMAT_LINE, &line);
+        is_str(json.p ? json.p : "", rows[i].json, "later payload %zu", i);
+        is_str(line.p ? line.p : "", rows[i].line, "... as a line");
+        lnt_strbuf_release(&json);
+        lnt_strbuf_release(&line);
+        free(data);
+    }
+    struct lnt_strbuf out = LNT_STRBUF_INIT;
+    struct lnt_event e = {.kind = CHAT_DIRECT,
+                          .data = LNT_STR(MORE "\3ann\2cypsst")};
+    ok(chat_event_direct(cy, &e, &out), "to one alone");
+    is_str(out.p ? out.p : "", "*ann* psst", "... without what is not known");
+    lnt_strbuf_release(&out);
+    world_end();
+#undef MORE
+}
+
 int
 main(void)
 {
@@ -245,5 +313,6 @@ main(void)
     not_fooled();
     large_room();
     strange_payloads();
+    later_payloads();
     return done_testing();
 }
