@@ -159,7 +159,7 @@ must(bool cond)
 static uint32_t
 take_u32(struct lnt_str *in)
 {
-    uint32_t v;
+    uint32_t v = 0;
     must(lnt_unpack_u32(in, &v));
     return v;
 }
@@ -167,7 +167,7 @@ take_u32(struct lnt_str *in)
 static struct lnt_str
 take_str(struct lnt_str *in)
 {
-    struct lnt_str s;
+    struct lnt_str s = {0};
     must(lnt_unpack_str(in, &s));
     return s;
 }
