@@ -45,20 +45,21 @@
     "slow_mode = 2h\n"
 
 /* Something is logged, so that what the log is to say moves, too. */
-#define WORLD_ACCESS_FD null_fd
+#define WORLD_ACCESS_FD log_fd
 #define WORLD_MODULES all_modules
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "core/pack.h"
 #include "net/module.h"
 
-static int null_fd;
+static int log_fd;
 static const struct lnt_module *all_modules[64];
 
 #include "t/unit/move_world.h"
 
-enum { MOVE_MAGIC = 0x6c6e746d, PARTS_MAX = 64 };
+enum { MOVE_MAGIC = 0x6c6e746d, PARTS_MAX = 80 };
 
 /* Those of move_world.h, and more of chat. */
 enum { SLOW = KINDS, EVENTS, CASES };
@@ -136,6 +137,7 @@ enum who { NOBODY, ENVELOPE, PROTOCOL, APP };
 struct how {
     bool old;         /* as release 0.1.0 */
     const char *more; /* stands at the end of every part */
+    uint32_t said;    /* so many entries of slow mode, if there are any */
     uint32_t later;   /* how many versions later */
     enum who needs;   /* that needs a later reader */
     int cut;          /* the part that is cut short, -1 none, ... */
@@ -230,9 +232,14 @@ write_chat(struct how *how, struct lnt_str in, struct lnt_strbuf *out)
     copy_part(how, &in, out);
     for (int list = 0; list < 2; list++) { /* rooms, and slow mode */
         uint32_t n = take_u32(&in);
-        lnt_pack_u32(out, n);
-        while (n-- > 0)
-            copy_part(how, &in, out);
+        uint32_t more = list == 1 && how->said > n && n > 0 ? how->said - n : 0;
+        lnt_pack_u32(out, n + more);
+        while (n-- > 0) {
+            struct lnt_str part = take_str(&in);
+            put_part(how, part, true, out);
+            for (; n == 0 && more > 0; more--)
+                put_part(how, part, true, out);
+        }
     }
     must(in.n == 0);
 }
@@ -393,6 +400,21 @@ arrive(unsigned kind, struct how *how, bool *whole, size_t *size)
     return fate;
 }
 
+/* Those that were requests once. */
+static bool
+is_logged(unsigned kind)
+{
+    return kind == CHAT || kind == ECHO || kind >= KINDS;
+}
+
+static off_t
+log_size(void)
+{
+    struct stat st;
+    must(fstat(log_fd, &st) == 0);
+    return st.st_size;
+}
+
 static const char *
 refusal(void)
 {
@@ -404,11 +426,13 @@ test_lives(unsigned kind, const char *what, struct how how)
 {
     bool whole = false;
     size_t size;
+    off_t logged = log_size();
     enum fate fate = arrive(kind, &how, &whole, &size);
 
     is_int(fate, LIVES, "%s, %s: %zu bytes", name_of(kind), what, size) ||
         (diag("%s", refusal()), 0);
     ok(whole, "... nothing is lost");
+    ok(!is_logged(kind) || log_size() > logged, "... also for the access log");
 }
 
 /* ---- the tests ---- */
@@ -425,6 +449,8 @@ test_releases(unsigned kind)
                (struct how){.cut = -1, .later = 3, .more = more});
     test_lives(kind, "... that is whole fields",
                (struct how){.cut = -1, .later = 3, .more = "eight888"});
+    test_lives(kind, "of one that remembers more of slow mode",
+               (struct how){.cut = -1, .said = 50});
     test_lives(kind, "of release 0.1.0", (struct how){.cut = -1, .old = true});
 }
 
@@ -602,8 +628,8 @@ main(void)
     struct lnt_strbuf why = LNT_STRBUF_INIT;
 
     lnt_log_level(LNT_ALERT);
-    null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    must(null_fd >= 0);
+    log_fd = open(tmp_path("access.log"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    must(log_fd >= 0);
     for (; lnt_static_modules[n]; n++)
         all_modules[n] = lnt_static_modules[n];
     all_modules[n] = &still_module;
@@ -620,6 +646,6 @@ main(void)
         diag("%s", why.p);
     lnt_strbuf_release(&why);
     world_end();
-    close(null_fd);
+    close(log_fd);
     return done_testing();
 }
