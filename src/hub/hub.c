@@ -48,6 +48,7 @@ struct lnt_hub {
     /* The end of the log when a session moved here last: what is behind it
        names none by the id that it had before. */
     uint64_t settled;
+    bool foreign; /* who moves here just now was in another zone */
 };
 
 /* ---- life ---- */
@@ -587,10 +588,20 @@ lnt_hub_forget(struct lnt_hub *h, struct lnt_sub *sub)
         lnt_hub_leave(h, sub, 0); /* its room is held for this worker */
 }
 
+void
+lnt_hub_foreign(struct lnt_hub *h, bool foreign)
+{
+    h->foreign = foreign;
+}
+
 int
 lnt_hub_adopt_user(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
                    uint64_t old_session)
 {
+    if (h->foreign) {
+        errno = ENOENT;
+        return -1;
+    }
     return lnt_zone_user_move(h->zone, user, old_session, h->cell_index,
                               lnt_session_id(s));
 }
@@ -631,6 +642,10 @@ lnt_hub_adopt_uncounted(struct lnt_hub *h, struct lnt_session *s,
     struct lnt_sub *sub;
     struct lnt_str name;
 
+    if (h->foreign) {
+        errno = ENOENT;
+        return NULL;
+    }
     if (!lnt_unpack_u32(rest, &info.room) || !lnt_unpack_u32(rest, &info.app) ||
         !lnt_unpack_u32(rest, &member) || !lnt_unpack_u32(rest, &format) ||
         !lnt_unpack_u64(rest, &info.next) || !lnt_unpack_str(rest, &name) ||
@@ -657,6 +672,8 @@ int
 lnt_hub_replay(struct lnt_hub *h, struct lnt_session *s, struct lnt_sub *subs,
                uint64_t old_session, const struct lnt_hub_point *from)
 {
+    if (h->foreign)
+        return 0; /* without subs, or we would not be here */
     if (from->seq < h->reader.cursor.seq &&
         !lnt_zone_is_place(h->zone, from->position, from->seq)) {
         errno = EPROTO;

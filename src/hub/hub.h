@@ -150,13 +150,17 @@ void lnt_sub_freeze(struct lnt_hub *h, const struct lnt_sub *sub,
    a session that has moved. */
 void lnt_hub_forget(struct lnt_hub *h, struct lnt_sub *sub);
 
+/* Until it is taken back: what is adopted comes from another zone.  Its numbers
+   and places in the log mean nothing here, so users and subs are gone. */
+void lnt_hub_foreign(struct lnt_hub *h, bool foreign);
 /*
  * What the taker's app does, in this order.  The user becomes that of s: 0, or
  * -1 with ENOENT when it is gone together with the worker it was of.
  */
 int lnt_hub_adopt_user(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
                        uint64_t old_session);
-/* A sub from its piece, taken off rest; NULL when that cannot be read. */
+/* A sub from its piece, taken off rest; NULL when that cannot be read, or with
+   ENOENT when it is of another zone. */
 struct lnt_sub *lnt_hub_adopt(struct lnt_hub *h, struct lnt_session *s,
                               struct lnt_str *rest);
 /* The same for a piece as it was up to release 0.1.0. */

@@ -13,6 +13,7 @@
 #include "core/pack.h"
 #include "core/strbuf.h"
 #include "event/loop.h"
+#include "hub/hub.h"
 #include "net/endpoint.h"
 #include "net/move.h"
 #include "net/net.h"
@@ -43,7 +44,8 @@ struct link {
     struct lnt_mover *mover;
     struct lnt_channel channel;
     bool gives;
-    bool some; /* not for giving all */
+    bool some;    /* not for giving all */
+    bool foreign; /* what comes was in another zone */
     struct lnt_departure departure;
     struct lnt_arrival arrival;
 };
@@ -92,7 +94,7 @@ add_link(struct lnt_mover *mv, int fd, bool gives)
     struct link *l = lnt_calloc(1, sizeof(*l));
     l->mover = mv;
     l->gives = gives;
-    lnt_arrival_init(&l->arrival, BYTES_MAX, take, mv);
+    lnt_arrival_init(&l->arrival, BYTES_MAX, take, l);
     lnt_departure_init(&l->departure, &l->channel);
     if (lnt_channel_open(&l->channel, mv->p.loop, fd, 0, &handler) < 0) {
         lnt_log_error("link to another worker: %s", strerror(errno));
@@ -121,6 +123,14 @@ lnt_mover_link_some(struct lnt_mover *mv, int fd)
     struct link *l = add_link(mv, fd, true);
     if (l)
         l->some = true;
+}
+
+void
+lnt_mover_link_foreign(struct lnt_mover *mv, int fd)
+{
+    struct link *l = add_link(mv, fd, false);
+    if (l)
+        l->foreign = true;
 }
 
 /* Whether it gives and may be used for what is given now. */
@@ -487,17 +497,22 @@ on_moved(struct link *l, struct lnt_str payload)
 static enum lnt_verdict_on_move
 take(void *arg, int fd, struct lnt_str bytes)
 {
-    struct lnt_mover *mv = arg;
+    struct link *l = arg;
+    struct lnt_mover *mv = l->mover;
     const char *why;
     lnt_move_step(LNT_MOVE_ARRIVED);
     lnt_move_spoil(bytes);
     enum lnt_verdict_on_move v = LNT_MOVE_ACCEPTED;
+    if (l->foreign)
+        lnt_hub_foreign(mv->p.hub, true);
     if (!lnt_move_thaw(mv->p.net, fd, bytes, find_endpoint, mv, &why))
         v = errno == EPROTO ? LNT_MOVE_UNREADABLE : LNT_MOVE_REFUSED;
     if (v == LNT_MOVE_UNREADABLE)
         lnt_log_warn("a connection cannot be taken over and ends: %s", why);
     else if (v == LNT_MOVE_REFUSED)
         lnt_log_info("a connection is not taken over: %s", why);
+    if (l->foreign)
+        lnt_hub_foreign(mv->p.hub, false);
     lnt_move_step(LNT_MOVE_THAWED);
     return v;
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct lnt_endpoint;
+struct lnt_hub;
 struct lnt_loop;
 struct lnt_mover;
 struct lnt_net;
@@ -21,6 +22,7 @@ struct lnt_net;
 struct lnt_mover_params {
     struct lnt_loop *loop;
     struct lnt_net *net;
+    struct lnt_hub *hub;                  /* NULL: no link is a foreign one */
     const struct lnt_endpoint *endpoints; /* of this worker's configuration */
     /* ms for those that can be moved when this worker has read on in the log:
        on a machine that is overloaded it may be seconds behind.  Another taker
@@ -40,6 +42,9 @@ void lnt_mover_link(struct lnt_mover *mv, int fd, bool gives);
 /* The same to give only what lnt_mover_give asks for: who takes them is as old
    as we are. */
 void lnt_mover_link_some(struct lnt_mover *mv, int fd);
+/* The same to take connections of another zone's clients: what they were there
+   is gone. */
+void lnt_mover_link_foreign(struct lnt_mover *mv, int fd);
 /* Whether there is a link to give connections through. */
 bool lnt_mover_can_give(const struct lnt_mover *mv);
 /* Gives all connections away, in turn over all links, a batch a loop turn and

@@ -71,7 +71,7 @@ link_older(struct lnt_master *m, uint32_t incarnation, struct lnt_child *to)
     int fds[2];
     if (lnt_socket_pair(fds) < 0)
         return;
-    send_end(&to->channel, "take", fds[0]);
+    send_end(&to->channel, m->zone_is_new ? "take foreign" : "take", fds[0]);
     lnt_move_step(LNT_MOVE_LINKED);
     lnt_pack_u32(&b, incarnation);
     if (lnt_channel_send(m->older, LNT_FRAME_LINK, 0, lnt_strbuf_str(&b),

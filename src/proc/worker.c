@@ -124,6 +124,7 @@ take_link(struct worker *w, const struct lnt_frame *f)
         w->mover = lnt_mover_new(&(struct lnt_mover_params){
             .loop = w->loop,
             .net = w->net,
+            .hub = w->hub,
             .endpoints = w->p->config->endpoints,
             .patience = w->p->config->server->shutdown_timeout,
             .done = on_given,
@@ -131,6 +132,8 @@ take_link(struct worker *w, const struct lnt_frame *f)
         });
     if (lnt_str_eq(f->payload, LNT_STR("give some")))
         lnt_mover_link_some(w->mover, f->fds[0]);
+    else if (lnt_str_eq(f->payload, LNT_STR("take foreign")))
+        lnt_mover_link_foreign(w->mover, f->fds[0]);
     else
         lnt_mover_link(w->mover, f->fds[0],
                        lnt_str_eq(f->payload, LNT_STR("give")));
