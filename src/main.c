@@ -50,11 +50,13 @@ static const char usage_text[] =
     "  -s ...      tell the running server to stop, quit, reload, reopen or "
     "upgrade\n"
     "\n"
-    "  ctl status [--json] | reload | reopen | quit | stop | upgrade | rooms "
+    "  ctl status [--json] | reload | reopen | quit | stop |\n"
+    "      upgrade [--new-zone] | rooms | conns | kick ID | publish ROOM TEXT "
     "|\n"
-    "      conns | kick ID | publish ROOM TEXT | broadcast TEXT | get KEY |\n"
-    "      set KEY VALUE | unset KEY | values | zone | workers N |\n"
-    "      drain SLOT | log-level LEVEL\n";
+    "      broadcast TEXT | get KEY | set KEY VALUE | unset KEY | values | "
+    "zone "
+    "|\n"
+    "      workers N | drain SLOT | log-level LEVEL\n";
 
 struct options {
     const char *prefix, *conf, *command;

@@ -28,33 +28,35 @@
 #include "core/str.h"
 #include "event/loop.h"
 
-enum lnt_frame_type {                      /* new ones: at the end */
-                      LNT_FRAME_READY = 1, /* worker: set up */
-                      LNT_FRAME_FAILED, /* worker: cannot start; payload: why */
-                      LNT_FRAME_START,  /* to a worker: accept connections */
-                      LNT_FRAME_RELOAD, /* to the master */
-                      LNT_FRAME_REOPEN, /* to a worker; fds: error log, access log */
-                      LNT_FRAME_QUIT, /* to a worker: drain, then exit */
-                      LNT_FRAME_STOP, /* to a worker: exit at once */
-                      LNT_FRAME_BROADCAST, /* both ways; payload: module, NUL, data */
-                      LNT_FRAME_REQUEST, /* both ways, correlated by the request id */
-                      LNT_FRAME_REPLY,
-                      LNT_FRAME_SET, /* worker: change a shared value; gets a REPLY */
-                      LNT_FRAME_VALUE, /* to workers: a shared value has changed */
-                      LNT_FRAME_SNAPSHOT, /* to a new worker: it has all values now */
-                      LNT_FRAME_RESTARTED, /* worker: it follows one that died; payload: the cell
+/* New ones come at the end. */
+enum lnt_frame_type {
+    LNT_FRAME_READY = 1, /* worker: set up */
+    LNT_FRAME_FAILED,    /* worker: cannot start; payload: why */
+    LNT_FRAME_START,     /* to a worker: accept connections */
+    LNT_FRAME_RELOAD,    /* to the master */
+    LNT_FRAME_REOPEN,    /* to a worker; fds: error log, access log */
+    LNT_FRAME_QUIT,      /* to a worker: drain, then exit */
+    LNT_FRAME_STOP,      /* to a worker: exit at once */
+    LNT_FRAME_BROADCAST, /* both ways; payload: module, NUL, data */
+    LNT_FRAME_REQUEST,   /* both ways, correlated by the request id */
+    LNT_FRAME_REPLY,
+    LNT_FRAME_SET,       /* worker: change a shared value; gets a REPLY */
+    LNT_FRAME_VALUE,     /* to workers: a shared value has changed */
+    LNT_FRAME_SNAPSHOT,  /* to a new worker: it has all values now */
+    LNT_FRAME_RESTARTED, /* worker: it follows one that died; payload: the cell
                             and incarnation of that one */
-                      LNT_FRAME_LEVEL, /* to a worker: log level, one byte */
-                      LNT_FRAME_LINK, /* to a worker: one end of a link to another; payload:
-                            give, give some, or take */
-                      LNT_FRAME_GIVE, /* to a worker: give so many over the links it has;
+    LNT_FRAME_LEVEL,     /* to a worker: log level, one byte */
+    LNT_FRAME_LINK,      /* to a worker: one end of a link to another; payload:
+                            give, give some, take, or take foreign */
+    LNT_FRAME_GIVE,      /* to a worker: give so many over the links it has;
                             payload: how many */
-                      LNT_FRAME_GIVEN, /* worker: what could move has moved */
-                      LNT_FRAME_MOVE,  /* over a link: a frozen connection */
-                      LNT_FRAME_MOVED, /* and whether it was taken */
-                      LNT_FRAME_HAND, /* old master to new: payload: what the fds are */
-                      LNT_FRAME_TAKEN, /* new master to old: it serves */
-                      LNT_FRAME_TYPES
+    LNT_FRAME_GIVEN,     /* worker: what could move has moved */
+    LNT_FRAME_MOVE,      /* over a link: a frozen connection */
+    LNT_FRAME_MOVED,     /* and whether it was taken */
+    LNT_FRAME_HAND,      /* old master to new: payload: what the fds are */
+    LNT_FRAME_TAKEN,     /* new master to old: it serves; payload: what became
+                            of the zone (takeover.h) */
+    LNT_FRAME_TYPES
 };
 
 extern const char *const lnt_frame_names[LNT_FRAME_TYPES];

@@ -513,7 +513,7 @@ run_command(struct peer *p, const char *const *words, size_t n)
         m->commands->end(m, command == LNT_COMMAND_STOP, wait_for(p));
         break;
     case LNT_COMMAND_UPGRADE:
-        m->commands->upgrade(m, wait_for(p));
+        m->commands->upgrade(m, n == 2, wait_for(p));
         break;
     case LNT_COMMAND_BROADCAST:
         ok = m->commands->broadcast(m, LNT_STR(""), lnt_str_c(words[1]), &why);

@@ -134,7 +134,7 @@ conclude(struct lnt_diagnosis *d, const char *how, bool good)
         if (d->more)
             lnt_strbuf_addf(&text, "\n(and %zu bytes more)", d->more);
     }
-    d->fn(d->arg, text.p);
+    d->fn(d->arg, good, text.p);
     lnt_strbuf_release(&text);
 }
 

@@ -13,9 +13,9 @@
 struct lnt_diagnosis;
 struct lnt_master;
 
-/* text: what was found, to follow a semicolon.  The diagnosis is over and is
-   to be freed, by this call or later. */
-typedef void lnt_diagnosis_fn(void *arg, const char *text);
+/* text: what was found, to follow a semicolon; good: nothing is wrong.  The
+   diagnosis is over and is to be freed, by this call or later. */
+typedef void lnt_diagnosis_fn(void *arg, bool good, const char *text);
 
 /* Runs m->binary; fn is called within some seconds, not from here.  NULL with
    errno when it cannot. */

@@ -409,7 +409,7 @@ take_signal(struct lnt_master *m, int n)
         reopen(m, NULL);
         break;
     case SIGUSR2:
-        lnt_upgrade_start(m, NULL);
+        lnt_upgrade_start(m, false, NULL);
         break;
     case SIGWINCH:
         /* A terminal sends it for every change of its size. */

@@ -87,7 +87,7 @@ struct lnt_child_events {
 /* What the control socket may ask; set by master.c. */
 struct lnt_commands {
     void (*reload)(struct lnt_master *m, struct lnt_asker *a);
-    void (*upgrade)(struct lnt_master *m, struct lnt_asker *a);
+    void (*upgrade)(struct lnt_master *m, bool new_zone, struct lnt_asker *a);
     void (*workers)(struct lnt_master *m, const char *number,
                     struct lnt_asker *a);
     void (*end)(struct lnt_master *m, bool at_once, struct lnt_asker *a);
@@ -124,6 +124,7 @@ struct lnt_master {
     bool reopen_again;  /* when that, or an upgrade, is over: the new ones have
                            files, too */
     bool upgrade_again; /* the same for an upgrade */
+    bool upgrade_new_zone; /* which may make a new zone */
     struct lnt_asker *upgrade_askers;
     struct lnt_upgrade *upgraded; /* over: the newer master waits for ours */
     struct lnt_last_reload last_reload;

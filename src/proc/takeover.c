@@ -36,6 +36,7 @@ struct receiver {
     struct lnt_master *m;
     struct lnt_strbuf *why;
     bool ended, bad;
+    bool keep; /* the zone: an upgrade with a new one was not asked for */
 };
 
 static void
@@ -99,6 +100,26 @@ take_unknown(struct receiver *r, const char *text)
     lnt_strbuf_release(&why);
 }
 
+/* Owns fd.  Nothing has been touched yet, and nothing is when it is refused.  A
+   zone that is locked can be kept the next time, so no history is given up for
+   that. */
+static void
+take_zone(struct receiver *r, int fd)
+{
+    struct lnt_master *m = r->m;
+    struct lnt_strbuf problem = LNT_STRBUF_INIT;
+    m->zone = lnt_zone_attach(fd, &problem);
+    bool busy = !m->zone && errno == EBUSY;
+    if (!m->zone && (r->keep || busy)) {
+        refuse(r, "the zone cannot be kept: ");
+        lnt_strbuf_addf(r->why, "%s; %s", problem.p,
+                        busy ? "try again" : LNT_TAKEOVER_HINT);
+    } else if (!m->zone) {
+        m->zone_refused = lnt_strdup(problem.p); /* told when the log is open */
+    }
+    lnt_strbuf_release(&problem);
+}
+
 static void
 take_frame(struct receiver *r, const struct lnt_frame *f)
 {
@@ -109,22 +130,22 @@ take_frame(struct receiver *r, const struct lnt_frame *f)
     unsigned long long version;
     if (strcmp(text, "end") == 0) {
         r->ended = true;
+    } else if (strcmp(text, LNT_TAKEOVER_KEEP) == 0) {
+        r->keep = true;
     } else if (sscanf(text, "zone %u %llu", &number, &version) == 2 &&
                f->nfds == 1) {
-        struct lnt_strbuf problem = LNT_STRBUF_INIT;
         m->now.number = number;
         m->dict.version = version;
-        m->zone = lnt_zone_attach(f->fds[0], &problem);
+        take_zone(r, f->fds[0]);
         f->fds[0] = -1;
-        /* Told when the log is open. */
-        if (!m->zone)
-            m->zone_refused = lnt_strdup(problem.p);
-        lnt_strbuf_release(&problem);
     } else if (sscanf(text, "giver %u", &number) == 1) {
         m->older_givers =
             lnt_realloc(m->older_givers,
                         (m->nolder_givers + 1) * sizeof(m->older_givers[0]));
         m->older_givers[m->nolder_givers++] = number;
+    } else if (strcmp(text, "doorbells") == 0 && m->zone_refused) {
+        /* They belong to the cells of the zone that is not kept: shared with
+           the old workers, one would answer what was meant for the other. */
     } else if (strcmp(text, "doorbells") == 0 && f->nfds > 0 &&
                f->nfds <= LNT_CELLS) {
         for (size_t i = 0; i < f->nfds; i++) {
@@ -297,6 +318,14 @@ is_to_die(void)
 #endif
 }
 
+static const char *
+zone_fate(const struct lnt_master *m)
+{
+    if (m->zone_refused)
+        return m->zone_refused;
+    return LNT_TAKEOVER_KEPT;
+}
+
 void
 lnt_takeover_done(struct lnt_master *m)
 {
@@ -308,8 +337,8 @@ lnt_takeover_done(struct lnt_master *m)
     bool dies = is_to_die();
     m->neighbour = m->older;
     lnt_moves_link_older(m);
-    if (lnt_channel_send(m->older, LNT_FRAME_TAKEN, 0, lnt_str("", 0), NULL,
-                         0) < 0)
+    if (lnt_channel_send(m->older, LNT_FRAME_TAKEN, 0, lnt_str_c(zone_fate(m)),
+                         NULL, 0) < 0)
         lnt_log_error("cannot tell the old master: %s", strerror(errno));
     if (dies)
         (void)raise(SIGKILL);

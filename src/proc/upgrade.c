@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/log.h"
@@ -46,6 +47,8 @@ struct lnt_upgrade {
     char *pid_path, *old_pid_path;
     struct lnt_diagnosis *diagnosis; /* it has failed; this is to say why */
     char *how;                       /* what is known until then */
+    bool mute;                       /* it ended as release 0.1.0 does */
+    bool new_zone;                   /* the zone need not be kept */
     bool taken;                      /* it has said that it serves */
     bool taken_back;                 /* nothing of the upgrade is left */
 };
@@ -109,11 +112,17 @@ fail(struct lnt_master *m, const char *text)
 }
 
 static void
-on_diagnosis(void *arg, const char *found)
+on_diagnosis(void *arg, bool good, const char *found)
 {
     struct lnt_master *m = arg;
     struct lnt_strbuf text = LNT_STRBUF_INIT;
     lnt_strbuf_addf(&text, "%s; %s", m->upgrade->how, found);
+    if (good && m->upgrade->mute)
+        lnt_strbuf_adds(&text,
+                        "; release 0.1.0 ends like that, as it cannot keep "
+                        "the zone: " LNT_TAKEOVER_HINT
+                        " (0.1.0 does not know that command: give it with the "
+                        "binary of this release)");
     fail(m, text.p);
     lnt_strbuf_release(&text);
 }
@@ -130,20 +139,28 @@ diagnose(struct lnt_master *m, const char *how)
         fail(m, how);
 }
 
+/* zone: what became of it, LNT_TAKEOVER_KEPT or else. */
 static void
-on_taken(struct lnt_master *m)
+on_taken(struct lnt_master *m, struct lnt_str zone)
 {
     struct lnt_upgrade *u = m->upgrade;
     struct lnt_asker *askers = u->askers;
-    char text[96], state[64];
+    struct lnt_strbuf text = LNT_STRBUF_INIT;
+    char state[64];
     m->upgrade = NULL;
     m->newer = NULL;
     m->newer_pid = 0;
     m->handed_over = true;
-    snprintf(text, sizeof(text), "upgraded, pid %d took over from pid %d",
-             (int)u->pid, (int)getpid());
+    lnt_strbuf_addf(&text, "upgraded, pid %d took over from pid %d",
+                    (int)u->pid, (int)getpid());
+    if (!lnt_str_eq(zone, LNT_STR(LNT_TAKEOVER_KEPT))) {
+        lnt_strbuf_adds(&text, ", with a new zone: ");
+        lnt_reason_add(&text, zone.n ? zone
+                                     : LNT_STR("release 0.1.0 cannot keep that "
+                                               "of another one"));
+    }
     snprintf(state, sizeof(state), "MAINPID=%d\nREADY=1", (int)u->pid);
-    lnt_log_notice("%s", text);
+    lnt_log_notice("%s", text.p);
     lnt_sd_notify(state);
     lnt_timer_stop(m->loop, &u->timer);
     (void)unlink(u->old_pid_path);
@@ -155,7 +172,8 @@ on_taken(struct lnt_master *m)
     /* It opened its logs when it began. */
     if (m->reopen_again)
         (void)kill(u->pid, SIGUSR1);
-    lnt_askers_tell(&askers, true, text);
+    lnt_askers_tell(&askers, true, text.p);
+    lnt_strbuf_release(&text);
     m->commands->end(m, false, NULL);
     m->commands->settled(m);
 }
@@ -169,11 +187,11 @@ is_alive(const struct lnt_upgrade *u)
 
 /* No connection has moved before this: workers give theirs when they end. */
 static void
-take_taken(struct lnt_upgrade *u)
+take_taken(struct lnt_upgrade *u, struct lnt_str zone)
 {
     u->taken = true;
     if (is_alive(u))
-        on_taken(u->m);
+        on_taken(u->m, zone);
     /* Else SIGCHLD ends the upgrade. */
 }
 
@@ -187,7 +205,7 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
     struct lnt_str payload = f->payload;
     bool going_on = u->m->upgrade == u;
     if (f->type == LNT_FRAME_TAKEN && going_on) {
-        take_taken(u);
+        take_taken(u, f->payload);
     } else if (f->type == LNT_FRAME_LINK && f->nfds == 1 &&
                lnt_unpack_u32(&payload, &incarnation)) {
         if (is_alive(u))
@@ -270,6 +288,8 @@ lnt_upgrade_reap(struct lnt_master *m, pid_t pid, int status)
                         lnt_child_how(status, how, sizeof(how)),
                         m->upgrade->taken ? "when it was about to take over"
                                           : "before it was ready");
+        m->upgrade->mute = !m->upgrade->new_zone && WIFEXITED(status) &&
+                           WEXITSTATUS(status) == 1;
         diagnose(m, text.p);
         lnt_strbuf_release(&text);
     }
@@ -279,7 +299,7 @@ lnt_upgrade_reap(struct lnt_master *m, pid_t pid, int status)
 void
 lnt_upgrade_cancel(struct lnt_master *m, const char *why)
 {
-    m->upgrade_again = false;
+    m->upgrade_again = m->upgrade_new_zone = false;
     lnt_askers_tell(&m->upgrade_askers, false, why);
     if (m->upgrade)
         fail(m, why);
@@ -337,9 +357,15 @@ hand_all(struct lnt_upgrade *u)
     size_t bells = 0;
     while (bells < LNT_CELLS && m->doorbells[bells] >= 0)
         bells++;
+    int rc = 0;
+    if (!u->new_zone) {
+        lnt_strbuf_adds(&text, LNT_TAKEOVER_KEEP);
+        rc = hand(u, &text, NULL, 0);
+    }
     lnt_strbuf_addf(&text, "zone %u %llu", m->now.number,
                     (unsigned long long)m->dict.version);
-    int rc = hand(u, &text, &zone, 1);
+    if (rc == 0)
+        rc = hand(u, &text, &zone, 1);
     /* Of a worker that has died: its replacement will hand over. */
     for (size_t i = 0; rc == 0 && i < m->now.nslots; i++) {
         const struct lnt_slot *s = &m->now.slots[i];
@@ -403,12 +429,13 @@ fail_for(struct lnt_master *m, const char *what, int error)
 }
 
 static void
-start(struct lnt_master *m, struct lnt_asker *askers)
+start(struct lnt_master *m, bool new_zone, struct lnt_asker *askers)
 {
     struct lnt_upgrade *u = lnt_calloc(1, sizeof(*u));
     struct lnt_strbuf old = LNT_STRBUF_INIT;
     u->m = m;
     u->askers = askers;
+    u->new_zone = new_zone;
     u->timer.fn = on_timer;
     u->channel.watch.fd = -1;
     lnt_run_files_restore(m); /* what is to be handed over has to be there */
@@ -469,18 +496,19 @@ why_not(const struct lnt_master *m)
 }
 
 void
-lnt_upgrade_start(struct lnt_master *m, struct lnt_asker *a)
+lnt_upgrade_start(struct lnt_master *m, bool new_zone, struct lnt_asker *a)
 {
     struct lnt_asker *askers = NULL;
     const char *why = why_not(m);
     if (!why && (lnt_moves_going(m) || !lnt_lock_ready(m))) {
         m->upgrade_again = true;
+        m->upgrade_new_zone |= new_zone;
         lnt_askers_add(&m->upgrade_askers, a);
         return;
     }
     lnt_askers_add(&askers, a);
     if (!why) {
-        start(m, askers);
+        start(m, new_zone, askers);
         return;
     }
     lnt_log_error("upgrade refused: %s", why);
@@ -491,6 +519,7 @@ void
 lnt_upgrade_next(struct lnt_master *m)
 {
     struct lnt_asker *waiting = m->upgrade_askers;
+    bool new_zone = m->upgrade_new_zone;
     /* Until then clients are with both masters' workers, also such as cannot
        move. */
     if (m->upgraded && !m->children) {
@@ -503,7 +532,7 @@ lnt_upgrade_next(struct lnt_master *m)
         m->state != LNT_MASTER_RUNNING || lnt_moves_going(m) ||
         !lnt_lock_ready(m))
         return;
-    m->upgrade_again = false;
+    m->upgrade_again = m->upgrade_new_zone = false;
     m->upgrade_askers = NULL;
-    start(m, waiting);
+    start(m, new_zone, waiting);
 }

@@ -19,8 +19,11 @@ struct lnt_asker;
 struct lnt_master;
 
 /* The asker (or NULL) hears how it ended; so does the log.  One that cannot
-   come to a good end is refused before anything is touched. */
-void lnt_upgrade_start(struct lnt_master *m, struct lnt_asker *a);
+   come to a good end is refused before anything is touched.  So is one to a
+   binary that cannot keep the zone, unless new_zone: it may make a new one then.
+   While an upgrade waits, it may if anyone who asked for it said so. */
+void lnt_upgrade_start(struct lnt_master *m, bool new_zone,
+                       struct lnt_asker *a);
 /* A child that is no worker has ended; false: not ours either. */
 bool lnt_upgrade_reap(struct lnt_master *m, pid_t pid, int status);
 /* Starts the one that waits; closes the channel to the newer master when all

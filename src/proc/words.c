@@ -17,7 +17,7 @@ static const struct {
     [LNT_COMMAND_REOPEN] = {"reopen", "reopen", 1, 1},
     [LNT_COMMAND_QUIT] = {"quit", "quit", 1, 1},
     [LNT_COMMAND_STOP] = {"stop", "stop", 1, 1},
-    [LNT_COMMAND_UPGRADE] = {"upgrade", "upgrade", 1, 1},
+    [LNT_COMMAND_UPGRADE] = {"upgrade", "upgrade [--new-zone]", 1, 2},
     [LNT_COMMAND_BROADCAST] = {"broadcast", "broadcast TEXT", 2, 2},
     [LNT_COMMAND_LOG_LEVEL] = {"log-level",
                                "log-level debug|info|notice|warn|error|alert",
@@ -33,6 +33,12 @@ static const struct {
     [LNT_COMMAND_ZONE] = {"zone", "zone", 1, 1},
     [LNT_COMMAND_WORKERS] = {"workers", "workers N", 2, 2},
     [LNT_COMMAND_DRAIN] = {"drain", "drain SLOT", 2, 2},
+};
+
+/* The only word that may follow those. */
+static const char *const options[LNT_COMMANDS] = {
+    [LNT_COMMAND_STATUS] = "--json",
+    [LNT_COMMAND_UPGRADE] = "--new-zone",
 };
 
 static void
@@ -59,8 +65,7 @@ lnt_words_command(const char *const *words, size_t n, struct lnt_strbuf *why)
             continue;
         if (n < table[i].min || n > table[i].max)
             break;
-        if (i == LNT_COMMAND_STATUS && n == 2 &&
-            strcmp(words[1], "--json") != 0)
+        if (options[i] && n == 2 && strcmp(words[1], options[i]) != 0)
             break;
         return i;
     }
