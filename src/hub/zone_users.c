@@ -287,7 +287,6 @@ lnt_zone_cell_release(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
                            ~(UINT64_C(1) << cell % 64), __ATOMIC_SEQ_CST);
         LNT_ZONE_STEP(z);
         lnt_cell_set_state(c, LNT_CELL_FREE);
-        lnt_waker_reads(z, cell);
         add_to_past(z, &c->stats);
     }
     lnt_zone_unlock(z);

@@ -14,7 +14,7 @@ void lnt_wakers_move(struct lnt_zone *z, uint32_t user, unsigned cell);
 /* The room wakes nobody. */
 void lnt_wakers_clear(struct lnt_zone *z, uint32_t room);
 /* Says in map->readers whether the cell is one that is rung for every record:
-   to be called when it was taken or released. */
+   to be called when it was taken. */
 void lnt_waker_reads(struct lnt_zone *z, unsigned cell);
 
 /* This process is about to append e for the room of that index (0: none), and
