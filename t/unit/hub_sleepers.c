@@ -38,7 +38,7 @@ enum {
     ROOMS = 9,
     PEOPLE = 12, /* sessions that come to one worker, at most */
     NICKS = 60,
-    ROUNDS = 30,
+    ROUNDS = 60,
     OPS = 150,        /* in one round, each */
     BOUND = 20000,    /* ms; what takes longer never comes */
     DEADLINE = 300,   /* s; only reached when something hangs */
@@ -269,6 +269,19 @@ speak(struct one *o, unsigned room)
     say(o->s, o->sub[room], 0, data);
 }
 
+/* What concerns nobody, and puts others far behind. */
+static void
+make_noise(void)
+{
+    static char text[1000];
+
+    memset(text, 'x', sizeof(text));
+    for (unsigned n = draw(8); n > 0; n--)
+        if (lnt_hub_post(hub, &nets[0].app, LNT_STR("noise"), NULL, NOTE, 0,
+                         lnt_str(text, sizeof(text)), NULL, NULL) < 0)
+            give_up("post");
+}
+
 /* ---- moving ---- */
 
 static void
@@ -350,6 +363,8 @@ do_something(void)
     struct one *o = any_one();
     unsigned what = draw(100), room = draw(ROOMS);
 
+    if (draw(10) == 0)
+        make_noise();
     if (!o || what < 8) {
         come(draw(4) == 0);
     } else if (what < 10 || people() > 2 * PEOPLE) {
