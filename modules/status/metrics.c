@@ -109,6 +109,10 @@ add_zone_gauges(struct lnt_zone *z, struct lnt_strbuf *out)
     add_head(out, "zone_repairs_total", "counter",
              "Times the zone was put right after a worker died in it.");
     lnt_strbuf_addf(out, "linnet_zone_repairs_total %" PRIu64 "\n", u.repairs);
+    add_head(out, "zone_rebuilds_total", "counter",
+             "Of these, times all its tables had to be made again.");
+    lnt_strbuf_addf(out, "linnet_zone_rebuilds_total %" PRIu64 "\n",
+                    u.rebuilds);
     add_head(out, "rooms_evicted_total", "counter",
              "Rooms without members whose history made room for others.");
     lnt_strbuf_addf(out, "linnet_rooms_evicted_total %" PRIu64 "\n", u.evicted);

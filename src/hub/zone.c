@@ -18,6 +18,7 @@
 #include "core/units.h"
 #include "hub/zone_map.h"
 #include "hub/zone_masters.h"
+#include "hub/zone_undo.h"
 #include "os/clock.h"
 #include "os/memory.h"
 
@@ -31,6 +32,7 @@ enum {
     BITS_OF_EPOCH = 53, /* a double, so JavaScript, holds it */
     ATTACH_TIME = 5000, /* ms to wait for the lock of another's zone */
     MAP_SIZE = 2 * PAGE,
+    UNDO_SIZE = 64 * PAGE,
 };
 
 /* How far apart nodes of a new zone lie: space for the fields of releases to
@@ -47,12 +49,13 @@ enum {
 
 /* What lies in a zone, and how large it is. */
 struct sizes {
-    uint64_t map, cells;
+    uint64_t map, cells, undo;
     size_t user, room, member, peer, visit, creator;
 };
 static const struct sizes whole = {
     .map = MAP_SIZE,
     .cells = (CELLS + 1) * CELL_SIZE,
+    .undo = UNDO_SIZE,
     .user = USER_SIZE,
     .room = ROOM_SIZE,
     .member = MEMBER_SIZE,
@@ -176,6 +179,9 @@ place(struct lnt_zone_parts *p, const struct sizes *s, uint64_t users,
     p->ranking = at = align(at, 64);
     at += (rooms + 1) * sizeof(uint32_t);
     at = align(at, PAGE);
+    p->undo = at;
+    p->undo_size = s->undo;
+    at += s->undo;
     p->ring = at;
     at += p->ring_size;
     /* One less: node 0. */
@@ -285,6 +291,8 @@ handle(int fd, struct lnt_zone_map *map)
     z->creator_size = p->creators.stride;
     z->blocks = lnt_zone_at(z, p->blocks.base);
     z->ranking = lnt_zone_at(z, p->ranking);
+    z->undo_log = lnt_zone_at(z, p->undo);
+    z->undo_size = p->undo_size < LNT_UNDO_FULL ? p->undo_size : 0;
     while ((1u << z->room_bits) <= p->rooms.max + 1)
         z->room_bits++;
     z->lock_word = find_lock_word();
@@ -292,6 +300,9 @@ handle(int fd, struct lnt_zone_map *map)
     const char *n = getenv("LINNET_TEST_ZONE_KILL");
     z->die_at = n ? strtoull(n, NULL, 10) : 0;
     z->stop_file = getenv("LINNET_TEST_ZONE_STOP");
+    /* As a release that keeps no undo log. */
+    if (getenv("LINNET_TEST_ZONE_NO_UNDO"))
+        z->undo_size = 0;
 #endif
     return z;
 }

@@ -14,8 +14,8 @@
  *             push out a quiet one's
  *
  * If the holder of the lock dies, the next one to lock repairs: a record that
- * was being written lies past the head and does not exist, tables are rebuilt
- * by scanning nodes.
+ * was being written lies past the head and does not exist, and in the tables the
+ * holder's undo log says what to put back.
  */
 #ifndef LNT_HUB_ZONE_H
 #define LNT_HUB_ZONE_H
@@ -544,7 +544,8 @@ struct lnt_zone_usage {
     uint64_t peers, visits, visits_max; /* addresses; their connections */
     uint64_t history_bytes, history_used, history_promised, kept;
     uint64_t repairs;
-    uint64_t evicted; /* rooms, ever */
+    uint64_t rebuilds; /* of these, with all tables made again */
+    uint64_t evicted;  /* rooms, ever */
 };
 /* 0, or -1 with EBUSY. */
 int lnt_zone_usage(struct lnt_zone *z, struct lnt_zone_usage *u);

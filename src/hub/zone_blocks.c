@@ -16,9 +16,11 @@
 #include <string.h>
 
 #include "hub/zone_pool.h"
+#include "hub/zone_undo.h"
 
 enum {
-    TRIM = 64, /* messages dropped for their age at once */
+    TRIM = 64,  /* messages dropped for their age at once */
+    CLEAR = 64, /* blocks given up between two commits */
 };
 
 static struct lnt_zone_pool *
@@ -35,6 +37,37 @@ lnt_kept_blocks(uint64_t bytes)
     return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
+/* ---- to be undone ---- */
+
+/* What a message more or less changes in the room; once a commit if it comes
+   first. */
+static void
+save_stream(struct lnt_zone *z, const struct lnt_zone_room *r)
+{
+    lnt_undo_save_once(z, &r->begin,
+                       offsetof(struct lnt_zone_room, quota) -
+                           offsetof(struct lnt_zone_room, begin));
+}
+
+/* Its data is only written where none is that counts. */
+static void
+save_block(struct lnt_zone *z, uint32_t block)
+{
+    lnt_undo_save(z, lnt_block_at(z, block),
+                  offsetof(struct lnt_zone_block, data));
+}
+
+/* Neighbours in the list of those over their quota, and who is in it. */
+static void
+save_over(struct lnt_zone *z, uint32_t room)
+{
+    const struct lnt_zone_room *r = lnt_room_at(z, room);
+
+    LNT_UNDO_SAVE(z, &r->over_next);
+    LNT_UNDO_SAVE(z, &r->over_prev);
+    LNT_UNDO_SAVE(z, &r->over);
+}
+
 /* ---- rooms over their quota ---- */
 
 static void
@@ -43,14 +76,21 @@ over_unlink(struct lnt_zone *z, uint32_t room)
     struct lnt_zone_map *map = z->map;
     struct lnt_zone_room *r = lnt_room_at(z, room);
 
-    if (r->over_prev)
+    save_over(z, room);
+    LNT_UNDO_SAVE(z, &map->over_first);
+    LNT_UNDO_SAVE(z, &map->over_last);
+    if (r->over_prev) {
+        save_over(z, r->over_prev);
         lnt_room_at(z, r->over_prev)->over_next = r->over_next;
-    else
+    } else {
         map->over_first = r->over_next;
-    if (r->over_next)
+    }
+    if (r->over_next) {
+        save_over(z, r->over_next);
         lnt_room_at(z, r->over_next)->over_prev = r->over_prev;
-    else
+    } else {
         map->over_last = r->over_prev;
+    }
     r->over = 0;
 }
 
@@ -60,12 +100,17 @@ over_append(struct lnt_zone *z, uint32_t room)
     struct lnt_zone_map *map = z->map;
     struct lnt_zone_room *r = lnt_room_at(z, room);
 
+    save_over(z, room);
+    LNT_UNDO_SAVE(z, &map->over_first);
+    LNT_UNDO_SAVE(z, &map->over_last);
     r->over_next = 0;
     r->over_prev = map->over_last;
-    if (map->over_last)
+    if (map->over_last) {
+        save_over(z, map->over_last);
         lnt_room_at(z, map->over_last)->over_next = room;
-    else
+    } else {
         map->over_first = room;
+    }
     map->over_last = room;
     r->over = 1;
 }
@@ -92,6 +137,9 @@ lnt_kept_reserve(struct lnt_zone *z, uint32_t room, uint32_t blocks)
     if (blocks > pool_of(z)->max ||
         map->reserved - r->quota > pool_of(z)->max - blocks)
         return -1;
+    LNT_UNDO_SAVE(z, &map->reserved);
+    LNT_UNDO_SAVE(z, &map->idle_quota);
+    LNT_UNDO_SAVE(z, &r->quota);
     map->reserved += blocks - r->quota;
     if (r->idle)
         map->idle_quota += blocks - r->quota;
@@ -109,12 +157,15 @@ lnt_kept_link(struct lnt_zone *z, uint32_t room, uint32_t block)
     struct lnt_zone_room *r = lnt_room_at(z, room);
     struct lnt_zone_block *b = lnt_block_at(z, block);
 
+    save_stream(z, r);
     b->next = 0;
     b->prev = r->block_last;
-    if (r->block_last)
+    if (r->block_last) {
+        LNT_UNDO_SAVE(z, &lnt_block_at(z, r->block_last)->next);
         lnt_block_at(z, r->block_last)->next = block;
-    else
+    } else {
         r->block_first = block;
+    }
     r->block_last = block;
     r->blocks++;
 }
@@ -143,17 +194,21 @@ free_blocks(struct lnt_zone *z, uint32_t room, uint64_t order)
 {
     struct lnt_zone_room *r = lnt_room_at(z, room);
 
+    save_stream(z, r);
     while (r->block_first && lnt_block_at(z, r->block_first)->order < order) {
         uint32_t i = r->block_first;
         struct lnt_zone_block *b = lnt_block_at(z, i);
 
+        save_block(z, i);
         b->room = 0;
         LNT_ZONE_STEP(z);
         r->block_first = b->next;
-        if (b->next)
+        if (b->next) {
+            LNT_UNDO_SAVE(z, &lnt_block_at(z, b->next)->prev);
             lnt_block_at(z, b->next)->prev = 0;
-        else
+        } else {
             r->block_last = 0;
+        }
         r->blocks--;
         LNT_ZONE_STEP(z);
         lnt_pool_give(z, pool_of(z), i);
@@ -305,11 +360,40 @@ lose(struct lnt_zone_room *r, uint64_t seq)
         r->lost_seq = seq;
 }
 
+/* Gives up the oldest blocks of a room that has many.  false: it has not, or all
+   that is behind them belongs to one message. */
+static bool
+clear_some(struct lnt_zone *z, uint32_t room)
+{
+    struct lnt_zone_room *r = lnt_room_at(z, room);
+    uint32_t gone = 0, i = r->block_first;
+
+    if (r->blocks <= CLEAR)
+        return false;
+    for (int n = 0; n < CLEAR; n++, i = lnt_block_at(z, i)->next)
+        gone += lnt_block_at(z, i)->count;
+    while (i && lnt_block_at(z, i)->count == 0)
+        i = lnt_block_at(z, i)->next;
+    if (!i)
+        return false;
+    save_stream(z, r);
+    lose(r, lnt_block_at(z, i)->first_seq - 1);
+    LNT_ZONE_STEP(z);
+    r->begin = position(z, block_start(z, i));
+    LNT_ZONE_STEP(z);
+    r->kept -= gone;
+    free_blocks(z, room, r->begin / LNT_BLOCK_DATA);
+    return true;
+}
+
 void
 lnt_kept_clear(struct lnt_zone *z, uint32_t room)
 {
     struct lnt_zone_room *r = lnt_room_at(z, room);
 
+    while (clear_some(z, room))
+        lnt_undo_commit(z);
+    save_stream(z, r);
     if (r->kept > 0)
         lose(r, r->kept_seq);
     LNT_ZONE_STEP(z);
@@ -320,6 +404,7 @@ lnt_kept_clear(struct lnt_zone *z, uint32_t room)
     free_blocks(z, room, UINT64_MAX);
 }
 
+/* The stream is saved. */
 static void
 drop_oldest(struct lnt_zone *z, uint32_t room)
 {
@@ -332,6 +417,7 @@ drop_oldest(struct lnt_zone *z, uint32_t room)
         return;
     }
     next = lnt_kept_next(z, at);
+    save_block(z, at.block);
     lose(r, head_at(z, at)->seq);
     LNT_ZONE_STEP(z);
     r->begin = position(z, next);
@@ -361,7 +447,10 @@ lnt_kept_trim(struct lnt_zone *z, uint32_t room, uint64_t now_us)
 
         if (r->kept <= r->keep_count && (!age || time_us + age >= now_us))
             break;
+        save_stream(z, r);
         drop_oldest(z, room);
+        lnt_undo_commit(z);
+        save_stream(z, r);
     }
 }
 
@@ -397,6 +486,7 @@ rob(struct lnt_zone *z, uint32_t victim)
 {
     uint32_t left = lnt_pool_left(pool_of(z));
 
+    save_stream(z, lnt_room_at(z, victim));
     while (lnt_room_at(z, victim)->kept > 0 &&
            lnt_pool_left(pool_of(z)) == left)
         drop_oldest(z, victim);
@@ -405,6 +495,7 @@ rob(struct lnt_zone *z, uint32_t victim)
         LNT_ZONE_STEP(z);
         over_append(z, victim);
     }
+    lnt_undo_commit(z);
 }
 
 struct span {
@@ -446,10 +537,14 @@ make_room(struct lnt_zone *z, uint32_t room, size_t len, struct span *s)
             return false;
         rob(z, victim);
     }
+    if (s->want == 0)
+        return true;
+    /* They may have been given up just now: nobody gets them back. */
+    lnt_undo_commit(z);
+    save_stream(z, lnt_room_at(z, room));
     for (uint32_t i = 0; i < s->want; i++)
         take_block(z, room, s->order + i);
-    if (s->want > 0)
-        lnt_kept_settle(z, room);
+    lnt_kept_settle(z, room);
     return true;
 }
 
@@ -470,6 +565,7 @@ copy_in(struct lnt_zone *z, struct lnt_kept_at at, struct lnt_str data)
     }
 }
 
+/* The stream is saved behind each commit in here. */
 void
 lnt_kept_add(struct lnt_zone *z, uint32_t room, const struct lnt_event *e)
 {
@@ -478,11 +574,13 @@ lnt_kept_add(struct lnt_zone *z, uint32_t room, const struct lnt_event *e)
     struct span s;
     uint64_t order;
 
+    save_stream(z, r);
     if (r->kept > 0 && r->kept >= r->keep_count)
         drop_oldest(z, room);
     if (r->kept > 0)
         lnt_kept_trim(z, room, e->time_us);
     if (r->keep_count == 0 || !make_room(z, room, e->data.n, &s)) {
+        save_stream(z, r);
         lose(r, e->seq);
         return;
     }
@@ -491,6 +589,7 @@ lnt_kept_add(struct lnt_zone *z, uint32_t room, const struct lnt_event *e)
     while (lnt_block_at(z, at.block)->order > order)
         at.block = lnt_block_at(z, at.block)->prev;
     at.offset = (uint32_t)(s.start % LNT_BLOCK_DATA);
+    save_block(z, at.block);
     *head_at(z, at) = (struct lnt_zone_kept){
         .len = (uint32_t)e->data.n,
         .kind = e->kind,

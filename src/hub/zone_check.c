@@ -63,6 +63,7 @@ lnt_zone_usage(struct lnt_zone *z, struct lnt_zone_usage *u)
             u->kept += lnt_room_at(z, i)->kept;
     }
     u->repairs = z->map->repairs;
+    u->rebuilds = z->map->rebuilds;
     u->evicted = z->map->evicted;
     lnt_zone_unlock(z);
     return 0;

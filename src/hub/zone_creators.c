@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "hub/zone_map.h"
 #include "hub/zone_pool.h"
+#include "hub/zone_undo.h"
 
 enum { SEARCH = 512 }; /* rooms and places of the ranking looked at */
 
@@ -62,6 +63,7 @@ static void
 drop_creator(struct lnt_zone *z, uint32_t i)
 {
     lnt_slots_remove(z, LNT_SLOTS_ORIGINS, i);
+    LNT_UNDO_SAVE(z, &lnt_creator_at(z, i)->state);
     lnt_creator_at(z, i)->state = LNT_NODE_FREE;
     LNT_ZONE_STEP(z);
     lnt_pool_give(z, &z->map->parts.creators, i);
@@ -112,9 +114,12 @@ lnt_creator_add(struct lnt_zone *z, uint32_t room)
     const struct lnt_zone_room *r = lnt_room_at(z, room);
     struct lnt_zone_user *u = user_of(z, r);
 
+    LNT_UNDO_SAVE(z, &lnt_creator_at(z, r->creator)->rooms);
     lnt_creator_at(z, r->creator)->rooms++;
-    if (u)
+    if (u) {
+        LNT_UNDO_SAVE(z, &u->created);
         u->created++;
+    }
     LNT_ZONE_STEP(z);
 }
 
@@ -124,9 +129,12 @@ lnt_creator_remove(struct lnt_zone *z, uint32_t room)
     const struct lnt_zone_room *r = lnt_room_at(z, room);
     struct lnt_zone_user *u = user_of(z, r);
 
-    if (u)
+    if (u) {
+        LNT_UNDO_SAVE(z, &u->created);
         u->created--;
+    }
     LNT_ZONE_STEP(z);
+    LNT_UNDO_SAVE(z, &lnt_creator_at(z, r->creator)->rooms);
     if (--lnt_creator_at(z, r->creator)->rooms == 0)
         drop_creator(z, r->creator);
 }
@@ -151,14 +159,20 @@ unrank(struct lnt_zone *z, uint32_t i)
     struct lnt_zone_creator *c = lnt_creator_at(z, i);
     uint32_t *first = &z->ranking[c->idle];
 
-    if (*first == i)
+    if (*first == i) {
+        LNT_UNDO_SAVE(z, first);
         *first = c->next;
-    else
+    } else {
+        LNT_UNDO_SAVE(z, &lnt_creator_at(z, c->prev)->next);
         lnt_creator_at(z, c->prev)->next = c->next;
-    if (c->next)
+    }
+    if (c->next) {
+        LNT_UNDO_SAVE(z, &lnt_creator_at(z, c->next)->prev);
         lnt_creator_at(z, c->next)->prev = c->prev;
-    else if (*first)
+    } else if (*first) {
+        LNT_UNDO_SAVE(z, &lnt_creator_at(z, *first)->prev);
         lnt_creator_at(z, *first)->prev = c->prev;
+    }
 }
 
 static void
@@ -171,10 +185,13 @@ rank(struct lnt_zone *z, uint32_t i)
     if (*first) {
         uint32_t last = lnt_creator_at(z, *first)->prev;
 
+        LNT_UNDO_SAVE(z, &lnt_creator_at(z, last)->next);
+        LNT_UNDO_SAVE(z, &lnt_creator_at(z, *first)->prev);
         c->prev = last;
         lnt_creator_at(z, last)->next = i;
         lnt_creator_at(z, *first)->prev = i;
     } else {
+        LNT_UNDO_SAVE(z, first);
         c->prev = i;
         *first = i;
     }
@@ -187,6 +204,8 @@ move(struct lnt_zone *z, uint32_t i, bool up)
     struct lnt_zone_map *map = z->map;
     struct lnt_zone_creator *c = lnt_creator_at(z, i);
 
+    LNT_UNDO_SAVE(z, c);
+    LNT_UNDO_SAVE(z, &map->idle_most);
     if (c->idle)
         unrank(z, i);
     c->idle += up ? 1 : UINT32_MAX;
@@ -199,18 +218,30 @@ move(struct lnt_zone *z, uint32_t i, bool up)
     LNT_ZONE_STEP(z);
 }
 
+/* What says that a room is idle, but for its neighbours in the list. */
+static void
+save_idle(struct lnt_zone *z, uint32_t room)
+{
+    LNT_UNDO_SAVE(z, lnt_room_at(z, room));
+    LNT_UNDO_SAVE(z, lnt_creator_at(z, lnt_room_at(z, room)->creator));
+    LNT_UNDO_SAVE(z, &z->map->idle_quota);
+}
+
 void
 lnt_creator_idle(struct lnt_zone *z, uint32_t room)
 {
     struct lnt_zone_room *r = lnt_room_at(z, room);
     struct lnt_zone_creator *c = lnt_creator_at(z, r->creator);
 
+    save_idle(z, room);
     r->idle_next = 0;
     r->idle_prev = c->last[r->rank];
-    if (r->idle_prev)
+    if (r->idle_prev) {
+        LNT_UNDO_SAVE(z, &lnt_room_at(z, r->idle_prev)->idle_next);
         lnt_room_at(z, r->idle_prev)->idle_next = room;
-    else
+    } else {
         c->first[r->rank] = room;
+    }
     c->last[r->rank] = room;
     r->idle = 1;
     z->map->idle_quota += r->quota;
@@ -224,14 +255,19 @@ lnt_creator_busy(struct lnt_zone *z, uint32_t room)
     struct lnt_zone_room *r = lnt_room_at(z, room);
     struct lnt_zone_creator *c = lnt_creator_at(z, r->creator);
 
-    if (r->idle_prev)
+    save_idle(z, room);
+    if (r->idle_prev) {
+        LNT_UNDO_SAVE(z, &lnt_room_at(z, r->idle_prev)->idle_next);
         lnt_room_at(z, r->idle_prev)->idle_next = r->idle_next;
-    else
+    } else {
         c->first[r->rank] = r->idle_next;
-    if (r->idle_next)
+    }
+    if (r->idle_next) {
+        LNT_UNDO_SAVE(z, &lnt_room_at(z, r->idle_next)->idle_prev);
         lnt_room_at(z, r->idle_next)->idle_prev = r->idle_prev;
-    else
+    } else {
         c->last[r->rank] = r->idle_prev;
+    }
     r->idle = 0;
     z->map->idle_quota -= r->quota;
     LNT_ZONE_STEP(z);

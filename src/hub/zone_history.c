@@ -15,6 +15,7 @@
 #include "hub/zone_pool.h"
 #include "hub/zone_ring.h"
 #include "hub/zone_steps.h"
+#include "hub/zone_undo.h"
 #include "os/clock.h"
 
 enum {
@@ -46,14 +47,17 @@ set_keep(struct lnt_zone *z, uint32_t room, const struct lnt_keep *keep)
     struct lnt_zone_room *r = lnt_room_at(z, room);
     int e;
 
+    LNT_UNDO_SAVE(z, r);
     r->keep_count = keep->count;
     r->keep_age = keep->age_s;
     r->told = 1;
     e = lnt_kept_reserve(z, room, blocks);
     if (e == 0 || !others_have(z, room, blocks))
         return e;
-    for (int n = 0; e < 0 && n < EVICT && lnt_room_evict(z, room, true); n++)
+    for (int n = 0; e < 0 && n < EVICT && lnt_room_evict(z, room, true); n++) {
+        lnt_undo_commit(z);
         e = lnt_kept_reserve(z, room, blocks);
+    }
     return e;
 }
 
@@ -93,6 +97,7 @@ lnt_zone_sweep(struct lnt_zone *z)
             if (lnt_room_at(z, i)->kept > 0)
                 lnt_kept_trim(z, i, now);
             lnt_room_settle(z, i);
+            lnt_undo_commit(z);
         }
         lnt_zone_unlock(z);
     } while (n > 0);
@@ -429,6 +434,9 @@ lnt_zone_continue(struct lnt_zone *z, uint64_t epoch, uint64_t seq, bool whole)
 {
     lnt_zone_lock(z);
     lnt_assert(z->map->seq == 0);
+    LNT_UNDO_SAVE(z, &z->map->epoch);
+    LNT_UNDO_SAVE(z, &z->map->seq);
+    LNT_UNDO_SAVE(z, &z->map->whole_seq);
     z->map->epoch = epoch;
     z->map->seq = whole ? seq : seq + LEAP;
     z->map->whole_seq = whole ? 0 : z->map->seq;
@@ -446,12 +454,22 @@ higher(uint64_t a, uint64_t b)
 static uint32_t
 spare_room(struct lnt_zone *z, uint32_t room, const struct lnt_keep *keep)
 {
-    if (lnt_kept_reserve(z, room, lnt_kept_blocks(keep->bytes)) == 0) {
-        lnt_room_at(z, room)->rank = LNT_RANKS - 1;
+    if (lnt_kept_reserve(z, room, lnt_kept_blocks(keep->bytes)) == 0)
         return room;
-    }
     lnt_room_settle(z, room);
     return 0;
+}
+
+/* Nobody is in it, as it says at once: what others have to give up for it is
+   committed while it has no message yet. */
+static uint32_t
+new_room(struct lnt_zone *z, uint32_t room, const struct lnt_keep *keep,
+         bool parked)
+{
+    if (parked)
+        lnt_room_at(z, room)->rank = LNT_RANKS - 1;
+    lnt_creator_idle(z, room);
+    return parked ? spare_room(z, room, keep) : room;
 }
 
 /* The room as it was before message seq. */
@@ -469,12 +487,13 @@ old_room(struct lnt_zone *z, uint32_t app, struct lnt_str name,
 
     if (!room && (!f->parked || lnt_pool_left(&z->map->parts.rooms) > 0)) {
         room = lnt_room_take(z, app, name, &by, &e);
-        if (room && f->parked)
-            room = spare_room(z, room, keep);
+        if (room)
+            room = new_room(z, room, keep, f->parked);
     }
     if (!room)
         return 0;
     r = lnt_room_at(z, room);
+    LNT_UNDO_SAVE(z, &r->lost_seq);
     if (r->kept > 0) {
         r->lost_seq = higher(r->lost_seq, f->lost);
         return room;

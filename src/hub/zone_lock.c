@@ -22,6 +22,7 @@
 #include "auto_config.h"
 #include "core/log.h"
 #include "hub/zone_repair.h"
+#include "hub/zone_undo.h"
 #include "os/clock.h"
 
 enum {
@@ -60,12 +61,13 @@ take(struct lnt_zone *z, int e)
         lnt_log_alert("the lock of the zone: %s", strerror(e));
         lnt_assert(e == 0);
     }
-    __atomic_store_n(&z->map->turns, z->map->turns + 1, __ATOMIC_RELAXED);
     if (e == EOWNERDEAD) {
         /* First, so that dying in the repair is EOWNERDEAD again for the
            next. */
         pthread_mutex_consistent(&z->map->lock);
         lnt_zone_repair(z);
+    } else {
+        lnt_undo_begin(z);
     }
     LNT_ZONE_STEP(z);
 }
@@ -137,8 +139,10 @@ lnt_zone_lock_soon(struct lnt_zone *z)
 void
 lnt_zone_unlock(struct lnt_zone *z)
 {
-    int e = pthread_mutex_unlock(&z->map->lock);
+    int e;
 
+    lnt_undo_commit(z);
+    e = pthread_mutex_unlock(&z->map->lock);
     lnt_assert(e == 0);
 }
 

@@ -3,7 +3,7 @@
  *
  *   map | cells | users' slots | rooms' slots | peers' slots | users | rooms
  *        | members | peers | visits | creators' slots | creators | ranking
- *        | ring | blocks
+ *        | undo log | ring | blocks
  *
  * Nodes are linked by 32-bit indices; index 0 is never used and means none, so
  * that fresh (zero) memory is a valid empty table and is not touched before it
@@ -34,12 +34,23 @@
  * What cannot be done like that is another LNT_ZONE_LAYOUT.  An upgrade to it
  * loses every room and is refused without --new-zone.
  *
- * A process can die at any instruction of a locked section.  Every change is
- * therefore made in an order in which the nodes alone tell the truth: a node's
- * state is set last and cleared first, all links and counts can be rebuilt from
- * the nodes (zone_lock.c), and a change that goes together with events of the
- * log is written down in the journal until it is done.  LNT_ZONE_STEP stands
- * where the order matters; debug builds can be told to die there.
+ * A process can die at any instruction of a locked section.  So:
+ *
+ *   - Whatever is overwritten in tables (nodes, slots, heads of pools, ranking,
+ *     the map's fields behind parts, journal) is saved before: lnt_undo_save.
+ *     Whoever locks next puts it back (zone_undo.h).  Not saved: the ring and
+ *     the ends of the log, cells, counters, and the data of kept messages, which
+ *     goes where none is that counts; a block that was given up is therefore
+ *     taken only after a commit.
+ *   - A change that goes together with events of the log is written down in the
+ *     journal until it is done: events that are out cannot be undone.
+ *   - Every change is made in an order in which the nodes alone tell the truth: a
+ *     node's state is set last and cleared first, and all links and counts can
+ *     be rebuilt from the nodes (zone_repair.c).  That takes as long as the zone
+ *     is large.  It is for what the undo log did not hold.
+ *
+ * LNT_ZONE_STEP stands where the order matters; debug builds can be told to die
+ * there.
  */
 #ifndef LNT_HUB_ZONE_MAP_H
 #define LNT_HUB_ZONE_MAP_H
@@ -267,6 +278,7 @@ struct lnt_zone_parts {
     struct lnt_zone_slots origins; /* creators by what they are */
     uint64_t ranking;              /* offset of lnt_zone.ranking */
     uint32_t cells_max, cell_size; /* one more cell: what is past */
+    uint64_t undo, undo_size;      /* the undo log; size 0: there is none */
 };
 
 /* The first record that concerns a cell's process since lnt_zone_jump: where the
@@ -300,11 +312,14 @@ struct lnt_zone_map {
     uint64_t seq;  /* of the last record */
     uint64_t last; /* where the last record begins; set before head */
     uint64_t time_us;
+    uint64_t undo_head; /* with this head the undo log is void */
+    uint64_t room_seq;  /* before the record at last: last_seq of its room */
 
     pthread_mutex_t lock __attribute__((aligned(64)));
     uint64_t repairs;
     /* How often the lock was taken.  Written by the holder, atomic. */
     uint64_t turns;
+    uint64_t undo; /* see zone_undo.h */
 
     /* Cells that are not free, a bit each; atomic. */
     uint64_t cells_used[LNT_CELL_WORDS] __attribute__((aligned(64)));
@@ -312,7 +327,7 @@ struct lnt_zone_map {
     uint32_t incarnation;
 
     struct lnt_zone_parts parts __attribute__((aligned(64)));
-    uint64_t parts_reserved[32]; /* for more parts */
+    uint64_t parts_reserved[30]; /* for more parts */
     uint64_t order;              /* of joining: last given out */
     uint64_t whole_seq; /* messages up to here may be lost: lnt_zone_continue */
     struct lnt_store_state store; /* atomic */
@@ -330,6 +345,7 @@ struct lnt_zone_map {
     uint64_t maintained; /* derived state that is right, features; atomic */
     uint64_t readers[LNT_CELL_WORDS]; /* cells rung for every record; atomic */
     struct lnt_zone_concern concerns[LNT_CELLS];
+    uint64_t rebuilds; /* repairs that made the tables again */
 };
 
 /* Whom this process has still to ring. */
@@ -351,6 +367,8 @@ struct lnt_zone {
     uint32_t *ranking;  /* by number of idle rooms: first creator, 0 none */
     uint32_t room_bits; /* of a room's number that are its index */
     int fd;
+    char *undo_log;
+    size_t undo_size; /* 0: nothing is saved */
     struct lnt_unrung unrung;
     uint32_t found;    /* user that lnt_zone_user_find found last, 0 none */
     int lock_word;     /* see lnt_lock_word; -1 unknown */
@@ -359,6 +377,8 @@ struct lnt_zone {
     uint64_t steps, die_at; /* debug builds: 0 never */
     const char *stop_file;  /* debug builds, see lnt_zone_step; NULL: none */
     uint64_t stop_steps;    /* steps since it told this process to stop */
+    /* Debug builds: called where what was done so far is not undone any more. */
+    void (*on_commit)(struct lnt_zone *z);
 };
 
 void lnt_zone_step(struct lnt_zone *z);

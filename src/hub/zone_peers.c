@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "hub/zone_map.h"
+#include "hub/zone_undo.h"
 #include "hub/zone_visits.h"
 
 int
@@ -54,6 +55,7 @@ lnt_zone_peer_move(struct lnt_zone *z, uint64_t name, unsigned cell)
         struct lnt_zone_visit *v = lnt_visit_at(z, visit);
 
         lives = v->incarnation && v->serial == (uint32_t)(name >> 32);
+        LNT_UNDO_SAVE(z, v);
         if (lives)
             v->incarnation = lnt_cell_at(z, cell)->incarnation;
         LNT_ZONE_STEP(z);
@@ -87,8 +89,10 @@ lnt_peers_sweep(struct lnt_zone *z, uint32_t incarnation)
         if (lnt_zone_lock_soon(z) < 0)
             return -1;
         for (uint32_t n = 0; n < SWEEP && i < p->fresh; n++, i++) {
-            if (lnt_visit_at(z, i)->incarnation == incarnation)
+            if (lnt_visit_at(z, i)->incarnation == incarnation) {
                 lnt_visit_end(z, i);
+                lnt_undo_commit(z);
+            }
         }
         more = i < p->fresh;
         lnt_zone_unlock(z);

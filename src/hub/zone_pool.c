@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/hash.h"
+#include "hub/zone_undo.h"
 #include "os/socket.h"
 
 enum { NODES_PER_SLOT = 2 };
@@ -23,18 +24,40 @@ link_of(struct lnt_zone *z, const struct lnt_zone_pool *p, uint32_t i)
     return lnt_zone_at(z, p->base + (uint64_t)i * p->stride + p->link);
 }
 
+/* Which nodes are free, and how many are not. */
+static void
+save_heads(struct lnt_zone *z, const struct lnt_zone_pool *p)
+{
+    lnt_undo_save(z, &p->free,
+                  offsetof(struct lnt_zone_pool, used) + sizeof(p->used) -
+                      offsetof(struct lnt_zone_pool, free));
+}
+
+/* Of a block only what is before its data. */
+static void
+save_node(struct lnt_zone *z, const struct lnt_zone_pool *p, uint32_t i)
+{
+    const void *node = lnt_zone_at(z, p->base + (uint64_t)i * p->stride);
+
+    if (p == &z->map->parts.blocks)
+        lnt_undo_save(z, node, offsetof(struct lnt_zone_block, data));
+    else
+        lnt_undo_save(z, node, p->stride);
+}
+
 uint32_t
 lnt_pool_take(struct lnt_zone *z, struct lnt_zone_pool *p)
 {
-    uint32_t i = p->free;
+    uint32_t i = p->free ? p->free : p->fresh;
 
-    if (i != 0) {
-        p->free = *link_of(z, p, i);
-    } else if (p->fresh <= p->max) {
-        i = p->fresh++;
-    } else {
+    if (i > p->max)
         return 0;
-    }
+    save_heads(z, p);
+    save_node(z, p, i);
+    if (p->free)
+        p->free = *link_of(z, p, i);
+    else
+        p->fresh++;
     p->used++;
     LNT_ZONE_STEP(z);
     return i;
@@ -51,6 +74,8 @@ lnt_pool_clear(struct lnt_zone *z, const struct lnt_zone_pool *p, uint32_t i,
 void
 lnt_pool_give(struct lnt_zone *z, struct lnt_zone_pool *p, uint32_t i)
 {
+    save_heads(z, p);
+    LNT_UNDO_SAVE(z, link_of(z, p, i));
     lnt_pool_return(z, p, i);
     p->used--;
 }
@@ -182,6 +207,8 @@ split(struct lnt_zone *z, enum lnt_slots_kind kind)
     uint32_t *from = lnt_zone_slot(z, s, slot_of(to, to));
     uint32_t *taken = lnt_zone_slot(z, s, to);
 
+    LNT_UNDO_SAVE(z, taken);
+    LNT_UNDO_SAVE(z, &s->active);
     *taken = 0;
     s->active = to + 1;
     LNT_ZONE_STEP(z);
@@ -189,6 +216,9 @@ split(struct lnt_zone *z, enum lnt_slots_kind kind)
         uint32_t i = *from, *next = next_of(z, kind, i);
 
         if (slot_of(s->active, hash_of(z, kind, i)) == to) {
+            LNT_UNDO_SAVE(z, from);
+            LNT_UNDO_SAVE(z, next);
+            LNT_UNDO_SAVE(z, taken);
             *from = *next;
             *next = *taken;
             *taken = i;
@@ -207,6 +237,8 @@ lnt_slots_add(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i)
     if (nodes_of(z, kind) / NODES_PER_SLOT > s->active && s->active < s->max)
         split(z, kind);
     slot = lnt_zone_slot(z, s, slot_of(s->active, hash_of(z, kind, i)));
+    LNT_UNDO_SAVE(z, next_of(z, kind, i));
+    LNT_UNDO_SAVE(z, slot);
     *next_of(z, kind, i) = *slot;
     LNT_ZONE_STEP(z);
     *slot = i;
@@ -221,8 +253,10 @@ lnt_slots_remove(struct lnt_zone *z, enum lnt_slots_kind kind, uint32_t i)
 
     while (*at != i && *at != 0)
         at = next_of(z, kind, *at);
-    if (*at == i)
+    if (*at == i) {
+        LNT_UNDO_SAVE(z, at);
         *at = *next_of(z, kind, i);
+    }
     LNT_ZONE_STEP(z);
 }
 

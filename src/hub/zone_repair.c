@@ -1,8 +1,12 @@
 /*
- * Repair: what the nodes say of themselves is true, and everything else (free
- * lists, hash tables, lists, counts) is made again from that.  A record that
- * was being written lies behind the head and does not exist; what had been
- * noted of it elsewhere is taken back.
+ * Repair after a process died in a change.  What it had overwritten is put back
+ * from its undo log, in as long as the change took.  A record that was being
+ * written lies behind the head and does not exist; what had been noted of it in
+ * its room is taken back.
+ *
+ * Where the undo log does not say all, everything is made again, while all others
+ * wait: what the nodes say of themselves is true, and the rest (free lists, hash
+ * tables, lists, counts) follows from that.
  *
  * Every step may be the last one of this process, too: nothing is destroyed
  * that a second repair would need.
@@ -18,10 +22,29 @@
 #include "hub/zone_pool.h"
 #include "hub/zone_ring.h"
 #include "hub/zone_steps.h"
+#include "hub/zone_undo.h"
 #include "hub/zone_visits.h"
 #include "hub/zone_wakers.h"
+#include "os/clock.h"
 
 /* ---- the log ---- */
+
+/* What the room had noted of a record that does not exist. */
+static void
+take_back(struct lnt_zone *z, const struct lnt_zone_record *r)
+{
+    uint32_t i = r->room == LNT_ROOM_NONE ? 0 : lnt_room_index(z, r->room);
+    struct lnt_zone_room *room = lnt_room_at(z, i);
+
+    if (i == 0)
+        return;
+    if (room->last >= z->map->head)
+        room->last = r->prev;
+    LNT_ZONE_STEP(z);
+    if (room->last_seq == r->seq)
+        room->last_seq = z->map->room_seq;
+    LNT_ZONE_STEP(z);
+}
 
 static void
 repair_log(struct lnt_zone *z)
@@ -32,30 +55,11 @@ repair_log(struct lnt_zone *z)
     if (map->last < map->head)
         return;
     lnt_ring_peek(z, map->last, &r);
+    take_back(z, &r);
     __atomic_store_n(&map->seq, r.seq - 1, __ATOMIC_RELEASE);
     LNT_ZONE_STEP(z);
     map->last = 0;
     LNT_ZONE_STEP(z);
-}
-
-static void
-repair_last(struct lnt_zone *z, struct lnt_zone_room *room)
-{
-    const struct lnt_zone_map *map = z->map;
-    struct lnt_zone_record r;
-
-    if (room->last >= map->head) {
-        lnt_ring_peek(z, room->last, &r);
-        room->last = r.prev;
-        LNT_ZONE_STEP(z);
-    }
-    if (room->last_seq <= map->seq)
-        return;
-    room->last_seq = map->seq;
-    if (room->last >= map->tail) {
-        lnt_ring_peek(z, room->last, &r);
-        room->last_seq = r.seq;
-    }
 }
 
 /* ---- nodes ---- */
@@ -113,7 +117,6 @@ repair_rooms(struct lnt_zone *z)
         r->idle = r->over = 0;
         lnt_wakers_clear(z, i);
         map->reserved += r->quota;
-        repair_last(z, r);
         lnt_slots_add(z, LNT_SLOTS_NAMES, i);
     }
 }
@@ -306,12 +309,14 @@ repair_cells(struct lnt_zone *z)
     }
 }
 
-void
-lnt_zone_repair(struct lnt_zone *z)
+/* Makes all tables again. */
+static void
+rebuild(struct lnt_zone *z)
 {
     uint32_t rooms = z->map->parts.rooms.fresh;
 
-    z->map->repairs++;
+    lnt_undo_stop(z);
+    z->map->rebuilds++;
     repair_log(z);
     lnt_journal_undo(z);
     repair_users(z);
@@ -324,8 +329,30 @@ lnt_zone_repair(struct lnt_zone *z)
         if (lnt_room_at(z, room)->state == LNT_NODE_USED)
             lnt_room_settle(z, room);
     }
-    lnt_journal_finish(z);
+}
+
+void
+lnt_zone_repair(struct lnt_zone *z)
+{
+    const uint64_t start = lnt_clock_us();
+    const size_t size = z->undo_size;
+    bool undone = lnt_undo_apply(z);
+
+    if (undone)
+        repair_log(z);
+    else
+        rebuild(z);
     repair_cells(z);
+    z->map->repairs++;
+    z->undo_size = size;
+    lnt_undo_begin(z);
+    z->map->undo_head = 0;
+    lnt_undo_commit(z);
+    LNT_ZONE_STEP(z);
+    lnt_journal_finish(z);
     lnt_wakers_all(z);
-    lnt_log_warn("the zone was repaired: a process died while changing it");
+    lnt_log_warn("the zone was repaired in %llu us%s: a process died while "
+                 "changing it",
+                 (unsigned long long)(lnt_clock_us() - start),
+                 undone ? "" : ", its tables were made again");
 }

@@ -15,6 +15,7 @@
 
 #include "core/mem.h"
 #include "hub/zone_blocks.h"
+#include "hub/zone_undo.h"
 #include "hub/zone_wakers.h"
 
 enum {
@@ -171,24 +172,32 @@ write_pad(struct lnt_zone *z, uint64_t at, uint64_t n)
     LNT_ZONE_STEP(z);
 }
 
-/* The last steps.  In this order repair can tell how far they went. */
+/* The last steps.  In this order repair can tell how far they went, and what the
+   room said before. */
 static void
 commit(struct lnt_zone *z, struct lnt_zone_room *r, uint64_t at, uint64_t end,
        uint64_t seq)
 {
     struct lnt_zone_map *map = z->map;
 
+    map->room_seq = r ? r->last_seq : 0;
+    LNT_ZONE_STEP(z);
+    map->last = at;
+    LNT_ZONE_STEP(z);
     if (r) {
         r->last_seq = seq;
         LNT_ZONE_STEP(z);
         r->last = at;
         LNT_ZONE_STEP(z);
     }
-    map->last = at;
-    LNT_ZONE_STEP(z);
     __atomic_store_n(&map->seq, seq, __ATOMIC_RELEASE);
     LNT_ZONE_STEP(z);
+    map->undo_head = end;
+    LNT_ZONE_STEP(z);
     __atomic_store_n(&map->head, end, __ATOMIC_RELEASE);
+    LNT_ZONE_STEP(z);
+    lnt_undo_commit(z);
+    map->undo_head = 0;
     LNT_ZONE_STEP(z);
 }
 

@@ -10,6 +10,7 @@
 #include "hub/zone_map.h"
 #include "hub/zone_pool.h"
 #include "hub/zone_steps.h"
+#include "hub/zone_undo.h"
 
 enum {
     ROOMS_AT_ONCE = 32, /* copied in one locked section */
@@ -176,8 +177,10 @@ lnt_zone_configured(struct lnt_zone *z, uint32_t room)
 
     lnt_zone_lock(z);
     i = lnt_room_index(z, room);
-    if (i && lnt_room_at(z, i)->holds)
+    if (i && lnt_room_at(z, i)->holds) {
+        LNT_UNDO_SAVE(z, &lnt_room_at(z, i)->configured);
         lnt_room_at(z, i)->configured = 1;
+    }
     lnt_zone_unlock(z);
 }
 

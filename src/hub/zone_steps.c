@@ -15,6 +15,7 @@
 #include "hub/zone_creators.h"
 #include "hub/zone_pool.h"
 #include "hub/zone_ring.h"
+#include "hub/zone_undo.h"
 #include "hub/zone_wakers.h"
 #include "os/clock.h"
 
@@ -56,6 +57,7 @@ lnt_room_free(struct lnt_zone *z, uint32_t room)
     if (r->idle)
         lnt_creator_busy(z, room);
     lnt_slots_remove(z, LNT_SLOTS_NAMES, room);
+    LNT_UNDO_SAVE(z, r);
     r->gen++;
     LNT_ZONE_STEP(z);
     r->state = LNT_NODE_FREE;
@@ -70,6 +72,7 @@ evict(struct lnt_zone *z, uint32_t room)
 {
     if (!room)
         return false;
+    LNT_UNDO_SAVE(z, &z->map->evicted);
     z->map->evicted++;
     lnt_room_free(z, room);
     return true;
@@ -117,8 +120,10 @@ lnt_room_settle(struct lnt_zone *z, uint32_t room)
     struct lnt_zone_room *r = lnt_room_at(z, room);
 
     /* Whoever holds rooms of the configuration has let go of it. */
-    if (!r->holds)
+    if (!r->holds && r->configured) {
+        LNT_UNDO_SAVE(z, &r->configured);
         r->configured = 0;
+    }
     if (r->members > 0 || r->holds) {
         if (r->idle)
             lnt_creator_busy(z, room);
@@ -137,10 +142,14 @@ lnt_member_link(struct lnt_zone *z, uint32_t member)
     struct lnt_zone_member *m = lnt_member_at(z, member);
     struct lnt_zone_room *r = lnt_room_at(z, m->room);
 
+    LNT_UNDO_SAVE(z, m);
+    LNT_UNDO_SAVE(z, r);
     lnt_waker_add(z, member);
     if (lnt_member_holds(m)) {
         m->prev = 0;
         m->next = r->holds;
+        if (r->holds)
+            LNT_UNDO_SAVE(z, lnt_member_at(z, r->holds));
         if (r->holds)
             lnt_member_at(z, r->holds)->prev = member;
         r->holds = member;
@@ -149,17 +158,30 @@ lnt_member_link(struct lnt_zone *z, uint32_t member)
     }
     m->next = 0;
     m->prev = r->last_member;
-    if (r->last_member)
+    if (r->last_member) {
+        LNT_UNDO_SAVE(z, lnt_member_at(z, r->last_member));
         lnt_member_at(z, r->last_member)->next = member;
-    else
+    } else {
         r->first = member;
+    }
     r->last_member = member;
     r->members++;
     LNT_ZONE_STEP(z);
     /* The latest first: repair relies on that order. */
     m->user_next = lnt_user_at(z, m->user)->members;
+    LNT_UNDO_SAVE(z, &lnt_user_at(z, m->user)->members);
     lnt_user_at(z, m->user)->members = member;
     LNT_ZONE_STEP(z);
+}
+
+/* In the list of the room. */
+static void
+save_neighbours(struct lnt_zone *z, const struct lnt_zone_member *m)
+{
+    if (m->prev)
+        LNT_UNDO_SAVE(z, lnt_member_at(z, m->prev));
+    if (m->next)
+        LNT_UNDO_SAVE(z, lnt_member_at(z, m->next));
 }
 
 static void
@@ -169,6 +191,8 @@ unlink_member(struct lnt_zone *z, uint32_t member)
     struct lnt_zone_room *r = lnt_room_at(z, m->room);
     uint32_t *at = &lnt_user_at(z, m->user)->members;
 
+    LNT_UNDO_SAVE(z, r);
+    save_neighbours(z, m);
     if (m->prev)
         lnt_member_at(z, m->prev)->next = m->next;
     else
@@ -181,6 +205,7 @@ unlink_member(struct lnt_zone *z, uint32_t member)
     LNT_ZONE_STEP(z);
     while (*at != member)
         at = &lnt_member_at(z, *at)->user_next;
+    LNT_UNDO_SAVE(z, at);
     *at = m->user_next;
     LNT_ZONE_STEP(z);
 }
@@ -194,6 +219,7 @@ set_member(struct lnt_zone *z, uint32_t member, uint32_t user, uint32_t room,
     struct lnt_zone_map *map = z->map;
     uint64_t now = lnt_clock_wall_us();
 
+    LNT_UNDO_SAVE(z, &map->order);
     lnt_pool_clear(z, &map->parts.members, member, LNT_MEMBER_KNOWN);
     m->user = user;
     m->room = room;
@@ -239,6 +265,7 @@ journal(struct lnt_zone *z, enum lnt_journal_op op, uint32_t node,
 {
     struct lnt_zone_journal *j = &z->map->journal;
 
+    LNT_UNDO_SAVE(z, j);
     j->node = node;
     j->seq = z->map->seq;
     j->origin = origin;
@@ -250,6 +277,7 @@ journal(struct lnt_zone *z, enum lnt_journal_op op, uint32_t node,
 static void
 journal_end(struct lnt_zone *z)
 {
+    LNT_UNDO_SAVE(z, &z->map->journal.op);
     z->map->journal.op = LNT_JOURNAL_NONE;
     LNT_ZONE_STEP(z);
 }
@@ -268,6 +296,7 @@ lnt_member_join(struct lnt_zone *z, uint32_t user, uint32_t room,
         journal(z, LNT_JOURNAL_JOIN, member, origin);
     set_member(z, member, user, room, LNT_NODE_USED);
     lnt_member_link(z, member);
+    LNT_UNDO_SAVE(z, &r->quiet);
     r->quiet = quiet;
     lnt_room_settle(z, room);
     if (told) {
@@ -288,6 +317,7 @@ lnt_member_leave(struct lnt_zone *z, uint32_t member, uint64_t origin,
         journal(z, LNT_JOURNAL_LEAVE, member, origin);
         tell(z, room, LNT_EVENT_LEAVE, origin, nick_of(z, m->user));
     }
+    LNT_UNDO_SAVE(z, m);
     m->tag = LNT_NODE_FREE;
     LNT_ZONE_STEP(z);
     unlink_member(z, member);
@@ -318,6 +348,9 @@ lnt_member_unhold(struct lnt_zone *z, uint32_t member)
     struct lnt_zone_member *m = lnt_member_at(z, member);
     uint32_t room = m->room;
 
+    LNT_UNDO_SAVE(z, m);
+    LNT_UNDO_SAVE(z, lnt_room_at(z, room));
+    save_neighbours(z, m);
     m->tag = LNT_NODE_FREE;
     LNT_ZONE_STEP(z);
     if (m->prev)
@@ -374,6 +407,8 @@ lnt_user_rename(struct lnt_zone *z, uint32_t user, struct lnt_str nick,
     struct lnt_zone_journal *j = &z->map->journal;
     struct lnt_zone_user *u = lnt_user_at(z, user);
 
+    LNT_UNDO_SAVE(z, j);
+    LNT_UNDO_SAVE(z, u);
     memcpy(j->nick, u->nick, u->nick_len);
     j->nick_len = u->nick_len;
     j->quiet = quiet;

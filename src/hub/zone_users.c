@@ -11,6 +11,7 @@
 #include "hub/zone_pool.h"
 #include "hub/zone_rebuild.h"
 #include "hub/zone_steps.h"
+#include "hub/zone_undo.h"
 #include "hub/zone_wakers.h"
 
 enum { SWEEP = 256 }; /* nodes looked at in one locked section */
@@ -105,11 +106,14 @@ remove_user(struct lnt_zone *z, uint32_t user, bool by_room, unsigned quiet)
 
         lnt_member_leave(z, member, u->session,
                          r->members <= (by_room ? r->quiet : quiet));
+        lnt_undo_commit(z);
     }
     lnt_slots_remove(z, LNT_SLOTS_NICKS, user);
+    LNT_UNDO_SAVE(z, u);
     u->state = LNT_NODE_FREE;
     LNT_ZONE_STEP(z);
     lnt_pool_give(z, &z->map->parts.users, user);
+    lnt_undo_commit(z);
 }
 
 void
@@ -133,6 +137,7 @@ lnt_zone_user_move(struct lnt_zone *z, uint32_t user, uint64_t old_session,
 
         owned = u->state == LNT_NODE_USED && u->session == old_session;
         if (owned) {
+            LNT_UNDO_SAVE(z, u);
             lnt_wakers_move(z, user, cell);
             /* The incarnation alone says whose it is; a repair finds the
                cell by it.  Before the session: one that nobody knows would
@@ -246,8 +251,10 @@ sweep_holds(struct lnt_zone *z, unsigned cell, uint32_t incarnation)
             const struct lnt_zone_member *m = lnt_member_at(z, i);
 
             if (lnt_member_holds(m) && m->user_next == cell &&
-                m->user == incarnation)
+                m->user == incarnation) {
                 lnt_member_unhold(z, i);
+                lnt_undo_commit(z);
+            }
         }
         more = i < p->fresh;
         lnt_zone_unlock(z);

@@ -12,12 +12,14 @@
 #include "core/log.h"
 #include "hub/zone_map.h"
 #include "hub/zone_pool.h"
+#include "hub/zone_undo.h"
 #include "os/socket.h"
 
 static void
 drop_peer(struct lnt_zone *z, uint32_t i)
 {
     lnt_slots_remove(z, LNT_SLOTS_PEERS, i);
+    LNT_UNDO_SAVE(z, lnt_peer_at(z, i));
     lnt_peer_at(z, i)->state = LNT_NODE_FREE;
     LNT_ZONE_STEP(z);
     lnt_pool_give(z, &z->map->parts.peers, i);
@@ -66,6 +68,7 @@ lnt_visit_add(struct lnt_zone *z, const struct lnt_network *net, unsigned cell,
     LNT_ZONE_STEP(z);
     v->incarnation = lnt_cell_at(z, cell)->incarnation;
     LNT_ZONE_STEP(z);
+    LNT_UNDO_SAVE(z, &lnt_peer_at(z, peer)->visits);
     lnt_peer_at(z, peer)->visits++;
     return 0;
 }
@@ -76,6 +79,8 @@ lnt_visit_end(struct lnt_zone *z, uint32_t visit)
     struct lnt_zone_visit *v = lnt_visit_at(z, visit);
     uint32_t peer = v->peer;
 
+    LNT_UNDO_SAVE(z, v);
+    LNT_UNDO_SAVE(z, &lnt_peer_at(z, peer)->visits);
     v->incarnation = 0;
     LNT_ZONE_STEP(z);
     lnt_pool_give(z, &z->map->parts.visits, visit);

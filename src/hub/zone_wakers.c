@@ -21,6 +21,8 @@
 
 #include <string.h>
 
+#include "hub/zone_undo.h"
+
 enum {
     /* When the log has grown by so many bytes everybody is rung: so a process
        that sleeps is never lapped, nor has it too much to pass over when it
@@ -54,8 +56,12 @@ void
 lnt_wakers_move(struct lnt_zone *z, uint32_t user, unsigned cell)
 {
     for (uint32_t i = lnt_user_at(z, user)->members; i;
-         i = lnt_member_at(z, i)->user_next)
-        set_bit(lnt_room_at(z, lnt_member_at(z, i)->room)->wakers, cell);
+         i = lnt_member_at(z, i)->user_next) {
+        struct lnt_zone_room *r = lnt_room_at(z, lnt_member_at(z, i)->room);
+
+        LNT_UNDO_SAVE(z, &r->wakers);
+        set_bit(r->wakers, cell);
+    }
     LNT_ZONE_STEP(z);
 }
 

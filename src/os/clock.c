@@ -16,6 +16,15 @@ lnt_clock_ms(void)
 }
 
 uint64_t
+lnt_clock_us(void)
+{
+    struct timespec ts = {0};
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+uint64_t
 lnt_clock_wall_us(void)
 {
     struct timespec ts = {0};
