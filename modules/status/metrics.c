@@ -41,6 +41,8 @@ add_counters(struct lnt_zone *z, struct lnt_strbuf *out)
 {
     for (unsigned i = 0; i < LNT_COUNTERS; i++) {
         const struct lnt_cell *c;
+        if (!lnt_counter_names[i])
+            continue;
         add_head(out, lnt_counter_names[i], "counter", lnt_counter_help[i]);
         if (i == LNT_C_LOG_LOST) { /* not only by workers */
             lnt_strbuf_addf(out, "linnet_%s %" PRIu64 "\n",

@@ -83,9 +83,14 @@ add_status(struct lnt_module_ctx *m, struct lnt_strbuf *out)
     lnt_strbuf_adds(out, "],\"counters\":");
     uint64_t sums[LNT_COUNTERS];
     lnt_zone_counters(z, sums);
-    for (unsigned i = 0; i < LNT_COUNTERS; i++)
-        lnt_strbuf_addf(out, "%c\"%s\":%" PRIu64, i ? ',' : '{',
-                        lnt_counter_names[i], sums[i]);
+    char before = '{';
+    for (unsigned i = 0; i < LNT_COUNTERS; i++) {
+        if (!lnt_counter_names[i])
+            continue;
+        lnt_strbuf_addf(out, "%c\"%s\":%" PRIu64, before, lnt_counter_names[i],
+                        sums[i]);
+        before = ',';
+    }
     lnt_strbuf_adds(out, "}}\n");
 }
 

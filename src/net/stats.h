@@ -81,7 +81,8 @@ struct lnt_stats {
     uint64_t counters[LNT_COUNTERS];
 };
 
-/* Name of a counter as in /metrics, without prefix: "messages_in_total". */
+/* Name of a counter as in /metrics, without prefix: "messages_in_total".  NULL:
+   the number of one that was given up. */
 extern const char *const lnt_counter_names[LNT_COUNTERS];
 extern const char *const lnt_counter_help[LNT_COUNTERS];
 

@@ -118,10 +118,15 @@ static void
 counters_json(const struct lnt_master *m, struct lnt_strbuf *out)
 {
     uint64_t sums[LNT_COUNTERS];
+    char before = '{';
     lnt_zone_counters(m->zone, sums);
-    for (unsigned i = 0; i < LNT_COUNTERS; i++)
-        lnt_strbuf_addf(out, "%c\"%s\":%" PRIu64, i ? ',' : '{',
-                        lnt_counter_names[i], sums[i]);
+    for (unsigned i = 0; i < LNT_COUNTERS; i++) {
+        if (!lnt_counter_names[i])
+            continue;
+        lnt_strbuf_addf(out, "%c\"%s\":%" PRIu64, before, lnt_counter_names[i],
+                        sums[i]);
+        before = ',';
+    }
     lnt_strbuf_addc(out, '}');
 }
 
