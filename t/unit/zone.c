@@ -512,6 +512,34 @@ test_lapped_middle(void)
     lnt_zone_close(z);
 }
 
+/* Where processes of a newer release count what is not known here. */
+static uint64_t *
+unknown_counter(struct lnt_stats *s)
+{
+    char *counters = (char *)s + offsetof(struct lnt_stats, counters);
+
+    return (uint64_t *)(void *)counters + LNT_COUNTERS + 20;
+}
+
+static void
+test_counters_of_newer(void)
+{
+    struct lnt_zone *z = new_zone(1 << 20);
+    int cell = lnt_zone_cell_take(z, 0, 1), next;
+    struct lnt_cell *c = lnt_zone_cell(z, (unsigned)cell);
+
+    *unknown_counter(&c->stats) = 7;
+    lnt_zone_cell_release(z, (unsigned)cell, c->incarnation);
+    is_int((long long)*unknown_counter(
+               &lnt_zone_cell(z, lnt_zone_cells(z))->stats),
+           7, "what is not known here is added to what is past");
+    next = lnt_zone_cell_take(z, 0, 2);
+    is_int(next, cell, "the cell is used again");
+    is_int((long long)*unknown_counter(&c->stats), 0,
+           "... and nobody has counted in it");
+    lnt_zone_close(z);
+}
+
 /* An upgrade to a binary with another layout: who moves there is not mistaken
    for somebody who came anew. */
 static void
@@ -544,6 +572,7 @@ main(void)
     test_rooms();
     test_quiet();
     test_cells();
+    test_counters_of_newer();
     test_full();
     test_many();
     test_lists();
