@@ -10,6 +10,7 @@ use File::Temp qw(tempdir);
 use Test::More;
 
 use Test::Linnet;
+use Test::Linnet::Variant;
 
 my $top = repo_top();
 my $cc  = $ENV{CC} || 'cc';
@@ -41,6 +42,48 @@ my @types = sort $json =~ /\{"(\w+)", request_\w+\}/g;
 my ($requests) = slurp("$top/docs/chat.md") =~ /^## Requests\n(.*?)^\*\*/ms;
 is_deeply([sort $requests =~ /^\| `\{"type":"(\w+)"/mg], \@types,
     '... and every request');
+
+# What the tour says of new counters and fields: put where it says, it compiles,
+# and the counter has its name.
+chdir $top or die "chdir: $!";
+my ($section) = slurp('docs/tour.md')
+    =~ /^## Something new in shared memory\n(.*?)(?=^## |\z)/ms;
+my ($number, $name, $help, $field, $member) = $section =~ /^```c\n(.*?)^```$/msg;
+ok($member, 'docs/tour.md shows a counter and fields');
+my ($next) = slurp('src/net/stats.h') =~ /^    LNT_COUNTERS = (\d+)/m;
+$number =~ s/= \d+,/= $next,/;
+my $changed = Test::Linnet::Variant->sources(name => 'tour', folder => $dir,
+    changes => [
+        ['src/net/stats.h', before => qr/^(?=    LNT_C_MESSAGES_IN = )/m, $number],
+        ['src/net/stats.h', instead => qr/^    LNT_COUNTERS = \d+/m,
+            '    LNT_COUNTERS = ' . ($next + 1)],
+        ['src/net/stats.c', before => qr/^    \[LNT_C_MESSAGES_IN\] = "m/m, $name],
+        ['src/net/stats.c', before => qr/^    \[LNT_C_MESSAGES_IN\] = "M/m, $help],
+        ['src/hub/zone_map.h', end => 'lnt_zone_room', $field],
+        ['src/hub/zone_map.h', instead => qr/^\};\nenum \{ LNT_MEMBER_KNOWN.*\n/m,
+            $member],
+    ]);
+spew("$dir/tour.c", <<'C');
+#include "net/stats.h"
+#include <stdio.h>
+int main(void)
+{
+    printf("%s: %s\n", lnt_counter_names[LNT_C_WHISPERS],
+           lnt_counter_help[LNT_C_WHISPERS]);
+    return 0;
+}
+C
+for my $files (["$dir/tour.c", "$changed/src/net/stats.c"], ['src/hub/zone.c'],
+    ['src/hub/zone_steps.c']) {
+    my ($exit, undef, $err) = run_command({ timeout => 60 }, $cc,
+        qw(-std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror), "-I$changed/src",
+        "-I$top/src", "-I$top", @$files > 1 ? ('-o', "$dir/names")
+        : '-fsyntax-only', @$files);
+    is($exit, 0, "... $files->[-1] compiles with them" =~ s{\Q$dir\E/}{}r)
+        or diag $err;
+}
+is((run_command("$dir/names"))[1], "whispers_total: Direct messages.\n",
+    '... and the counter has a name');
 
 my ($exit, $reference) = run_command({ timeout => 20 }, Test::Linnet->binary, '-R');
 is($exit, 0, 'linnet -R prints the reference');
