@@ -75,8 +75,8 @@ sub _nothing_derived
     my $begin = sub { my ($name) = @_;
         return qr/^$name\((?:[^{}]*\n)\{\n/m };
     return (
-        ['src/hub/zone_map.h', instead => qr/(?<=^    LNT_ZONE_FEATURES = )\w+/m,
-            '0'],
+        ['src/hub/zone_map.h', instead =>
+            qr/(?<=^    LNT_ZONE_FEATURES = )[^,]+(?=,)/m, '0'],
         (map { [$wakers, after => $begin->($_), "    if (1)\n        return;\n"] }
             qw(lnt_waker_add lnt_wakers_move lnt_wakers_clear lnt_waker_reads)),
         [$wakers, after => $begin->('lnt_wakers_concern'), <<'C'],
