@@ -54,7 +54,7 @@ my $can_stop = slurp($binary{older}) =~ /LINNET_TEST_ZONE_STOP\0/;
 my $config = <<"INI";
 [server]
 workers          = @{[WORKERS]}
-user             = @{[scalar getpwuid $>]}
+user             = @{[getpwuid($>) // ""]}
 shutdown_timeout = 5m
 lock_timeout     = 60s
 rebalance        = off

@@ -39,7 +39,7 @@ sub newer
     return Test::Linnet::Variant->build(name => 'newer', version => NEWER,
         folder => $folder, changes => [_checked(), _marks(), _counters(),
             _rooms(), _members(), _users(), _cells(), _records(),
-            _capacities(), _limits(), _sessions()]);
+            _capacities(), _limits(), _sessions(), _handed()]);
 }
 
 # Whoever asks for the metrics has the whole zone checked, and is told which
@@ -368,6 +368,17 @@ C
     return sub;
 C
     );
+}
+
+# A new thing that an old master hands to a new one.
+sub _handed
+{
+    return ['src/proc/upgrade.c', before =>
+            qr/^    lnt_strbuf_adds\(&text, "end"\);\n/m, <<'C'];
+    lnt_strbuf_adds(&text, "weather fine");
+    if (rc == 0)
+        rc = hand(u, &text, NULL, 0);
+C
 }
 
 1;
