@@ -338,7 +338,8 @@ move(struct one *o, unsigned to)
         lnt_hub_forget(hub, sub);
     }
     lnt_assert(bytes.n <= sizeof(p.bytes));
-    memcpy(p.bytes, bytes.p, bytes.n);
+    if (bytes.n > 0)
+        memcpy(p.bytes, bytes.p, bytes.n);
     p.len = (uint32_t)bytes.n;
     lnt_strbuf_release(&bytes);
     end_one(o);
