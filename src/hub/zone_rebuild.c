@@ -8,14 +8,21 @@
 
 #include "hub/zone_map.h"
 #include "hub/zone_masters.h"
+#include "hub/zone_undo.h"
 #include "hub/zone_wakers.h"
 
 enum { NODES_AT_ONCE = 256 }; /* looked at in one locked section */
 
 static void
-clear_bit(uint64_t *words, unsigned i)
+clear_bit(struct lnt_zone *z, uint32_t room, unsigned i)
 {
-    words[i / 64] &= ~(UINT64_C(1) << i % 64);
+    uint64_t *words = lnt_room_at(z, room)->wakers;
+    uint64_t bit = UINT64_C(1) << i % 64;
+
+    if (!(words[i / 64] & bit))
+        return;
+    LNT_UNDO_SAVE(z, &words[i / 64]);
+    words[i / 64] &= ~bit;
 }
 
 void
@@ -27,7 +34,7 @@ lnt_zone_unwake(struct lnt_zone *z, unsigned cell, const uint32_t *rooms,
         uint32_t room = lnt_room_index(z, rooms[i]);
 
         if (room)
-            clear_bit(lnt_room_at(z, room)->wakers, cell);
+            clear_bit(z, room, cell);
     }
     LNT_ZONE_STEP(z);
     lnt_zone_unlock(z);
@@ -56,7 +63,7 @@ each_node(struct lnt_zone *z, const struct lnt_zone_pool *p,
 static void
 clear_cell(struct lnt_zone *z, uint32_t room, unsigned cell)
 {
-    clear_bit(lnt_room_at(z, room)->wakers, cell);
+    clear_bit(z, room, cell);
 }
 
 int
@@ -74,13 +81,19 @@ static void
 clear_room(struct lnt_zone *z, uint32_t room, unsigned arg)
 {
     (void)arg;
+    LNT_UNDO_SAVE(z, &lnt_room_at(z, room)->wakers);
     lnt_wakers_clear(z, room);
 }
 
 static void
 add_node(struct lnt_zone *z, uint32_t member, unsigned arg)
 {
+    const struct lnt_zone_member *m = lnt_member_at(z, member);
+
     (void)arg;
+    if (lnt_member_state(m) == LNT_NODE_FREE)
+        return;
+    LNT_UNDO_SAVE(z, &lnt_room_at(z, m->room)->wakers);
     lnt_waker_add(z, member);
 }
 
