@@ -502,11 +502,11 @@ subtest 'a zone that is locked' => sub {
         my ($holder) = $t->worker_pids;
         spew("$stop.new", "$holder 1\n");
         rename "$stop.new", $stop or die "rename: $!";
-        # Both workers get some of these.
+        # Both workers get some of these; no answer is waited for.
         my @clients;
         ok(wait_for(sub {
-                push @clients, $t->websocket('web', '/chat');
-                $clients[-1]->send_json({ type => 'join', room => 'hall' });
+                push @clients, $t->connect('lines');
+                $clients[-1]->write("/join hall\n");
                 return slurp("/proc/$holder/stat") =~ /\) T /;
             }, 20, 'a stopped worker'), '... a worker stops with the lock');
         unlink $hold;

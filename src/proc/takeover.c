@@ -251,6 +251,8 @@ older_gone(struct lnt_channel *c, bool broken, const char *why)
         remove_old_pidfile(o->m);
     o->m->neighbour = NULL;
     o->m->older = NULL; /* if we do not serve yet, we will without it */
+    if (o->m->zone)
+        lnt_zone_rebuild(o->m->zone); /* it may have been of an older release */
     lnt_loop_free(o->m->loop, o);
     o->m->commands->settled(o->m);
 }
