@@ -341,7 +341,7 @@ struct lnt_zone_map {
     uint64_t evicted; /* rooms, ever */
 
     struct lnt_zone_master masters[LNT_ZONE_MASTERS];
-    uint64_t arrivals;   /* of masters, ever */
+    uint64_t arrivals;   /* of masters, and beginnings of rebuilds, ever */
     uint64_t maintained; /* derived state that is right, features; atomic */
     uint64_t readers[LNT_CELL_WORDS]; /* cells rung for every record; atomic */
     struct lnt_zone_concern concerns[LNT_CELLS];

@@ -14,6 +14,7 @@
 
 #include "core/log.h"
 #include "hub/zone_map.h"
+#include "hub/zone_rebuild.h"
 #include "hub/zone_repair.h"
 #include "t/unit/zone_help.h"
 
@@ -298,6 +299,112 @@ test_rebuild(void)
     stop("rebuild");
 }
 
+/* ---- what others do between two locked sections ---- */
+
+enum { MANY = 1000 }; /* rooms: more than are gone through at once */
+
+static unsigned commits, unsound;
+static uint32_t gone;
+
+/* Each with a listener in that cell. */
+static void
+make_many(unsigned cell)
+{
+    for (unsigned i = 0; i < MANY; i++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "many%u", i);
+        (void)listen_to(name, cell);
+    }
+}
+
+/* Calls fn as another process would run it: the lock has just been let go. */
+static void
+between(void (*fn)(void))
+{
+    void (*hook)(struct lnt_zone *) = z->on_commit;
+
+    z->on_commit = NULL;
+    pthread_mutex_unlock(&z->map->lock);
+    fn();
+    pthread_mutex_lock(&z->map->lock);
+    z->on_commit = hook;
+}
+
+static void
+look(void)
+{
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+
+    unsound += !lnt_zone_check(z, &why);
+    lnt_strbuf_release(&why);
+}
+
+static void
+rebuild(void)
+{
+    lnt_zone_rebuild(z);
+}
+
+static void
+rebuild_and_look(struct lnt_zone *zone)
+{
+    (void)zone;
+    commits++;
+    if (commits == 2) /* it has begun, and cleared some */
+        between(rebuild);
+    else
+        between(look);
+}
+
+static void
+test_two_rebuild(void)
+{
+    start();
+    make_many(3);
+    z->map->maintained = 0;
+    z->on_commit = rebuild_and_look;
+    lnt_zone_rebuild(z);
+    z->on_commit = NULL;
+#ifdef LNT_DEBUG_BUILD
+    ok(commits > 2, "two masters make the masks again at the same time");
+#endif
+    ok(z->map->maintained & LNT_ZONE_F_WAKERS, "one of them comes to an end");
+    is_int(unsound, 0, "the other one takes nothing back");
+    stop("two rebuild");
+}
+
+static void
+take_again(void)
+{
+    lnt_zone_cell_release(z, 2, gone);
+    if (lnt_zone_cell_take(z, 7, 2) != 2)
+        fail("cell 2");
+    make_many(2);
+}
+
+static void
+take_again_once(struct lnt_zone *zone)
+{
+    (void)zone;
+    if (commits++ == 0)
+        between(take_again);
+}
+
+/* Both masters of an upgrade may release a cell, and then it is taken again. */
+static void
+test_late_release(void)
+{
+    start();
+    make_many(3);
+    gone = lnt_zone_cell(z, 2)->incarnation;
+    commits = 0;
+    z->on_commit = take_again_once;
+    lnt_wakers_sweep(z, 2, gone);
+    z->on_commit = NULL;
+    stop("late release");
+}
+
 /* Who sleeps must wake up before the log goes over it. */
 static void
 test_lap(void)
@@ -486,6 +593,8 @@ main(void)
     test_release();
     test_readers();
     test_rebuild();
+    test_two_rebuild();
+    test_late_release();
     test_lap();
     test_pass();
     test_jump();
