@@ -90,6 +90,22 @@ _Static_assert(sizeof(struct lnt_zone_block) == 32 + LNT_BLOCK_DATA &&
                    offsetof(struct lnt_zone_record, room) + sizeof(uint32_t) >=
                        LNT_RECORD_HEAD,
                "what lies in zones that exist");
+/* Where the fields of layout 4 end.  One that was put in between, or a constant
+   that is a dimension in these structs (LNT_CELLS, LNT_NICK_MAX and so on), would
+   move all that follow. */
+_Static_assert(sizeof(void *) < sizeof(uint64_t) ||
+                   (offsetof(struct lnt_zone_map, rebuilds) -
+                            offsetof(struct lnt_zone_map, parts) ==
+                        4928 &&
+                    offsetof(struct lnt_cell, stats) == 168 &&
+                    offsetof(struct lnt_stats, counters) == 64 &&
+                    offsetof(struct lnt_zone_user, created) == 60 &&
+                    offsetof(struct lnt_zone_room, wakers) == 224 &&
+                    offsetof(struct lnt_zone_member, joined) == 28 &&
+                    offsetof(struct lnt_zone_peer, state) == 17 &&
+                    offsetof(struct lnt_zone_visit, next) == 12 &&
+                    offsetof(struct lnt_zone_creator, state) == 64),
+               "fields of layout 4 lie where they always did");
 
 static uint64_t
 align(uint64_t n, uint64_t to)

@@ -11,7 +11,7 @@
  * A bit that is missing loses a message, so it is set in the locked section that
  * makes it necessary.  A bit too many costs a wake-up that finds nothing, so who
  * clears it may take its time: only the process itself knows when its last
- * subscriber of a room is gone (src/hub/wakers.c).
+ * subscriber of a room is gone (unwake.c).
  *
  * The masks are derived state (LNT_ZONE_F_WAKERS).  While a process of a release
  * without them uses the zone, everybody is rung.  How they are made again is
