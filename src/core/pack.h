@@ -151,7 +151,7 @@ lnt_unpack_late_str(struct lnt_str *rest, struct lnt_str *s)
 /*
  * The version, for a reader that knows those up to known; v->is may be a later
  * one.  false with errno: EPROTO, it is none; ENOTSUP, it needs a newer reader
- * (v says which).
+ * (v says which).  true leaves EPROTO there, for what follows and cannot be read.
  */
 static inline bool
 lnt_unpack_version(struct lnt_str *rest, uint32_t known,
@@ -164,8 +164,10 @@ lnt_unpack_version(struct lnt_str *rest, uint32_t known,
         both >> 16 > (both & 0xffff))
         return false;
     *v = (struct lnt_pack_version){both & 0xffff, both >> 16};
+    if (v->needs <= known)
+        return true;
     errno = ENOTSUP;
-    return v->needs <= known;
+    return false;
 }
 
 #endif
