@@ -352,6 +352,15 @@ subtest 'limits' => sub {
     ($exit, undef, $err) = $t->run({ ulimit => ['f 1000'] }, '-t');
     is($exit, 0, 'a limit of files below zone_size');
     like($err, qr/warning: .*zone_size.*ulimit -f/, '... is warned of');
+    # The zone takes more than zone_size, by what is reserved.
+    ($exit, undef, $err) = $t->run({ ulimit => ['f 136000'] }, '-t', '-o',
+        'server.zone_size=64m');
+    is($exit, 0, 'a limit of files a little above zone_size');
+    like($err, qr/warning: .*zone_size = 64m takes \d+ bytes, .*ulimit -f/,
+        '... is warned of');
+    ($exit, undef, $err) = $t->run({ ulimit => ['f 136000'] }, '-o',
+        'server.zone_size=64m');
+    is($exit, 1, '... and does not start');
     $t->finish;
 };
 

@@ -347,6 +347,14 @@ init_map(struct lnt_zone_map *map, uint64_t size,
     return e;
 }
 
+uint64_t
+lnt_zone_mapping_size(uint64_t zone_size)
+{
+    struct lnt_zone_parts parts = {.ring_size = 0};
+
+    return divide(zone_size / PAGE * PAGE, &parts);
+}
+
 struct lnt_zone *
 lnt_zone_create(size_t zone_size, struct lnt_strbuf *why)
 {

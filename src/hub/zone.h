@@ -42,6 +42,8 @@ enum {
 
 /* ---- life ---- */
 
+/* How much address space a zone of that size takes, with what is reserved. */
+uint64_t lnt_zone_mapping_size(uint64_t size);
 /* A new zone of size bytes.  NULL with errno and a text in why. */
 struct lnt_zone *lnt_zone_create(size_t size, struct lnt_strbuf *why);
 /* Maps one that another process made, perhaps of another release.  EPROTO: this

@@ -26,6 +26,7 @@
 #include "core/strbuf.h"
 #include "core/units.h"
 #include "hub/store.h"
+#include "hub/zone.h"
 #include "os/file.h"
 #include "os/process.h"
 #include "os/socket.h"
@@ -416,23 +417,26 @@ check_zone(struct check *k)
 {
     struct lnt_origin at = lnt_place_of(k->c, "server", "zone_size");
     uint64_t size = k->c->server->zone_size;
+    uint64_t needed = lnt_zone_mapping_size(size);
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     uint64_t memory =
         pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_MAX;
     struct rlimit as, file;
     struct lnt_strbuf text = LNT_STRBUF_INIT;
     lnt_format_size(&text, size);
-    if (size > memory)
+    if (needed > memory)
         complain(k, true, at,
                  "[server] zone_size = %s is more than the memory of this "
                  "machine, %llu bytes; processes that run out of it are killed",
                  text.p, (unsigned long long)memory);
-    if (getrlimit(RLIMIT_AS, &as) == 0 && as.rlim_max < size)
+    lnt_strbuf_addf(&text, " takes %llu bytes, which",
+                    (unsigned long long)needed);
+    if (getrlimit(RLIMIT_AS, &as) == 0 && as.rlim_max < needed)
         complain(k, true, at,
                  "[server] zone_size = %s is more than a process of this user "
                  "may map (ulimit -v)",
                  text.p);
-    if (getrlimit(RLIMIT_FSIZE, &file) == 0 && file.rlim_cur < size)
+    if (getrlimit(RLIMIT_FSIZE, &file) == 0 && file.rlim_cur < needed)
         complain(k, true, at,
                  "[server] zone_size = %s is more than a file of this user may "
                  "have (ulimit -f), and the zone counts as one",
