@@ -312,7 +312,7 @@ sub is_new_zone
     my $last = $c->{events}->last_id;
     $t->log_mark;
     my $out = upgraded($t, $old, @words);
-    like($out, qr/^upgraded, pid \d+ took over from pid $old->{pid}, with a new zone: $said$/,
+    like($out, qr/^upgraded, pid \d+ took over from pid $old->{pid}, with a new zone, as the new binary cannot keep the old one: $said$/,
         '... says so') if $said;
     $t->log_like(qr/\[warn\] .*the zone of the old binary is not kept: $why;.*come back/,
         '... a warning');
@@ -471,7 +471,7 @@ subtest 'one that waits' => sub {
     like($_, qr/"ok":false.*cannot be kept: .*layout/, 'ctl upgrade: refused')
         for $waiting->('["upgrade"]');
     is(state_of($t)->{epoch}, $old->{epoch}, '... the same zone');
-    like($_, qr/"ok":true.*with a new zone: .*layout/,
+    like($_, qr/"ok":true.*with a new zone, as the .*: .*layout/,
         'ctl upgrade and ctl upgrade --new-zone: done')
         for $waiting->('["upgrade"]', '["upgrade","--new-zone"]', '["upgrade"]');
     isnt(state_of($t)->{epoch}, $old->{epoch}, '... another zone');

@@ -154,7 +154,8 @@ on_taken(struct lnt_master *m, struct lnt_str zone)
     lnt_strbuf_addf(&text, "upgraded, pid %d took over from pid %d",
                     (int)u->pid, (int)getpid());
     if (!lnt_str_eq(zone, LNT_STR(LNT_TAKEOVER_KEPT))) {
-        lnt_strbuf_adds(&text, ", with a new zone: ");
+        lnt_strbuf_adds(&text, ", with a new zone, as the new binary cannot "
+                               "keep the old one: ");
         lnt_reason_add(&text, zone.n ? zone
                                      : LNT_STR("release 0.1.0 cannot keep that "
                                                "of another one"));
