@@ -57,7 +57,8 @@ static const struct lnt_directive server_directives[] = {
      .min = 1 << 20,
      .max = 1ll << 36,
      .help = "Shared memory for messages, rooms and members; taken when the "
-             "server starts, pages are used as they are needed."},
+             "server starts, pages are used as they are needed. Some 8 % and "
+             "half a MiB more are reserved for later releases."},
     {.name = "shutdown_timeout",
      .type = LNT_TYPE_DURATION,
      .offset = FIELD(shutdown_timeout),
