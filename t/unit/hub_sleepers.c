@@ -53,13 +53,23 @@ struct stay {
     uint64_t from, to; /* seqs; to UINT64_MAX: still is */
 };
 
+/* What goes through a pipe when a session moves; the pieces of its subs follow. */
+struct parcel {
+    uint64_t old_id;
+    struct lnt_hub_point point;
+    uint32_t user, len, rooms; /* bits */
+    char bytes[ROOMS * 110];
+};
+_Static_assert(sizeof(struct parcel) <= PIPE_BUF, "written at once");
+
 struct proc {
     pid_t pid;
     unsigned cell;
     uint32_t incarnation;
-    uint32_t ready; /* atomic, as all that follows */
-    uint32_t half;  /* that it has seen */
-    uint64_t done;  /* everything up to that seq was noted */
+    uint32_t ready;        /* atomic, as all that follows */
+    uint32_t half;         /* that it has seen */
+    uint64_t done;         /* everything up to that seq was noted */
+    struct parcel in_hand; /* user 0: none */
     uint32_t nstays;
     struct stay stays[STAYS];
     uint64_t seen[NUMBERS / 64];
@@ -77,15 +87,6 @@ struct one {
     struct lnt_sub *sub[ROOMS];
     uint32_t stay[ROOMS];
 };
-
-/* What goes through a pipe when a session moves; the pieces of its subs follow. */
-struct parcel {
-    uint64_t old_id;
-    struct lnt_hub_point point;
-    uint32_t user, len, rooms; /* bits */
-    char bytes[ROOMS * 110];
-};
-_Static_assert(sizeof(struct parcel) <= PIPE_BUF, "written at once");
 
 static int pipes[PROCS][2], go[PROCS];
 
@@ -351,10 +352,12 @@ move(struct one *o, unsigned to)
 static void
 take_parcels(void)
 {
-    struct parcel p;
+    struct parcel *p = &me->in_hand;
 
-    while (read(pipes[my_slot][0], &p, sizeof(p)) == (ssize_t)sizeof(p))
-        take(&p);
+    while (read(pipes[my_slot][0], p, sizeof(*p)) == (ssize_t)sizeof(*p)) {
+        take(p);
+        p->user = 0;
+    }
 }
 
 /* ---- a life ---- */
@@ -480,6 +483,19 @@ spawn(unsigned slot)
         nanosleep(&nap, NULL);
 }
 
+/* A parcel that it had taken off its pipe, but not yet as its own: whoever gave
+   it would have it back (src/proc/mover.c). */
+static void
+drop_parcel(struct proc *p)
+{
+    uint32_t user = p->in_hand.user;
+
+    if (user && lnt_user_at(zone, user)->state == LNT_NODE_USED &&
+        lnt_user_at(zone, user)->session == p->in_hand.old_id)
+        lnt_zone_user_remove(zone, user, 1000);
+    p->in_hand.user = 0;
+}
+
 static void
 kill_one(unsigned slot)
 {
@@ -497,6 +513,7 @@ kill_one(unsigned slot)
         if (s->to == UINT64_MAX)
             s->to = p->done >= s->from ? p->done : s->from - 1;
     }
+    drop_parcel(p);
     lnt_zone_cell_release(zone, p->cell, p->incarnation);
     ring_all();
     kills++;
