@@ -179,6 +179,28 @@ test_move(void)
     stop("move");
 }
 
+/* A session has left its worker, and no other one has it yet. */
+static void
+test_on_the_way(void)
+{
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    struct lnt_room_info info;
+
+    start();
+    uint32_t room = make_room("r");
+    uint32_t ann = add_user(z, "ann", 1, 0x101);
+    (void)join(z, "r", ann, &info);
+    lnt_zone_unwake(z, 1, &room, 1);
+    ok(!lnt_zone_check(z, &why), "a worker that serves has to be woken");
+    lnt_cell_set_state(lnt_zone_cell(z, 1), LNT_CELL_DRAINING);
+    is_sound(z, "one that drains need not");
+    lnt_zone_user_move(z, ann, 0x101, 4, 0x104);
+    (void)rung();
+    is_str(say(room), "4", "and then the one that it moved to");
+    lnt_strbuf_release(&why);
+    stop("on the way");
+}
+
 static void
 test_direct(void)
 {
@@ -588,6 +610,7 @@ main(void)
     test_members();
     test_holds();
     test_move();
+    test_on_the_way();
     test_direct();
     test_repair();
     test_release();
