@@ -107,7 +107,8 @@ add_zone_gauges(struct lnt_zone *z, struct lnt_strbuf *out)
               u.visits);
     add_gauge(out, "address_connections_max",
               "Connections that can be counted.", u.visits_max);
-    add_gauge(out, "zone_bytes", "Size of the shared memory (zone_size).", u.size);
+    add_gauge(out, "zone_bytes", "Size of the shared memory (zone_size).",
+              u.size);
     add_head(out, "zone_repairs_total", "counter",
              "Times the zone was put right after a worker died in it.");
     lnt_strbuf_addf(out, "linnet_zone_repairs_total %" PRIu64 "\n", u.repairs);
