@@ -16,6 +16,14 @@
 #include "hub/zone.h"
 #include "t/unit/tap.h"
 
+/* Sanitizers make a fork slow: there, only one in so many steps at which a process
+   could die is tried. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { ONE_IN = 8 };
+#else
+enum { ONE_IN = 1 };
+#endif
+
 enum { QUIET = 1000, KIND = LNT_EVENT_APP };
 
 static inline struct lnt_zone *

@@ -303,11 +303,11 @@ main(void)
 {
     lnt_log_level(LNT_ERROR);
     kill_all(false, 0, "");
-    kill_all(true, 11, "");
+    kill_all(true, 11 * ONE_IN, "");
     /* Read when a zone is made, and when a process attaches. */
     setenv("LINNET_TEST_ZONE_NO_UNDO", "1", 1);
     kill_all(false, 0, ", made again");
-    kill_all(true, 7, ", made again");
+    kill_all(true, 7 * ONE_IN, ", made again");
     return done_testing();
 }
 

@@ -393,7 +393,7 @@ repair_at_steps(void)
 
     do {
         status = in_child(die_in_repair, zone, &step, &sig);
-        step += 1 + step / 4;
+        step += ONE_IN + step / 4;
     } while (sig == SIGKILL);
     return status == 0;
 }
@@ -465,7 +465,8 @@ die_everywhere(const struct op *op, bool in_repair, size_t undo_size)
     bool good = true, through = false;
 
     /* A long one not at every step. */
-    for (; good && !through; v.step += 1 + v.step / 400 + (in_repair ? 4 : 0)) {
+    for (; good && !through;
+         v.step += ONE_IN + v.step / 400 + (in_repair ? 4 : 0)) {
         begin_again(image);
         good = die_at(&v, in_repair, &t, &through);
         t.deaths += !through;
