@@ -4,7 +4,7 @@
  * Events that were published just before the move name the old id, and this
  * worker may not have read them yet.  All of a reload come at once, so the table
  * grows with those that may still be named, and forgets the others when it is
- * full.
+ * full.  When none of them may be named any more, it is given back.
  */
 #include "hub/aliases.h"
 
@@ -24,7 +24,7 @@ void
 lnt_aliases_release(struct lnt_aliases *t)
 {
     free(t->v);
-    *t = (struct lnt_aliases){NULL, 0, 0};
+    *t = (struct lnt_aliases){.v = NULL};
 }
 
 /* Where the id is, or where it would be. */
@@ -80,6 +80,15 @@ lnt_aliases_add(struct lnt_aliases *t, const struct lnt_alias *a, uint64_t seq)
     if ((t->n + 1) * 2 > t->slots)
         make_room(t, seq);
     put(t, a);
+    if (t->last < a->until)
+        t->last = a->until;
+}
+
+void
+lnt_aliases_forget(struct lnt_aliases *t, uint64_t seq)
+{
+    if (t->n > 0 && t->last + LATE <= seq)
+        lnt_aliases_release(t);
 }
 
 uint64_t

@@ -17,6 +17,7 @@ struct lnt_alias {
 struct lnt_aliases {
     struct lnt_alias *v; /* open addressing, linear probing; old_id 0: free */
     size_t slots, n;
+    uint64_t last; /* seq: the highest until of all */
 };
 
 /* All zero is an empty table. */
@@ -27,5 +28,8 @@ void lnt_aliases_add(struct lnt_aliases *t, const struct lnt_alias *a,
 /* What a session is called by now as an event with that seq names it: id itself,
    if none of that id moved here before that. */
 uint64_t lnt_aliases_id(const struct lnt_aliases *t, uint64_t id, uint64_t seq);
+/* Gives the memory back once seq, of the last event that was read, is far behind
+   all of them. */
+void lnt_aliases_forget(struct lnt_aliases *t, uint64_t seq);
 
 #endif

@@ -243,6 +243,7 @@ bool
 lnt_fanout_wants(struct lnt_fanout *f, const struct lnt_event *e)
 {
     f->seq = e->seq;
+    lnt_aliases_forget(&f->aliases, e->seq);
     if (e->flags & LNT_EVENT_DIRECT)
         return is_local(f, lnt_aliases_id(&f->aliases, e->target, e->seq));
     return e->room != LNT_ROOM_NONE && lnt_subs_room(f->subs, e->room) != NULL;

@@ -115,6 +115,9 @@ bool
 lnt_hub_turn(struct lnt_hub *h)
 {
     ring_sleepers(h);
+    /* A worker that is never idle does not get to it before it sleeps. */
+    if (lnt_subs_many_gone(h->subs))
+        lnt_unwake_settle(h->unwake);
     if (!lnt_zone_pending(h->zone, &h->reader.cursor) &&
         lnt_subs_waiting(h->subs) == UINT64_MAX)
         return false;

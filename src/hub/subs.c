@@ -163,6 +163,12 @@ note_gone(struct lnt_subs *t, uint32_t room)
     t->gone[t->ngone++] = room;
 }
 
+bool
+lnt_subs_many_gone(const struct lnt_subs *t)
+{
+    return t->ngone >= GONE_KEEP;
+}
+
 uint32_t
 lnt_subs_gone(struct lnt_subs *t)
 {

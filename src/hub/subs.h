@@ -72,6 +72,8 @@ struct lnt_hub_room *lnt_subs_room_take(struct lnt_subs *t,
 /* The number of a room that has gone like that and has not been told yet; 0: no
    more.  It may be there again. */
 uint32_t lnt_subs_gone(struct lnt_subs *t);
+/* Whether so many have not been told that it is time for it. */
+bool lnt_subs_many_gone(const struct lnt_subs *t);
 
 /* Subscribes to what has a seq of start or more; now: everything before it has
    been read. */

@@ -22,6 +22,13 @@ is_there(const struct lnt_zone_master *m)
     return m->pid > 0 && lnt_process_alive(m->pid);
 }
 
+/* One with our pid is of a master that was killed, or our own of before. */
+static bool
+is_others(const struct lnt_zone_master *m)
+{
+    return m->pid != getpid() && is_there(m);
+}
+
 int
 lnt_masters_enter(struct lnt_zone *z, struct lnt_strbuf *why)
 {
@@ -34,7 +41,7 @@ lnt_masters_enter(struct lnt_zone *z, struct lnt_strbuf *why)
                              "that holds it does not go on");
         return -1;
     }
-    while (m < end && is_there(m))
+    while (m < end && is_others(m))
         m++;
     if (m < end) {
         *m = (struct lnt_zone_master){

@@ -168,7 +168,7 @@ tell(struct lnt_net *n, const char *what, const char *name,
                         "or newer; this is linnet " LNT_VERSION,
                         v.is, v.needs);
     else if (error == ENOENT)
-        lnt_strbuf_adds(why, ", refers to what is gone");
+        lnt_strbuf_adds(why, ", refers to something that no longer exists");
     else
         lnt_strbuf_adds(why, ", cannot be read");
     return why->p;
@@ -248,10 +248,16 @@ thaw_app(struct lnt_conn *c, const struct frozen *f)
     errno = EPROTO;
     if (lnt_app_thaw(c, f->app_state) == 0)
         return;
+    bool gone = errno == ENOENT;
     const char *why =
         tell(c->net, "the state of its application ",
              c->session.endpoint->app->name, f->writer, f->app_state, errno);
-    lnt_log_warn("a connection cannot be taken over and ends: %s", why);
+    /* Of all members of rooms, after an upgrade with a new zone: the master has
+       warned of that. */
+    if (gone)
+        lnt_log_info("a connection cannot be taken over and ends: %s", why);
+    else
+        lnt_log_warn("a connection cannot be taken over and ends: %s", why);
     lnt_conn_ask_close(c, LNT_CLOSE_RESTART, "cannot be taken over");
 }
 

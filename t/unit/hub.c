@@ -2,7 +2,7 @@
  *      hub/fanout.c hub/replay.c hub/zone.c hub/zone_blocks.c
  *      hub/zone_check.c hub/zone_history.c hub/zone_lock.c hub/zone_log.c
  *      hub/zone_masters.c hub/zone_rebuild.c hub/zone_wakers.c
- *      hub/zone_step.c hub/zone_peers.c hub/zone_pool.c hub/zone_repair.c
+ *      hub/zone_faults.c hub/zone_peers.c hub/zone_pool.c hub/zone_repair.c
  *      hub/zone_ring.c hub/zone_rooms.c hub/zone_steps.c hub/zone_users.c
  *      hub/zone_visits.c hub/zone_creators.c hub/zone_undo.c core/buf.c
  *      core/hash.c core/log.c core/log_line.c core/mem.c core/strbuf.c
@@ -471,6 +471,31 @@ test_wakers(void)
     stop("wakers");
 }
 
+/* One that never sleeps keeps no list of all the rooms that it has left. */
+static void
+test_never_asleep(void)
+{
+    enum { N = 2 * 4096 }; /* after so many it is told */
+
+    start(LNT_ZONE_MIN_SIZE);
+    struct lnt_session *a = session(0, &nets[0].plain);
+    struct lnt_session *b = session(1, &nets[1].plain);
+    struct lnt_sub *sa = enter(a, "r", 0);
+    struct lnt_room_info info;
+    for (int i = 0; i < N; i++) {
+        leave(b, lnt_hub_listen(nets[1].hub, b, LNT_STR("r"), 0, &info));
+        lnt_hub_turn(nets[1].hub);
+        lnt_hub_turn(nets[0].hub);
+    }
+    /* Asleep without the last look at what has changed. */
+    lnt_zone_cell(nets[1].zone, nets[1].cell)->asleep = 1;
+    say(a, sa, 0, "alone");
+    lnt_hub_turn(nets[0].hub);
+    ok(lnt_zone_cell(nets[1].zone, nets[1].cell)->asleep,
+       "left %d times while it was awake: not woken", N);
+    stop("never asleep");
+}
+
 /* ---- against a model ---- */
 
 enum { ROOMS = 5, STEPS = 30000 };
@@ -654,6 +679,7 @@ main(void)
     test_list();
     test_sleep();
     test_wakers();
+    test_never_asleep();
     test_model();
     return done_testing();
 }

@@ -2,7 +2,7 @@
  *      hub/fanout.c hub/replay.c hub/zone.c hub/zone_blocks.c
  *      hub/zone_check.c hub/zone_history.c hub/zone_lock.c hub/zone_log.c
  *      hub/zone_masters.c hub/zone_rebuild.c hub/zone_wakers.c
- *      hub/zone_step.c hub/zone_peers.c hub/zone_pool.c hub/zone_repair.c
+ *      hub/zone_faults.c hub/zone_peers.c hub/zone_pool.c hub/zone_repair.c
  *      hub/zone_ring.c hub/zone_rooms.c hub/zone_steps.c hub/zone_users.c
  *      hub/zone_visits.c hub/zone_creators.c hub/zone_undo.c core/buf.c
  *      core/hash.c core/log.c core/log_line.c core/mem.c core/strbuf.c
@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "core/pack.h"
-#include "hub/aliases.h"
 #include "t/unit/hub_world.h"
 
 enum { ROOMS = 6, MEMBERS = 30, STEPS = 40000, PENDING = 4096 };
@@ -573,31 +572,6 @@ test_point(void)
     stop("point");
 }
 
-static void
-test_aliases(void)
-{
-    struct lnt_aliases t = {NULL, 0, 0};
-    unsigned wrong = 0;
-
-    for (uint64_t i = 1; i <= 20000; i++) {
-        const struct lnt_alias a = {i << 28, i, .after = 10, .until = 1000000};
-        lnt_aliases_add(&t, &a, 500);
-    }
-    for (uint64_t i = 1; i <= 20000; i++)
-        wrong += lnt_aliases_id(&t, i << 28, 11) != i ||
-                 lnt_aliases_id(&t, i << 28, 10) != i << 28;
-    ok(wrong == 0, "each of 20,000 sessions that moved is found (%u not)",
-       wrong);
-    is_int(lnt_aliases_id(&t, 5, 11), 5, "one that did not move");
-    for (uint64_t i = 1; i <= 200000; i++) {
-        const struct lnt_alias a = {i << 29 | 1, i, .after = 0, .until = i};
-        lnt_aliases_add(&t, &a, 2000000 + i);
-    }
-    ok(t.slots <= 1 << 17, "those of long ago are forgotten (%zu slots)",
-       t.slots);
-    lnt_aliases_release(&t);
-}
-
 int
 main(void)
 {
@@ -612,6 +586,5 @@ main(void)
     test_keep();
     test_far_behind();
     test_point();
-    test_aliases();
     return done_testing();
 }

@@ -1,5 +1,5 @@
 /* LINK: hub/zone.c hub/zone_blocks.c hub/zone_check.c hub/zone_history.c
- *      hub/zone_lock.c hub/zone_log.c hub/zone_masters.c hub/zone_step.c
+ *      hub/zone_lock.c hub/zone_log.c hub/zone_masters.c hub/zone_faults.c
  *      hub/zone_peers.c hub/zone_pool.c hub/zone_repair.c hub/zone_ring.c
  *      hub/zone_wakers.c hub/zone_rebuild.c hub/zone_rooms.c
  *      hub/zone_steps.c hub/zone_users.c hub/zone_visits.c

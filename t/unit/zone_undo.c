@@ -1,5 +1,5 @@
 /* LINK: hub/zone.c hub/zone_blocks.c hub/zone_check.c hub/zone_history.c
- *      hub/zone_lock.c hub/zone_log.c hub/zone_masters.c hub/zone_step.c
+ *      hub/zone_lock.c hub/zone_log.c hub/zone_masters.c hub/zone_faults.c
  *      hub/zone_peers.c hub/zone_pool.c hub/zone_repair.c hub/zone_ring.c
  *      hub/zone_wakers.c hub/zone_rebuild.c hub/zone_rooms.c
  *      hub/zone_steps.c hub/zone_users.c hub/zone_visits.c
@@ -393,7 +393,7 @@ repair_at_steps(void)
 
     do {
         status = in_child(die_in_repair, zone, &step, &sig);
-        step += ONE_IN + step / 4;
+        step += 1 + step / 4;
     } while (sig == SIGKILL);
     return status == 0;
 }
@@ -466,7 +466,7 @@ die_everywhere(const struct op *op, bool in_repair, size_t undo_size)
 
     /* A long one not at every step. */
     for (; good && !through;
-         v.step += ONE_IN + v.step / 400 + (in_repair ? 4 : 0)) {
+         v.step += 1 + v.step / 400 + (in_repair ? 4 : 0)) {
         begin_again(image);
         good = die_at(&v, in_repair, &t, &through);
         t.deaths += !through;
