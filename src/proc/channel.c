@@ -299,10 +299,14 @@ lnt_frame_decode(const void *p, size_t n, uint32_t incarnation,
         *why = "a frame is of another incarnation";
         return -1;
     }
-    if (h.type >= LNT_FRAME_TYPES) {
+    if (h.type >= LNT_FRAME_TYPES && incarnation == 0) {
         lnt_log_info("a frame of type %u is of another release and is skipped",
                      h.type);
         return 0;
+    }
+    if (h.type >= LNT_FRAME_TYPES) {
+        *why = "a frame is of unknown type";
+        return -1;
     }
     f->type = (enum lnt_frame_type)h.type;
     f->request = h.request;

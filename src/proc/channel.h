@@ -4,12 +4,13 @@
  * bounded and counted; nothing is dropped.
  *
  * A master and its workers are one binary, but two masters at an upgrade, and
- * the workers that connections move between, may be of different releases.
- * What these send each other (HAND, TAKEN, FAILED, LINK to the old master,
- * BROADCAST; MOVE, MOVED) keeps to this:
+ * the workers that connections move between, may be of different releases:
+ * their channels have incarnation 0.  What these send each other (HAND, TAKEN,
+ * FAILED, LINK to the old master, BROADCAST; MOVE, MOVED) keeps to this:
  *
  *   - A type keeps its number and its meaning.  New types come at the end; a
- *     frame of a type that is not known is skipped.  So none may be sent that
+ *     frame of a type that is not known is skipped (between a master and its
+ *     worker it is a fault).  So none may be sent that
  *     must not be lost, above all none that brings a connection or is waited
  *     for, unless the other side has said that it knows the type.
  *   - A payload grows at its end.  Where the end is a text or bytes of somebody
@@ -93,7 +94,8 @@ struct lnt_channel {
     struct lnt_watch watch;
     struct lnt_loop *loop;
     const struct lnt_channel_handler *handler;
-    uint32_t incarnation; /* frames of another one are not ours */
+    uint32_t incarnation; /* frames of another one are not ours; 0: the other
+                             side may be of another release */
     struct lnt_queued *head, **tail;
     size_t queued; /* bytes */
 };
@@ -129,8 +131,9 @@ int lnt_frame_send(int fd, enum lnt_frame_type type, struct lnt_str payload);
 void lnt_channel_poll(struct lnt_channel *c);
 
 /*
- * Checks one packet.  1 with *f set (payload points into p); 0: its type is of
- * a later release and it is to be skipped; or -1 with *why.
+ * Checks one packet.  1 with *f set (payload points into p); 0, with incarnation
+ * 0 alone: its type is of a later release and it is to be skipped; or -1 with
+ * *why.
  */
 int lnt_frame_decode(const void *p, size_t n, uint32_t incarnation,
                      struct lnt_frame *f, const char **why);

@@ -63,7 +63,7 @@ until_received(void *arg)
 }
 
 static void
-open_pair(void)
+open_pair_of(uint32_t incarnation)
 {
     int fds[2];
     struct lnt_loop_hook hook = {.turn = until_received};
@@ -71,12 +71,18 @@ open_pair(void)
     lnt_loop_set_hook(loop, &hook);
     if (lnt_socket_pair(fds) < 0)
         exit(1);
-    lnt_channel_open(&a, loop, fds[0], 7, &handler);
-    lnt_channel_open(&b, loop, fds[1], 7, &handler);
+    lnt_channel_open(&a, loop, fds[0], incarnation, &handler);
+    lnt_channel_open(&b, loop, fds[1], incarnation, &handler);
     received = disorder = fds_received = quit_after = 0;
     next_request = 0;
     closed_why = NULL;
     wanted = UINT32_MAX;
+}
+
+static void
+open_pair(void)
+{
+    open_pair_of(7);
 }
 
 static void
@@ -173,6 +179,9 @@ test_broken_peers(void)
     g.type = 0;
     test_garbage(&g, sizeof(g), "type 0");
     g = f;
+    g.type = LNT_FRAME_TYPES;
+    test_garbage(&g, sizeof(g), "an unknown type");
+    g = f;
     g.incarnation = 6;
     test_garbage(&g, sizeof(g), "another incarnation");
     g = f;
@@ -190,8 +199,8 @@ test_later_types(void)
         uint16_t version, type;
         uint32_t incarnation, request, length, reserved;
         char payload[8];
-    } f = {0x6c6e7431, 1, LNT_FRAME_TYPES, 7, 0, 8, 0, "payload"};
-    open_pair();
+    } f = {0x6c6e7431, 1, LNT_FRAME_TYPES, 0, 0, 8, 0, "payload"};
+    open_pair_of(0);
     int fd = a.watch.fd, file = open("/dev/null", O_RDONLY), other;
     struct iovec iov = {.iov_base = &f, .iov_len = sizeof(f)};
     for (int i = 0; i < 2; i++) {
@@ -211,10 +220,7 @@ test_later_types(void)
     is_int(other, file + 1, "... their descriptors are closed");
     close(other);
     close(file);
-    f.type = UINT16_MAX;
-    f.incarnation = 6;
     close_pair();
-    test_garbage(&f, sizeof(f), "an unknown type of another incarnation");
 }
 
 static void
