@@ -8,6 +8,14 @@
 
 /^[^ ]+\.t \.+/ { last = $1 }
 
+# What Perl says when a test file dies; failed tests are said with "#".
+match($0, / at [^ ]*t\/[^ \/]+\.t line [0-9]+/) && !/^ *#/ {
+    where = substr($0, RSTART + 4, RLENGTH - 4)
+    sub(/ line [0-9]+$/, "", where)
+    sub(/^.*\/t\//, "t/", where)
+    death[where] = substr($0, 1, RSTART + RLENGTH - 1)
+}
+
 /^Bailout called\./ {
     bailout = $0
     sub(/^Bailout called\. *(Further testing stopped: *)?/, "", bailout)
@@ -105,6 +113,8 @@ function finish_file(stopped,    what) {
         what = "exit status " int(wstat / 256) " after test " ran
     if (!bad && parse != "")
         what = what (what == "" ? "" : ": ") parse
+    if (wstat && name in death)
+        what = what ": " death[name]
     if (stopped != "")
         what = what ", and no other was run: " stopped
     if (what != "") {

@@ -50,6 +50,7 @@ my %tests = (
     many  => 'ok($_ % 3) for 1 .. 99; ok(0) for 1 .. 9;',
     plain => 'ok($ENV{ROUND} ne "plain");',
     dies  => 'ok(1); die "oh\n";',
+    told  => 'ok(1); ok(0); die "no status";',
     ends  => 'ok(1); kill KILL => $$; sleep 60;',
     late  => 'ok(1); END { $? = 3 }',
     short => 'plan tests => 5; ok(1); ok(1);',
@@ -104,7 +105,7 @@ subtest 'all is well' => sub {
 
 subtest 'test files that fail' => sub {
     my ($exit, $entries, $passed, $failed) = check(['plain'], [qw(one many dies
-        ends late short empty todo)]);
+        told ends late short empty todo)]);
     is($exit, 1, 'exit 1');
     my %end = @$entries;
     my $many = join ', ', (map { 3 * $_ } 1 .. 16), '...';
@@ -112,6 +113,8 @@ subtest 'test files that fail' => sub {
         "many.t (plain): 42 of 108 tests failed: $many" => 'many',
         'dies.t (plain): exit status 255 after test 1: No plan found in TAP '
             . 'output' => 'dies',
+        'told.t (plain): 1 of 2 tests failed: 2: '
+            . 'no status at t/told.t line 1' => 'told',
         'ends.t (plain): ended by signal 9 after test 1: No plan found in TAP '
             . 'output' => 'ends',
         'late.t (plain): exit status 3 after test 1' => 'late',
@@ -121,8 +124,8 @@ subtest 'test files that fail' => sub {
     );
     is_deeply(\%end, { map { ("t/$_" => alone('plain', $want{$_})) }
             keys %want }, 'each is listed, with what is wrong and a command');
-    is($failed, 42 + 5, 'tests that failed, and files that ended badly');
-    is($passed, 5 + 2 + 66 + 1 + 1 + 1 + 2 + 1, 'the others passed');
+    is($failed, 42 + 5 + 1, 'tests that failed, and files that ended badly');
+    is($passed, 5 + 2 + 66 + 1 + 1 + 1 + 1 + 2 + 1, 'the others passed');
 };
 
 subtest 'in one round only' => sub {

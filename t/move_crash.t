@@ -118,6 +118,14 @@ sub check
     return $lost;
 }
 
+# How many are connected; -1 when nobody tells.
+sub connected
+{
+    my ($t) = @_;
+    my $s = $t->status // return -1;
+    return $s->{connections};
+}
+
 sub check_return
 {
     my ($t, $d) = @_;
@@ -141,7 +149,7 @@ sub check_return
         }, 15, 'each connection to be in one process');
     is_deeply([scalar(keys %$h), scalar @two], [CLIENTS, 0],
         '... each connection is in one process') or diag explain \@two;
-    ok(wait_for(sub { $t->status->{connections} == CLIENTS }, 15,
+    ok(wait_for(sub { connected($t) == CLIENTS }, 15,
             'all to be counted'), '... as many are counted');
     return;
 }
@@ -204,7 +212,7 @@ for my $who (sort keys %victims) {
         }
         note "$total were lost in $rounds rounds";
         $d->finish;
-        ok(wait_for(sub { $t->status->{connections} == 0 }, 10, 'none'),
+        ok(wait_for(sub { connected($t) == 0 }, 10, 'none'),
             'all are gone in the end');
         is_deeply($t->holders('web'), {}, '... and their descriptors');
         $t->finish;
@@ -242,7 +250,7 @@ subtest 'the master is killed' => sub {
         $d->finish;
         if (!$t->processes) {
             $t->start;
-            is($t->status->{connections}, 0, '... and it starts again');
+            is($t->wait_status->{connections}, 0, '... and it starts again');
         }
         $t->finish;
     }

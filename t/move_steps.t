@@ -206,7 +206,7 @@ sub check_return
     my $e = $w->{d}->wait_event('returned', 30) // {};
     is($e->{wrong}, 0, "$name: members are who is there") or diag explain $e;
     is_deeply($e->{errors}, [], '... no nick is taken') or diag explain $e;
-    is($t->status->{connections}, ALL, '... all are there again');
+    is($t->wait_status->{connections}, ALL, '... all are there again');
     (undef, $out) = $t->ctl('conns');
     is(scalar(() = $out =~ /^ *\d+ +\d+ +(?:listen|route) /mg), ALL,
         '... and listed') or diag $out;
@@ -378,7 +378,7 @@ for my $case ('reload linked self', $all
         $w->{d}->finish;
         unlink $w->{order};
         $w->{t}->start;
-        is($w->{t}->status->{connections}, 0, '... and it starts again');
+        is($w->{t}->wait_status->{connections}, 0, '... and it starts again');
         $w->{t}->finish;
     };
 }
@@ -398,7 +398,7 @@ for my $case ('linked self', $all ? (map { "$_ parent" } @giver)
         check_chat($e, $case);
         wait_for(sub { my $s = $w->{t}->status; $s && @{ $s->{workers} } == 1 },
             20, 'one worker');
-        is($w->{t}->status->{pid} == $old ? 'new' : 'old', $which,
+        is($w->{t}->wait_status->{pid} == $old ? 'new' : 'old', $which,
             '... the other serves');
         check_return($w, $case);
         finish($w);

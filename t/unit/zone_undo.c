@@ -465,8 +465,7 @@ die_everywhere(const struct op *op, bool in_repair, size_t undo_size)
     bool good = true, through = false;
 
     /* A long one not at every step. */
-    for (; good && !through;
-         v.step += 1 + v.step / 400 + (in_repair ? 4 : 0)) {
+    for (; good && !through; v.step += 1 + v.step / 400 + (in_repair ? 4 : 0)) {
         begin_again(image);
         good = die_at(&v, in_repair, &t, &through);
         t.deaths += !through;

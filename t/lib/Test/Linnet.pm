@@ -494,11 +494,22 @@ sub ctl
 sub status
 {
     my ($self) = @_;
-    my ($exit, $out) = $self->ctl('status', '--json');
-    return if $exit != 0;
+    my ($exit, $out, $err) = $self->ctl('status', '--json');
+    if ($exit != 0) {
+        $self->{no_status} = "exit $exit: $err";
+        return;
+    }
     my $json = eval { JSON::PP->new->utf8->decode($out) };
     Test::More::diag("status is no JSON: $@\n$out") unless $json;
     return $json;
+}
+
+# The status once there is one: after somebody was killed.
+sub wait_status
+{
+    my ($self, $timeout) = @_;
+    return wait_for(sub { $self->status }, $timeout // 20, 'a status')
+        // croak "no status: $self->{no_status}";
 }
 
 # Status entries of the workers in a state (default: ready).
@@ -882,7 +893,8 @@ status (128 + signal) or undef. C<signal('HUP')> to the master.
 C<stop($signal, $timeout)>: TERM by default, waits for every process; the exit
 status. C<run(@args)>: one run that ends by itself: C<($exit, $stdout,
 $stderr)>. C<ctl(@args)>: C<linnet ctl ...>, the same. C<status>: C<ctl status
---json>, decoded. C<workers($state)>: its workers in a state (ready).
+--json>, decoded. C<wait_status($timeout)>: the same once it is answered; dies
+when it is not. C<workers($state)>: its workers in a state (ready).
 C<worker_pids>. C<master_pid>. C<processes>: pids of all processes of this
 server. C<holders($port_name)>: which of them have the connections to it open,
 pids by inode. C<title($pid)>. C<write_config($text)>, C<reload($text)>.
