@@ -22,11 +22,15 @@ is_there(const struct lnt_zone_master *m)
     return m->pid > 0 && lnt_process_alive(m->pid);
 }
 
-/* One with our pid is of a master that was killed, or our own of before. */
-static bool
-is_others(const struct lnt_zone_master *m)
+/* An entry with our pid is of a master that was killed and had it before us, or
+   our own of before. */
+static void
+forget_self(struct lnt_zone_map *map)
 {
-    return m->pid != getpid() && is_there(m);
+    for (unsigned i = 0; i < LNT_ZONE_MASTERS; i++) {
+        if (map->masters[i].pid == getpid())
+            map->masters[i].pid = 0;
+    }
 }
 
 int
@@ -41,7 +45,8 @@ lnt_masters_enter(struct lnt_zone *z, struct lnt_strbuf *why)
                              "that holds it does not go on");
         return -1;
     }
-    while (m < end && is_others(m))
+    forget_self(map);
+    while (m < end && is_there(m))
         m++;
     if (m < end) {
         *m = (struct lnt_zone_master){

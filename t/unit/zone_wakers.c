@@ -321,6 +321,27 @@ test_rebuild(void)
     stop("rebuild");
 }
 
+/* A master of an older release was killed, and one with its pid comes. */
+static void
+test_same_pid(void)
+{
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    struct lnt_zone *other;
+
+    start();
+    z->map->masters[0].pid = 0;
+    for (unsigned i = 1; i < LNT_ZONE_MASTERS; i++)
+        z->map->masters[i] = (struct lnt_zone_master){.pid = getpid()};
+    z->map->maintained = 0;
+    other = lnt_zone_attach(dup(lnt_zone_fd(z)), &why);
+    ok(other != NULL, "a master whose pid others had: %s", why.p ? why.p : "");
+    lnt_zone_rebuild(z);
+    ok(z->map->maintained & LNT_ZONE_F_WAKERS, "... relies on no dead one");
+    lnt_zone_close(other);
+    lnt_strbuf_release(&why);
+    stop("same pid");
+}
+
 /* ---- what others do between two locked sections ---- */
 
 enum { MANY = 1000 }; /* rooms: more than are gone through at once */
@@ -616,6 +637,7 @@ main(void)
     test_release();
     test_readers();
     test_rebuild();
+    test_same_pid();
     test_two_rebuild();
     test_late_release();
     test_lap();
