@@ -420,17 +420,18 @@ subtest 'from 0.1.0 and back' => sub {
     $t->finish;
 };
 
-# The store has what was said.
+# The store has what was said, whenever it was to be written next.
 subtest 'a store' => sub {
-    my $t = server(store => "store = data/history.db\nsync = 50ms");
+    my $t = server(store => "store = data/history.db\nsync = 1h");
     my ($exit, $out, $said) = $t->run('-t');
     plan skip_all => 'built --without-sqlite' if $said =~ /without SQLite/;
     $t->start;
     my $ann = enter($t, 'ann');
-    is(says($ann, $_), 'ack', $_) for 'one', 'two', 'three';
-    my $seq = ask($ann, type => 'message', room => 'hall', text => 'four')->{seq};
+    my $seq = ask($ann, type => 'message', room => 'hall', text => 'one')->{seq};
     ok(wait_for(sub { $t->status->{store}{seq} >= $seq }, 20, 'the store'),
-        'the store has it');
+        'the store has one message');
+    is(says($ann, $_), 'ack', $_) for 'two', 'three', 'four';
+    is($t->status->{store}{seq}, $seq, '... and not yet those behind it');
     install($t, $other);
     ($exit, undef, my $err) = $t->ctl('upgrade');
     is($exit, 1, 'refused');
@@ -441,6 +442,25 @@ subtest 'a store' => sub {
     my (undef, $answer) = enter($t, 'ann2');
     is_deeply([map { $_->{text} } @{ $answer->{history} }],
         [qw(one two three four)], '... and finds what was said');
+    $t->finish;
+};
+
+# Neither an upgrade nor an allowed new zone changes its size.
+subtest 'another zone_size' => sub {
+    my $sized = sub { config() =~ s/^workers .*/$&\nzone_size = $_[0]/mr };
+    my $t = server(config => $sized->('4m'))->start;
+    my $old = state_of($t);
+    $t->log_mark;
+    upgraded($t, $old);
+    $t->log_unlike(qr/keeps its size/, '... the size as configured: no warning');
+    for my $words ([], ['--new-zone']) {
+        $t->write_config($sized->('8m'));
+        $t->log_mark;
+        upgraded($t, state_of($t), @$words);
+        is($t->status->{epoch}, $old->{epoch}, '... with the same zone');
+        $t->log_like(qr/\[warn\] .*the zone of the old binary keeps its size; a restart makes one of the zone_size in \[server\]$/m,
+            '... a warning');
+    }
     $t->finish;
 };
 

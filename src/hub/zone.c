@@ -355,6 +355,12 @@ lnt_zone_mapping_size(uint64_t zone_size)
     return divide(zone_size / PAGE * PAGE, &parts);
 }
 
+bool
+lnt_zone_has_size(const struct lnt_zone *z, uint64_t size)
+{
+    return z->map->zone_size == size / PAGE * PAGE;
+}
+
 struct lnt_zone *
 lnt_zone_create(size_t zone_size, struct lnt_strbuf *why)
 {

@@ -44,6 +44,8 @@ enum {
 
 /* How much address space a zone of that size takes, with what is reserved. */
 uint64_t lnt_zone_mapping_size(uint64_t size);
+/* Whether a new zone of that size would be as large as this one. */
+bool lnt_zone_has_size(const struct lnt_zone *z, uint64_t size);
 /* A new zone of size bytes.  NULL with errno and a text in why. */
 struct lnt_zone *lnt_zone_create(size_t size, struct lnt_strbuf *why);
 /* Maps one that another process made, perhaps of another release.  EPROTO: this

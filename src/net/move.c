@@ -165,7 +165,8 @@ tell(struct lnt_net *n, const char *what, const char *name,
     if (v.needs)
         lnt_strbuf_addf(why,
                         ", is of version %u and needs a reader of version %u "
-                        "or newer; this is linnet " LNT_VERSION,
+                        "or newer; that of this process, linnet " LNT_VERSION
+                        ", is older",
                         v.is, v.needs);
     else if (error == ENOENT)
         lnt_strbuf_adds(why, ", refers to something that no longer exists");

@@ -193,6 +193,16 @@ on_timer(struct lnt_timer *t)
     sync_now((struct keeper *)((uintptr_t)t - offsetof(struct keeper, timer)));
 }
 
+/* NULL, or why not. */
+static const char *
+write_at_once(struct keeper *k)
+{
+    if (!k->serving || k->lock < 0)
+        return "it does not have the store yet";
+    sync_now(k);
+    return k->retry ? "it cannot write" : NULL;
+}
+
 /* ---- the end ---- */
 
 /* Workers that may still publish. */
@@ -456,6 +466,8 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
             f->fds[0] = -1;
         }
         lnt_orders_obeyed(c, f, wanted && !f->nfds ? strerror(EMFILE) : NULL);
+    } else if (f->type == LNT_FRAME_SYNC) {
+        lnt_orders_obeyed(c, f, write_at_once(k));
     } else if (f->type == LNT_FRAME_LEVEL) {
         if (f->payload.n == 1 && (unsigned char)f->payload.p[0] <= LNT_ALERT)
             lnt_log_level((enum lnt_level)f->payload.p[0]);

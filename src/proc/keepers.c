@@ -35,9 +35,10 @@
 #include "proc/slots.h"
 
 enum {
-    END_TIME = 20000, /* ms to write the last word */
-    LOOK_TIME = 500,  /* ms between two looks whether it is stopped */
-    STOPPED_MAX = 4,  /* looks that find it stopped, before it is killed */
+    END_TIME = 20000,  /* ms to write the last word */
+    SYNC_TIME = 10000, /* ms to write what was said so far */
+    LOOK_TIME = 500,   /* ms between two looks whether it is stopped */
+    STOPPED_MAX = 4,   /* looks that find it stopped, before it is killed */
 };
 
 /* How one is to begin; see struct lnt_keeper_params. */
@@ -575,6 +576,21 @@ lnt_keepers_end(struct lnt_master *m)
         if (!k->failed)
             end(k, k == s->now ? LNT_FRAME_QUIT : LNT_FRAME_STOP);
     return !s->all;
+}
+
+bool
+lnt_keepers_sync(struct lnt_master *m, lnt_reply_fn *fn, void *arg)
+{
+    struct lnt_keeper *k = m->keepers.now;
+    if (!has_store(m->now.config))
+        return false;
+    if (k && k->state == LNT_KEEPER_SERVING &&
+        lnt_requests_send(m->requests, &k->channel, LNT_FRAME_SYNC,
+                          lnt_str("", 0), SYNC_TIME, fn, arg) == 0)
+        return true;
+    lnt_log_error("the store's process does not serve; what was said last may "
+                  "not be in the store");
+    return false;
 }
 
 void

@@ -13,6 +13,7 @@
 
 #include "event/loop.h"
 #include "proc/channel.h"
+#include "proc/requests.h"
 
 struct lnt_config;
 struct lnt_generation;
@@ -93,6 +94,9 @@ void lnt_keeper_start(struct lnt_keeper *k);
 void lnt_keepers_retry(struct lnt_master *m, uint64_t lived);
 /* All workers have ended: the last word is written.  true when that is done. */
 bool lnt_keepers_end(struct lnt_master *m);
+/* Has the store written now; fn is called when it is, or cannot be.  false:
+   there is none, or (logged) its process cannot be told; fn is not called. */
+bool lnt_keepers_sync(struct lnt_master *m, lnt_reply_fn *fn, void *arg);
 /* Another master's goes on with the store. */
 void lnt_keepers_let_go(struct lnt_master *m);
 /* A child that is no worker has ended; false: not one of ours either. */

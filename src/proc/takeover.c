@@ -328,9 +328,20 @@ zone_fate(const struct lnt_master *m)
     return LNT_TAKEOVER_KEPT;
 }
 
+/* What the configuration asks for and an upgrade does not do. */
+static void
+warn_of_size(const struct lnt_master *m)
+{
+    if (m->received && !m->zone_refused &&
+        !lnt_zone_has_size(m->zone, m->now.config->server->zone_size))
+        lnt_log_warn("the zone of the old binary keeps its size; a restart "
+                     "makes one of the zone_size in [server]");
+}
+
 void
 lnt_takeover_done(struct lnt_master *m)
 {
+    warn_of_size(m);
     if (!m->older) {
         if (m->received) /* the old master was killed before */
             remove_old_pidfile(m);

@@ -24,6 +24,7 @@
 #include "proc/child.h"
 #include "proc/control.h"
 #include "proc/diagnosis.h"
+#include "proc/keepers.h"
 #include "proc/lock_watch.h"
 #include "proc/master.h"
 #include "proc/moves.h"
@@ -49,6 +50,7 @@ struct lnt_upgrade {
     char *how;                       /* what is known until then */
     bool mute;                       /* it ended as release 0.1.0 does */
     bool new_zone;                   /* the zone need not be kept */
+    bool saving;                     /* the store is written before it starts */
     bool taken;                      /* it has said that it serves */
     bool taken_back;                 /* nothing of the upgrade is left */
 };
@@ -430,6 +432,28 @@ fail_for(struct lnt_master *m, const char *what, int error)
 }
 
 static void
+run(struct lnt_upgrade *u)
+{
+    set_timer(u, patience(u->m));
+    if (launch(u) < 0)
+        fail_for(u->m, "cannot start the new binary", errno);
+}
+
+static void
+on_saved(void *arg, bool ok, struct lnt_str why)
+{
+    struct lnt_master *m = arg;
+    if (!m->upgrade || !m->upgrade->saving)
+        return; /* the server ends */
+    m->upgrade->saving = false;
+    if (!ok)
+        lnt_log_error("the store's process: %.*s; what was said last may not "
+                      "be in the store",
+                      LNT_STR_ARG(why));
+    run(m->upgrade);
+}
+
+static void
 start(struct lnt_master *m, bool new_zone, struct lnt_asker *askers)
 {
     struct lnt_upgrade *u = lnt_calloc(1, sizeof(*u));
@@ -450,9 +474,10 @@ start(struct lnt_master *m, bool new_zone, struct lnt_asker *askers)
         return;
     }
     u->old_pid_path = lnt_strbuf_detach(&old);
-    set_timer(u, patience(m));
-    if (launch(u) < 0)
-        fail_for(m, "cannot start the new binary", errno);
+    /* A new zone begins with what is in the store. */
+    u->saving = new_zone && lnt_keepers_sync(m, on_saved, m);
+    if (!u->saving)
+        run(u);
 }
 
 /* NULL: an upgrade can begin, or wait for connections that move. */

@@ -268,6 +268,7 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
     case LNT_FRAME_RESTARTED:
     case LNT_FRAME_HAND:
     case LNT_FRAME_TAKEN:
+    case LNT_FRAME_SYNC:
     case LNT_FRAME_TYPES:
         break;
     }

@@ -469,7 +469,7 @@ test_needs(unsigned kind)
     for (size_t i = 0; i < 3; i++) {
         struct how how = {.cut = -1, .needs = rows[i].who, .by = "9.8.7\n-x"};
         const char *text = "written by linnet 9.8.7?-x, is of version ";
-        const char *end = "; this is linnet ";
+        const char *end = "; that of this process, linnet ";
 
         if (kind == IDLE || kind == HALF)
             if (rows[i].who == APP)
