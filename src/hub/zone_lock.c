@@ -141,6 +141,7 @@ lnt_zone_unlock(struct lnt_zone *z)
 {
     int e;
 
+    LNT_ZONE_STEP(z); /* the last writes can be undone, too */
     lnt_undo_commit(z);
     e = pthread_mutex_unlock(&z->map->lock);
     lnt_assert(e == 0);
