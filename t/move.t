@@ -238,6 +238,26 @@ subtest 'ctl workers, ctl drain' => sub {
     $t->finish;
 };
 
+# What has come to a worker goes on to the next, also what comes at the last.
+subtest 'ctl drain of one slot after another' => sub {
+    my $t = Test::Linnet->new(config => config(3))->start;
+    my @lines = map { $t->connect('lines') } 1 .. 600;
+    $lines[$_]->write("/join room-" . $_ % 20 . " n$_\n") for 0 .. $#lines;
+    $_->read_until(qr/room-\d+.*\n/) for @lines;
+    for my $slot ((0, 1, 2) x 5) {
+        ok(wait_for(sub { ($t->ctl('drain', $slot))[0] == 0 }, 20, 'drain'),
+            "ctl drain $slot");
+    }
+    ok(wait_for(sub { my @w = $t->status ? @{ $t->status->{workers} } : ();
+            @w == 3 && !grep { $_->{state} ne 'ready' } @w }, 30, 'three'),
+        'three fresh workers');
+    is($t->status->{connections}, @lines, 'nobody was disconnected');
+    $_->write("/who\n") for @lines;
+    is(scalar(grep { !$_->read_until(qr/n\d+/) } @lines), 0,
+        '... and all are answered');
+    $t->finish;
+};
+
 subtest 'ctl drain, and who was to take them dies' => sub {
     my $t = Test::Linnet->new(config => config(2))->start;
     $t->allow_alert(qr/signal 9/);

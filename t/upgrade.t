@@ -210,6 +210,49 @@ subtest 'the old master dies before the new one serves' => sub {
     $t->finish;
 };
 
+# Nobody is left who reaps the workers of that master.
+subtest 'the old master is killed, and its workers behind it' => sub {
+    my $t = Test::Linnet->new(config => <<'INI', copy_binary => 1)->start;
+[server]
+workers = 1
+
+[listen web]
+address  = 127.0.0.1:%%PORT_web%%
+protocol = http
+
+[route chat]
+listen   = web
+path     = /chat
+protocol = websocket
+app      = chat
+INI
+    $t->allow_alert(qr/signal 9|master is gone/);
+    my $ann = $t->websocket('web', '/chat');
+    $ann->send_json({ type => 'join', room => 'hall', nick => 'ann', id => 1 });
+    is($ann->json_like({ id => 1 })->{type}, 'joined', 'ann joins');
+    my $old = $t->master_pid;
+    my ($worker) = $t->worker_pids;
+    kill STOP => $worker; # it gives nothing away
+    is(($t->ctl('upgrade'))[0], 0, 'upgraded');
+    kill KILL => $old;
+    ok(wait_for(sub { $t->reap; !proc_alive($old) }, 10, 'the end of it'),
+        'the old master is killed');
+    kill KILL => $worker;
+    my $bob = $t->websocket('web', '/chat');
+    my $id = 1;
+    ok(wait_for(sub {
+            $bob->send_json({ type => 'join', room => 'hall', nick => 'ann',
+                    id => ++$id });
+            return $bob->json_like({ id => $id })->{type} eq 'joined';
+        }, 30, 'the nick'), 'the nick of who was there is free again');
+    $bob->send_json({ type => 'who', room => 'hall', id => ++$id });
+    is_deeply($bob->json_like({ id => $id })->{members}, ['ann'],
+        '... and the room has one member');
+    $t->signal('TERM');
+    ok(wait_for(sub { !$t->processes }, 10, 'the end of all'), '... it ends');
+    $t->finish;
+};
+
 subtest 'a worker that starts again meanwhile' => sub {
     my $with = $config
         =~ s/^workers .*/workers = 1\nload_module = %%MODULE_trouble%%/mr;

@@ -219,6 +219,34 @@ subtest 'it stops in the middle of a change' => sub {
     $t->finish;
 };
 
+# What it has published is out, and nobody who sleeps knows.
+subtest 'who publishes is stopped, or dies, before it has woken anybody' => sub {
+    my $t = server('60s');
+    $t->allow_alert(qr/signal 9/);
+    for my $how ('stopped', 'killed') {
+        my ($ann, $bob, $slot, $pid) = two_clients($t);
+        my ($found, $n) = (0, 0);
+        while ($n++ < 60 && $found < 2) {
+            my $text = "$how at step $n";
+            stop_at($t, $pid, $n);
+            $ann->send_json({ type => 'message', room => 'hall', text => $text });
+            wait_stopped($pid) or last;
+            my $free = ($t->ctl('zone'))[0] == 0;
+            $found += $free;
+            kill KILL => $pid if $found == 2 && $how eq 'killed';
+            kill CONT => $pid if !$free;
+            ok($bob->json_like({ type => 'message', text => $text }),
+                $free ? "$text, behind the message: it is heard"
+                    : "$text, which goes on");
+            kill CONT => $pid;
+        }
+        is($found, 2, 'before it looks who sleeps, and before it rings');
+        $_->close for $ann, $bob;
+        ok($t->wait_ready(20, 2), 'all workers are there');
+    }
+    $t->finish;
+};
+
 for my $how (['TERM', 4], ['QUIT', 6], ['stop', 4]) {
     my ($name, $limit) = @$how;
     subtest "$name ends the server while the lock is held for ever" => sub {

@@ -126,6 +126,7 @@ thaw_rooms(struct lnt_session *s, bool counted, struct lnt_str *rest)
     if (!lnt_unpack_u32(rest, &rooms) || rooms > CHAT_ROOMS_MAX)
         return -1;
     for (; rooms > 0; rooms--) {
+        errno = EPROTO; /* what was read before may have left another one */
         struct lnt_sub *sub = counted
                                   ? lnt_hub_adopt(hub_of(s), s, rest)
                                   : lnt_hub_adopt_uncounted(hub_of(s), s, rest);
@@ -150,13 +151,14 @@ chat_thaw(struct lnt_session *s, struct lnt_str rest)
 
     if (!lnt_unpack_version(&rest, VERSION, &v))
         return -1;
-    errno = EPROTO;
     bool counted = v.is > 1;
     if (counted ? !lnt_unpack_part(&rest, &part) || !unpack_head(&part, &h)
                 : !unpack_head(&rest, &h))
         return -1;
-    if (thaw_user(s, &h) < 0 || thaw_rooms(s, counted, &rest) < 0 ||
-        chat_slow_thaw(s, counted, &rest) < 0 || (!counted && rest.n > 0))
+    if (thaw_user(s, &h) < 0 || thaw_rooms(s, counted, &rest) < 0)
+        return -1;
+    errno = EPROTO;
+    if (chat_slow_thaw(s, counted, &rest) < 0 || (!counted && rest.n > 0))
         return -1;
     /* Which one is bare, the subs themselves know. */
     if (h.current < chat->rooms)

@@ -239,11 +239,17 @@ to_session(struct lnt_fanout *f, const struct lnt_event *e)
     lnt_count(f->stats, LNT_C_DELIVERED);
 }
 
+void
+lnt_fanout_passed(struct lnt_fanout *f, uint64_t seq)
+{
+    f->seq = seq;
+    lnt_aliases_forget(&f->aliases, seq);
+}
+
 bool
 lnt_fanout_wants(struct lnt_fanout *f, const struct lnt_event *e)
 {
-    f->seq = e->seq;
-    lnt_aliases_forget(&f->aliases, e->seq);
+    lnt_fanout_passed(f, e->seq);
     if (e->flags & LNT_EVENT_DIRECT)
         return is_local(f, lnt_aliases_id(&f->aliases, e->target, e->seq));
     return e->room != LNT_ROOM_NONE && lnt_subs_room(f->subs, e->room) != NULL;

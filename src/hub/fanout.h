@@ -19,6 +19,8 @@ void lnt_fanout_free(struct lnt_fanout *f);
 
 /* Whether an event, of which data is not looked at, may concern somebody here. */
 bool lnt_fanout_wants(struct lnt_fanout *f, const struct lnt_event *e);
+/* All up to that seq has been read or passed over. */
+void lnt_fanout_passed(struct lnt_fanout *f, uint64_t seq);
 /* Takes the next event of the log; what it makes of it may be queued for the
    subscribers now or with the events that follow. */
 void lnt_fanout_event(struct lnt_fanout *f, const struct lnt_event *e);

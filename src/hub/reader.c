@@ -81,8 +81,10 @@ concerns_us(void *arg, const struct lnt_event *e)
 static void
 jump(struct lnt_reader *r)
 {
-    if (lnt_zone_lag(r->zone, &r->cursor) >= FAR)
-        lnt_zone_jump(r->zone, r->cell_index, &r->cursor, &r->ahead);
+    if (lnt_zone_lag(r->zone, &r->cursor) < FAR)
+        return;
+    lnt_zone_jump(r->zone, r->cell_index, &r->cursor, &r->ahead);
+    lnt_fanout_passed(r->fanout, r->cursor.seq);
 }
 
 void

@@ -38,7 +38,7 @@ enum {
 /* How far apart nodes of a new zone lie: space for the fields of releases to
    come.  Not below what a struct had in any release. */
 enum {
-    CELL_SIZE = 2048, /* 224 counters */
+    CELL_SIZE = 2048, /* some 220 counters */
     USER_SIZE = 80,
     ROOM_SIZE = 320,
     MEMBER_SIZE = 40,

@@ -217,7 +217,8 @@ enum lnt_read lnt_zone_pass(struct lnt_zone *z, struct lnt_cursor *c,
  * it, or to the end of the log if none does, without looking at what lies
  * between.  Not always: only what was published since the last call is known,
  * and what the zone says of this process counts from base on alone.  For one
- * that has much in front of it; locks.
+ * that has much in front of it; takes the lock if that is free, and else does
+ * nothing.
  */
 struct lnt_ahead {
     bool known;
@@ -226,6 +227,8 @@ struct lnt_ahead {
 };
 void lnt_zone_jump(struct lnt_zone *z, unsigned cell, struct lnt_cursor *c,
                    struct lnt_ahead *a);
+/* Where the log ends. */
+uint64_t lnt_zone_end(const struct lnt_zone *z);
 /* How many bytes of the log are in front of the cursor. */
 uint64_t lnt_zone_lag(const struct lnt_zone *z, const struct lnt_cursor *c);
 /* Whether there is something to read; for the last look before sleep. */

@@ -115,6 +115,19 @@ wait_for_lock(struct lnt_zone *z)
 #endif
 
 int
+lnt_zone_lock_try(struct lnt_zone *z)
+{
+    int e = pthread_mutex_trylock(&z->map->lock);
+
+    if (e == EBUSY) {
+        errno = e;
+        return -1;
+    }
+    take(z, e);
+    return 0;
+}
+
+int
 lnt_zone_lock_soon(struct lnt_zone *z)
 {
     int e;

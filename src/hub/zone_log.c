@@ -78,7 +78,9 @@ lnt_zone_jump(struct lnt_zone *z, unsigned cell, struct lnt_cursor *c,
     struct lnt_zone_map *map = z->map;
     struct lnt_zone_concern *first = &map->concerns[cell];
 
-    lnt_zone_lock(z);
+    /* Reading waits for nobody.  What was noted stays for the next time. */
+    if (lnt_zone_lock_try(z) < 0)
+        return;
     /* What is not maintained any more was not when another master came. */
     if (a->known && a->arrivals == map->arrivals && c->position >= a->base) {
         if (first->position == 0) {
@@ -108,6 +110,7 @@ lnt_zone_sleepers(struct lnt_zone *z, int self, uint8_t *cells)
     if (!unrung.any)
         return 0;
     z->unrung = (struct lnt_unrung){.any = false};
+    LNT_ZONE_STEP(z);
     /* The head is out before we look who sleeps; a sleeper says so before it
        looks at the head once more.  One of the two sees the other. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -127,5 +130,6 @@ lnt_zone_sleepers(struct lnt_zone *z, int self, uint8_t *cells)
                 cells[n++] = (uint8_t)i;
         }
     }
+    LNT_ZONE_STEP(z);
     return n;
 }

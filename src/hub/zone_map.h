@@ -37,11 +37,11 @@
  * A process can die at any instruction of a locked section.  So:
  *
  *   - Whatever is overwritten in tables (nodes, slots, heads of pools, ranking,
- *     the map's fields behind parts, journal) is saved before: lnt_undo_save.
- *     Whoever locks next puts it back (zone_undo.h).  Not saved: the ring and
- *     the ends of the log, cells, counters, and the data of kept messages, which
- *     goes where none is that counts; a block that was given up is therefore
- *     taken only after a commit.
+ *     the map's sums, journal) is saved before: lnt_undo_save.  Whoever locks
+ *     next puts it back (zone_undo.h).  Not saved: the ring and the ends of the
+ *     log, cells, counters, who uses the zone and what it concerns (masters to
+ *     concerns), and the data of kept messages, which goes where none is that
+ *     counts; a block that was given up is therefore taken only after a commit.
  *   - A change that goes together with events of the log is written down in the
  *     journal until it is done: events that are out cannot be undone.
  *   - Every change is made in an order in which the nodes alone tell the truth: a
@@ -531,6 +531,8 @@ void lnt_zone_lock(struct lnt_zone *z);
 /* For what such a process may call, too.  0, or -1 with EBUSY when its patience
    is over; without one it waits as long as it takes. */
 int lnt_zone_lock_soon(struct lnt_zone *z);
+/* For what can be left out: 0, or -1 with EBUSY at once. */
+int lnt_zone_lock_try(struct lnt_zone *z);
 void lnt_zone_unlock(struct lnt_zone *z);
 
 #endif

@@ -250,15 +250,21 @@ lnt_ring_copy(const struct lnt_zone *z, uint64_t position,
 }
 
 uint64_t
+lnt_zone_end(const struct lnt_zone *z)
+{
+    return __atomic_load_n(&z->map->head, __ATOMIC_ACQUIRE);
+}
+
+uint64_t
 lnt_zone_lag(const struct lnt_zone *z, const struct lnt_cursor *c)
 {
-    return __atomic_load_n(&z->map->head, __ATOMIC_ACQUIRE) - c->position;
+    return lnt_zone_end(z) - c->position;
 }
 
 bool
 lnt_zone_pending(const struct lnt_zone *z, const struct lnt_cursor *c)
 {
-    return __atomic_load_n(&z->map->head, __ATOMIC_ACQUIRE) != c->position;
+    return lnt_zone_end(z) != c->position;
 }
 
 bool

@@ -13,6 +13,9 @@
  * clears it may take its time: only the process itself knows when its last
  * subscriber of a room is gone (unwake.c).
  *
+ * Who is killed or stopped between a record and its rings is made up for by the
+ * master (src/proc/doorbells.h).
+ *
  * The masks are derived state (LNT_ZONE_F_WAKERS).  While a process of a release
  * without them uses the zone, everybody is rung.  How they are made again is
  * left to zone_rebuild.c.
@@ -152,6 +155,7 @@ lnt_wakers_concern(struct lnt_zone *z, uint32_t room, const struct lnt_event *e,
 
             if (i < LNT_CELLS && map->concerns[i].position == 0) {
                 map->concerns[i].seq = map->seq;
+                __atomic_signal_fence(__ATOMIC_SEQ_CST);
                 map->concerns[i].position = map->head;
             }
         }

@@ -424,13 +424,13 @@ check_zone(struct check *k)
     struct rlimit as, file;
     struct lnt_strbuf text = LNT_STRBUF_INIT;
     lnt_format_size(&text, size);
+    lnt_strbuf_addf(&text, " takes %llu bytes, which",
+                    (unsigned long long)needed);
     if (needed > memory)
         complain(k, true, at,
                  "[server] zone_size = %s is more than the memory of this "
                  "machine, %llu bytes; processes that run out of it are killed",
                  text.p, (unsigned long long)memory);
-    lnt_strbuf_addf(&text, " takes %llu bytes, which",
-                    (unsigned long long)needed);
     if (getrlimit(RLIMIT_AS, &as) == 0 && as.rlim_max < needed)
         complain(k, true, at,
                  "[server] zone_size = %s is more than a process of this user "

@@ -141,20 +141,26 @@ try_cell(struct lnt_master *m, unsigned slot, uint32_t generation)
     return -1;
 }
 
-/* The same; if need be one of a worker whose master died before it could
-   release it. */
+void
+lnt_child_release_dead(struct lnt_master *m)
+{
+    for (unsigned i = 0; i < lnt_zone_cells(m->zone); i++) {
+        const struct lnt_cell *c = lnt_zone_cell(m->zone, i);
+        pid_t pid = c->pid;
+        if (lnt_cell_state(c) != LNT_CELL_FREE && pid > 0 &&
+            !lnt_process_alive(pid))
+            lnt_lock_release(m, i, c->incarnation);
+    }
+}
+
+/* If need be one of a worker whose master died before it could release it. */
 int
 lnt_child_take_cell(struct lnt_master *m, unsigned slot, uint32_t generation)
 {
     int cell = try_cell(m, slot, generation);
     if (cell >= 0 || errno == EBUSY)
         return cell;
-    for (unsigned i = 0; i < lnt_zone_cells(m->zone); i++) {
-        const struct lnt_cell *c = lnt_zone_cell(m->zone, i);
-        pid_t pid = c->pid;
-        if (pid > 0 && !lnt_process_alive(pid))
-            lnt_lock_release(m, i, c->incarnation);
-    }
+    lnt_child_release_dead(m);
     return try_cell(m, slot, generation);
 }
 

@@ -51,6 +51,9 @@ struct lnt_child *lnt_child_spawn(struct lnt_master *m,
    -1 with errno (EUSERS, or EBUSY: the zone is locked). */
 int lnt_child_take_cell(struct lnt_master *m, unsigned slot,
                         uint32_t generation);
+/* Releases the cells of processes that have ended, whosever they were: of a
+   master that was killed nobody else does. */
+void lnt_child_release_dead(struct lnt_master *m);
 /* In the process of a generation to come: opens that one's log. */
 void lnt_child_log(const struct lnt_log_conf *conf);
 /* Lets it accept. */

@@ -76,6 +76,31 @@ lnt_doorbells_ring(const int *bells, struct lnt_zone *z)
 }
 
 void
+lnt_doorbells_ring_all(const int *bells, struct lnt_zone *z)
+{
+    for (unsigned i = 0; i < lnt_zone_cells(z); i++)
+        if (bells[i] >= 0 &&
+            lnt_cell_state(lnt_zone_cell(z, i)) != LNT_CELL_FREE)
+            lnt_eventfd_ring(bells[i]);
+}
+
+void
+lnt_doorbells_ring_late(const int *bells, struct lnt_zone *z,
+                        struct lnt_late *s)
+{
+    for (unsigned i = 0; i < lnt_zone_cells(z); i++) {
+        const struct lnt_cell *c = lnt_zone_cell(z, i);
+        if (lnt_cell_state(c) == LNT_CELL_FREE || !lnt_cell_is_worker(c))
+            continue;
+        uint64_t position = __atomic_load_n(&c->position, __ATOMIC_RELAXED);
+        if (bells[i] >= 0 && position == s->position[i] && position < s->end)
+            lnt_eventfd_ring(bells[i]);
+        s->position[i] = position;
+    }
+    s->end = lnt_zone_end(z);
+}
+
+void
 lnt_doorbells_free(int *bells)
 {
     for (size_t i = 0; i < LNT_CELLS; i++)

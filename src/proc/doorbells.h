@@ -5,6 +5,8 @@
 #ifndef LNT_PROC_DOORBELLS_H
 #define LNT_PROC_DOORBELLS_H
 
+#include <stdint.h>
+
 struct lnt_config;
 struct lnt_zone;
 
@@ -20,6 +22,17 @@ int lnt_doorbells_make(int *bells, const struct lnt_config *c,
 unsigned lnt_doorbells_count(const int *bells);
 /* Rings those that sleep although the log of the zone has grown. */
 void lnt_doorbells_ring(const int *bells, struct lnt_zone *z);
+/* Rings everybody: a process that is gone may have owed it to anyone. */
+void lnt_doorbells_ring_all(const int *bells, struct lnt_zone *z);
+/* Rings the workers that stand where they stood at the last call, although the
+   log went on behind that place: whoever wrote there may have been stopped or
+   killed before it rang. */
+struct lnt_late {
+    uint64_t end;       /* of the log at the last call, 0 at first */
+    uint64_t *position; /* LNT_CELLS of them, 0 at first */
+};
+void lnt_doorbells_ring_late(const int *bells, struct lnt_zone *z,
+                             struct lnt_late *s);
 void lnt_doorbells_free(int *bells);
 
 #endif

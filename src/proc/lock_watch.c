@@ -339,6 +339,19 @@ work_off(struct lnt_master *m)
     m->commands->settled(m);
 }
 
+/* ---- who was not woken ---- */
+
+static void
+wake_late(struct lnt_master *m)
+{
+    struct lnt_lock_watch *w = &m->lock;
+    uint64_t now = lnt_loop_now(m->loop);
+    if (now < w->rung + LOOK_EVERY)
+        return;
+    w->rung = now;
+    lnt_doorbells_ring_late(m->doorbells, m->zone, &w->late);
+}
+
 static void
 set_timer(struct lnt_master *m)
 {
@@ -357,6 +370,7 @@ on_timer(struct lnt_timer *t)
                               offsetof(struct lnt_master, lock.timer));
     look(m);
     work_off(m);
+    wake_late(m);
     set_timer(m);
 }
 
@@ -367,6 +381,7 @@ lnt_lock_watch_start(struct lnt_master *m)
 {
     struct lnt_lock_watch *w = &m->lock;
     w->owed = lnt_calloc(LNT_CELLS, sizeof(w->owed[0]));
+    w->late.position = lnt_calloc(LNT_CELLS, sizeof(w->late.position[0]));
     w->timer.fn = on_timer;
     w->looked = lnt_clock_ms();
     lnt_zone_set_patience(m->zone, PATIENCE);
@@ -378,7 +393,9 @@ lnt_lock_watch_stop(struct lnt_master *m)
 {
     lnt_timer_stop(m->loop, &m->lock.timer);
     free(m->lock.owed);
+    free(m->lock.late.position);
     m->lock.owed = NULL;
+    m->lock.late.position = NULL;
 }
 
 void
@@ -414,6 +431,7 @@ lnt_lock_release(struct lnt_master *m, unsigned cell, uint32_t incarnation)
         set_timer(m);
     }
     lnt_doorbells_ring(m->doorbells, m->zone);
+    lnt_doorbells_ring_all(m->doorbells, m->zone);
 }
 
 bool

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "event/loop.h"
+#include "proc/doorbells.h"
 
 struct lnt_master;
 struct lnt_strbuf;
@@ -32,6 +33,8 @@ struct lnt_lock_watch {
     uint32_t *owed;
     unsigned nowed;
     bool wanted; /* something waits for lnt_lock_ready */
+    struct lnt_late late;
+    uint64_t rung; /* when they were looked at, loop time */
 };
 
 /* Begins to watch the lock of m->zone; sets this process's patience. */

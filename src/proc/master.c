@@ -362,6 +362,10 @@ on_sweep(struct lnt_timer *t)
     struct lnt_master *m =
         (struct lnt_master *)((uintptr_t)t -
                               offsetof(struct lnt_master, sweep_timer));
+    /* Nobody releases the cells of a master's workers that were killed after
+       it. */
+    if (!m->neighbour && !m->older && !m->upgrade && !m->upgraded)
+        lnt_child_release_dead(m);
     lnt_zone_sweep(m->zone);
     lnt_zone_rebuild(m->zone);
     lnt_doorbells_ring(m->doorbells, m->zone);

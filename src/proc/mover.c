@@ -63,6 +63,7 @@ struct lnt_mover {
     unsigned passes;
     unsigned refused, later; /* in this pass */
     bool giving, all, ended;
+    bool arrived;        /* some came since this pass began */
     bool alone;          /* nobody makes links any more */
     uint64_t wait_until; /* loop time, while there is no link; 0 not yet */
 };
@@ -343,7 +344,7 @@ goes_on(struct lnt_mover *mv)
         return false;
     /* Those who still give to us are heard to the end: what comes from them
        goes on to the next. */
-    if (is_taking(mv))
+    if (is_taking(mv) || mv->arrived)
         return true;
     if (mv->later && lnt_loop_now(mv->p.loop) < mv->patience)
         return true;
@@ -381,6 +382,7 @@ end_giving(struct lnt_mover *mv)
     if (goes_on(mv)) {
         mv->refused = mv->later = 0;
         mv->at = 0;
+        mv->arrived = false;
         lnt_timer_at(mv->p.loop, &mv->timer,
                      lnt_loop_now(mv->p.loop) + PASS_PAUSE);
         return;
@@ -513,6 +515,7 @@ take(void *arg, int fd, struct lnt_str bytes)
         lnt_log_info("a connection is not taken over: %s", why);
     if (l->foreign)
         lnt_hub_foreign(mv->p.hub, false);
+    mv->arrived |= v == LNT_MOVE_ACCEPTED;
     lnt_move_step(LNT_MOVE_THAWED);
     return v;
 }
