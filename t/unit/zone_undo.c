@@ -12,7 +12,7 @@
  * the one that repairs then finds must be the last copy, in every table.  That
  * process is killed at its steps, too.
  */
-#include "t/unit/zone_ops.h"
+#include "t/unit/zone_random.h"
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -25,7 +25,10 @@
 
 #ifdef LNT_DEBUG_BUILD
 
-enum { SMALL = 200 }; /* bytes of a log */
+enum {
+    SMALL = 200, /* bytes of a log */
+    SEEDS = 60,
+};
 
 /* ---- more to die at ---- */
 
@@ -477,6 +480,18 @@ die_everywhere(const struct op *op, bool in_repair, size_t undo_size)
         ok(t.rebuilds > 0, "... the log did not hold all");
 }
 
+static void
+die_at_random(void)
+{
+    char name[32];
+    const struct op op = {name, random_changes, false, random_zone};
+
+    for (random_seed = 0; random_seed < SEEDS; random_seed++) {
+        snprintf(name, sizeof(name), "random %u", random_seed);
+        die_everywhere(&op, random_seed % 6 == 5, 0);
+    }
+}
+
 int
 main(void)
 {
@@ -485,6 +500,7 @@ main(void)
         die_everywhere(op_at(i), false, 0);
     for (size_t i = 0; i < OPS + MORE; i++)
         die_everywhere(op_at(i), true, 0);
+    die_at_random();
     /* A log that does not hold all. */
     die_everywhere(&more[0], false, SMALL);
     die_everywhere(&more[1], false, SMALL);

@@ -16,6 +16,7 @@
 #include "hub/zone_map.h"
 #include "hub/zone_rebuild.h"
 #include "hub/zone_repair.h"
+#include "hub/zone_wakers.h"
 #include "t/unit/zone_help.h"
 
 enum { CELLS = 5 };
@@ -361,6 +362,15 @@ make_many(unsigned cell)
     }
 }
 
+/* Nor has one begun that is not through: its masks are not there yet. */
+static void
+begin_another(void)
+{
+    z->map->arrivals++;
+    for (unsigned i = 1; i <= MANY; i++)
+        lnt_wakers_clear(z, i);
+}
+
 /* Calls fn as another process would run it: the lock has just been let go. */
 static void
 between(void (*fn)(void))
@@ -415,6 +425,32 @@ test_two_rebuild(void)
     ok(z->map->maintained & LNT_ZONE_F_WAKERS, "one of them comes to an end");
     is_int(unsound, 0, "the other one takes nothing back");
     stop("two rebuild");
+}
+
+static void
+begin_another_once(struct lnt_zone *zone)
+{
+    (void)zone;
+    if (++commits == 3)
+        between(begin_another);
+}
+
+static void
+test_unfinished_rebuild(void)
+{
+    start();
+    make_many(3);
+    z->map->maintained = 0;
+    commits = 0;
+    z->on_commit = begin_another_once;
+    lnt_zone_rebuild(z);
+    z->on_commit = NULL;
+#ifdef LNT_DEBUG_BUILD
+    ok(commits > 3, "another master begins in the middle of it");
+    is_int(z->map->maintained & LNT_ZONE_F_WAKERS, 0,
+           "and what it has cleared is not relied on");
+#endif
+    stop("unfinished rebuild");
 }
 
 static void
@@ -524,6 +560,38 @@ test_pass(void)
            "which is told once more");
     free(c.scratch);
     stop("pass");
+}
+
+/* Over nothing that was published while a master of an older release was there,
+   and not while somebody else has the lock. */
+static void
+test_jump_with_others(void)
+{
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    struct lnt_ahead ahead = {.known = false};
+    struct lnt_room_info info;
+    struct lnt_cursor c;
+
+    start();
+    uint32_t room = make_room("r");
+    (void)join(z, "r", add_user(z, "ann", 2, 0x102), &info);
+    lnt_zone_cursor_init(z, &c);
+    uint64_t seq = c.seq;
+    lnt_zone_jump(z, 2, &c, &ahead);
+    struct lnt_zone *other = lnt_zone_attach(dup(lnt_zone_fd(z)), &why);
+    z->map->maintained = 0;
+    publish(z, room, 0, "of an older release", NULL);
+    z->map->maintained = LNT_ZONE_FEATURES;
+    lnt_zone_jump(z, 2, &c, &ahead);
+    is_int(c.seq, seq, "not over what was not noted for want of masks");
+    publish(z, room, 0, "more", NULL);
+    pthread_mutex_lock(&z->map->lock);
+    lnt_zone_jump(z, 2, &c, &ahead);
+    pthread_mutex_unlock(&z->map->lock);
+    is_int(c.seq, seq, "nor does it wait for the lock");
+    lnt_zone_close(other);
+    lnt_strbuf_release(&why);
+    stop("jump with others");
 }
 
 static void
@@ -639,10 +707,12 @@ main(void)
     test_rebuild();
     test_same_pid();
     test_two_rebuild();
+    test_unfinished_rebuild();
     test_late_release();
     test_lap();
     test_pass();
     test_jump();
+    test_jump_with_others();
     test_jump_round();
     return done_testing();
 }
