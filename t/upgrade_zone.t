@@ -428,6 +428,7 @@ subtest 'a store' => sub {
     $t->start;
     my $ann = enter($t, 'ann');
     my $seq = ask($ann, type => 'message', room => 'hall', text => 'one')->{seq};
+    kill TERM => $t->status->{store}{pid}; # it writes at once
     ok(wait_for(sub { $t->status->{store}{seq} >= $seq }, 20, 'the store'),
         'the store has one message');
     is(says($ann, $_), 'ack', $_) for 'two', 'three', 'four';

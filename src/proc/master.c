@@ -362,8 +362,8 @@ on_sweep(struct lnt_timer *t)
     struct lnt_master *m =
         (struct lnt_master *)((uintptr_t)t -
                               offsetof(struct lnt_master, sweep_timer));
-    /* Nobody releases the cells of a master's workers that were killed after
-       it. */
+    /* Workers whose master was killed have nobody else who releases their
+       cells. */
     if (!m->neighbour && !m->older && !m->upgrade && !m->upgraded)
         lnt_child_release_dead(m);
     lnt_zone_sweep(m->zone);
