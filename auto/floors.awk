@@ -5,7 +5,8 @@
 # A reference counts whether it is a call or the use of a variable.
 
 BEGIN {
-    n = split("os core event net hub proc main modules", names, " ")
+    n = split("os core event zone ipc net hub config store worker ctl " \
+        "master main modules", names, " ")
     for (i = 1; i <= n; i++)
         height[names[i]] = i
 }
@@ -52,8 +53,8 @@ function floor_of(object,    path, part) {
         return height[part[2]]
     if (part[1] == "modules" || part[1] == "addon")
         return height["modules"]
-    printf "%s: on no floor; the folders in src/ are os core event net " \
-        "hub proc\n", source(object)
+    printf "%s: on no floor; the folders in src/ are os core event zone " \
+        "ipc net hub config store worker ctl master\n", source(object)
     bad = 1
     return 0
 }

@@ -10,21 +10,21 @@
 #include <unistd.h>
 
 #include "auto_config.h"
+#include "config/config.h"
 #include "core/conf.h"
 #include "core/ini.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/strbuf.h"
+#include "ctl/ctl.h"
+#include "master/check.h"
+#include "master/run.h"
+#include "master/takeover.h"
 #include "net/module.h"
 #include "os/clock.h"
 #include "os/fds.h"
 #include "os/nowait.h"
 #include "os/process.h"
-#include "proc/check.h"
-#include "proc/config.h"
-#include "proc/ctl.h"
-#include "proc/run.h"
-#include "proc/takeover.h"
 
 enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 };
 

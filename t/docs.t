@@ -59,8 +59,8 @@ my $changed = Test::Linnet::Variant->sources(name => 'tour', folder => $dir,
             '    LNT_COUNTERS = ' . ($next + 1)],
         ['src/net/stats.c', before => qr/^    \[LNT_C_MESSAGES_IN\] = "m/m, $name],
         ['src/net/stats.c', before => qr/^    \[LNT_C_MESSAGES_IN\] = "M/m, $help],
-        ['src/hub/zone_map.h', end => 'lnt_zone_room', $field],
-        ['src/hub/zone_map.h', instead => qr/^\};\nenum \{ LNT_MEMBER_KNOWN.*\n/m,
+        ['src/zone/map.h', end => 'lnt_zone_room', $field],
+        ['src/zone/map.h', instead => qr/^\};\nenum \{ LNT_MEMBER_KNOWN.*\n/m,
             $member],
     ]);
 spew("$dir/tour.c", <<'C');
@@ -73,8 +73,8 @@ int main(void)
     return 0;
 }
 C
-for my $files (["$dir/tour.c", "$changed/src/net/stats.c"], ['src/hub/zone.c'],
-    ['src/hub/zone_steps.c']) {
+for my $files (["$dir/tour.c", "$changed/src/net/stats.c"], ['src/zone/zone.c'],
+    ['src/zone/steps.c']) {
     my ($exit, undef, $err) = run_command({ timeout => 60 }, $cc,
         qw(-std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror), "-I$changed/src",
         "-I$top/src", "-I$top", @$files > 1 ? ('-o', "$dir/names")

@@ -17,8 +17,8 @@ use Test::Programs qw(build_dir);
 chdir "$FindBin::Bin/.." or die "chdir: $!";
 my $build = build_dir();
 my $folder = File::Temp::tempdir(CLEANUP => 1);
-my ($layout) = slurp('src/hub/zone.h') =~ /\bLNT_ZONE_LAYOUT = (\d+),/
-    or die 'src/hub/zone.h names no layout';
+my ($layout) = slurp('src/zone/zone.h') =~ /\bLNT_ZONE_LAYOUT = (\d+),/
+    or die 'src/zone/zone.h names no layout';
 
 # ---- other releases ----
 
@@ -43,10 +43,10 @@ sub release
     my $at = "$folder/$name";
     my @objects = split ' ', slurp("$build/objects");
     make_path("$at/hub");
-    spew("$at/hub/zone.h", slurp('src/hub/zone.h')
+    spew("$at/hub/zone.h", slurp('src/zone/zone.h')
             =~ s/\bLNT_ZONE_LAYOUT = \K\d+/$its_layout/r);
     my $flags = $cflags =~ s/^\s*(\S+)/$1 -I$at/r;
-    for my $source ('src/hub/zone.c', sort keys %edits) {
+    for my $source ('src/zone/zone.c', sort keys %edits) {
         my $object = "$at/" . ($source =~ s/\W/_/gr) . '.o';
         my $text = slurp($source);
         for (@{ $edits{$source} // [] }) {
@@ -66,8 +66,8 @@ my $other = release('other', $layout + 1);
 # As 0.1.0: it demands nothing, exits at whatever it does not know, and says
 # nothing of the zone.
 my $ancient = release('ancient', $layout - 1,
-    'src/proc/upgrade.c' => [['if (!u->new_zone) {', 'if (false) {']],
-    'src/proc/takeover.c' => [['r->keep = true;', 'exit(1);'],
+    'src/master/upgrade.c' => [['if (!u->new_zone) {', 'if (false) {']],
+    'src/master/takeover.c' => [['r->keep = true;', 'exit(1);'],
         ['return m->zone_refused;', 'return "";']]);
 
 # ---- servers and clients ----

@@ -27,9 +27,9 @@
 
 #include "core/str.h"
 #include "core/strbuf.h"
-#include "hub/zone.h"
 #include "net/module.h"
 #include "net/session.h"
+#include "zone/zone.h"
 
 struct lnt_regex;
 struct lnt_sub;

@@ -11,12 +11,12 @@
 
 #include "core/strbuf.h"
 #include "hub/hub.h"
-#include "hub/zone.h"
 #include "modules/status/workers.h"
 #include "net/module.h"
 #include "net/server_info.h"
 #include "net/stats.h"
 #include "os/process.h"
+#include "zone/zone.h"
 
 static void
 add_head(struct lnt_strbuf *out, const char *name, const char *type,

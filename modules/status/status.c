@@ -14,7 +14,6 @@
 #include "core/mem.h"
 #include "core/strbuf.h"
 #include "hub/hub.h"
-#include "hub/zone.h"
 #include "modules/http/http.h"
 #include "modules/status/metrics.h"
 #include "modules/status/workers.h"
@@ -23,6 +22,7 @@
 #include "net/server_info.h"
 #include "net/stats.h"
 #include "os/process.h"
+#include "zone/zone.h"
 
 static const char no_store[] = "Cache-Control: no-store\r\n";
 

@@ -3,10 +3,10 @@
  */
 #include "modules/status/workers.h"
 
-#include "hub/zone.h"
 #include "net/module.h"
 #include "net/server_info.h"
 #include "os/clock.h"
+#include "zone/zone.h"
 
 const struct lnt_cell *
 lnt_status_next(struct lnt_zone *z, unsigned *at)

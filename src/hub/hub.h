@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 #include "core/str.h"
-#include "hub/zone.h"
 #include "net/module.h"
+#include "zone/zone.h"
 
 struct lnt_hub;
 struct lnt_sub; /* one session in one room */

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "hub/zone.h"
+#include "zone/zone.h"
 
 struct lnt_fanout;
 struct lnt_subs;

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "hub/zone.h"
+#include "zone/zone.h"
 
 struct lnt_buf;
 struct lnt_module_ctx;

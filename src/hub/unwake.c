@@ -16,7 +16,7 @@
 
 #include "core/mem.h"
 #include "hub/subs.h"
-#include "hub/zone.h"
+#include "zone/zone.h"
 
 enum {
     AT_ONCE = 256, /* rooms in one locked section */

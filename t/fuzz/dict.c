@@ -1,12 +1,12 @@
-/* LINK: proc/dict.c proc/requests.c proc/channel.c event/loop.c event/timers.c
+/* LINK: ipc/dict.c ipc/requests.c ipc/channel.c event/loop.c event/timers.c
    core/hash.c core/mem.c core/log.c core/log_line.c core/strbuf.c os/clock.c
    os/file.c os/socket.c os/addr.c os/fdpass.c */
 /*
  * Fuzz target: what workers send the master inside of frames, changes of
  * shared values and requests.
  */
-#include "proc/dict.h"
-#include "proc/requests.h"
+#include "ipc/dict.h"
+#include "ipc/requests.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,10 @@
-/* LINK: proc/arrival.c core/strbuf.c core/mem.c core/log.c core/log_line.c
+/* LINK: worker/arrival.c core/strbuf.c core/mem.c core/log.c core/log_line.c
    os/clock.c os/file.c */
 /*
  * Connections out of the frames of a link: several in one, one over several,
  * and what no worker sends.
  */
-#include "proc/arrival.h"
+#include "worker/arrival.h"
 
 #include <fcntl.h>
 #include <string.h>

@@ -1,11 +1,11 @@
-/* LINK: proc/channel.c event/loop.c event/timers.c core/mem.c core/log.c
+/* LINK: ipc/channel.c event/loop.c event/timers.c core/mem.c core/log.c
    core/log_line.c core/strbuf.c os/clock.c os/file.c os/socket.c os/addr.c
    os/fdpass.c */
 /*
  * The channel between processes: order under pressure, descriptors, commands
  * that overtake, and what a broken peer may send.
  */
-#include "proc/channel.h"
+#include "ipc/channel.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /*
  * A world for the chat module to live in: sessions, a hub and a zone made of
  * small tables in one process, for unit programs and the fuzzer.  Included by
- * exactly one file of a program.  It does what hub/hub.h and hub/zone.h
+ * exactly one file of a program.  It does what hub/hub.h and zone/zone.h
  * promise, in the simplest way; world_fail makes the next such call fail.
  */
 #ifndef LNT_T_CHAT_WORLD_H

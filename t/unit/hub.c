@@ -1,10 +1,10 @@
 /* LINK: hub/hub.c hub/aliases.c hub/reader.c hub/subs.c hub/unwake.c
- *      hub/fanout.c hub/replay.c hub/zone.c hub/zone_blocks.c
- *      hub/zone_check.c hub/zone_history.c hub/zone_lock.c hub/zone_log.c
- *      hub/zone_masters.c hub/zone_rebuild.c hub/zone_wakers.c
- *      hub/zone_faults.c hub/zone_peers.c hub/zone_pool.c hub/zone_repair.c
- *      hub/zone_ring.c hub/zone_rooms.c hub/zone_steps.c hub/zone_users.c
- *      hub/zone_visits.c hub/zone_creators.c hub/zone_undo.c core/buf.c
+ *      hub/fanout.c hub/replay.c zone/zone.c zone/blocks.c
+ *      zone/check.c zone/history.c zone/lock.c zone/log.c
+ *      zone/masters.c zone/rebuild.c zone/wakers.c
+ *      zone/faults.c zone/peers.c zone/pool.c zone/repair.c
+ *      zone/ring.c zone/rooms.c zone/steps.c zone/users.c
+ *      zone/visits.c zone/creators.c zone/undo.c core/buf.c
  *      core/hash.c core/log.c core/log_line.c core/mem.c core/strbuf.c
  *      core/units.c core/utf8.c core/str.c os/clock.c os/file.c os/addr.c
  *      os/memory.c os/limits.c */

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "config/config.h"
 #include "core/buf.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -24,7 +25,6 @@
 #include "net/conn.h"
 #include "net/endpoint.h"
 #include "net/move.h"
-#include "proc/config.h"
 #include "t/unit/tap.h"
 #include "t/unit/tmp.h"
 

@@ -2,7 +2,7 @@
 /*
  * Connections over links between two workers in one process.
  */
-#include "proc/mover.h"
+#include "worker/mover.h"
 
 #include <fcntl.h>
 

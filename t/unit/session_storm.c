@@ -109,7 +109,7 @@
 
 #include "core/pack.h"
 #include "net/app.h"
-#include "proc/conns.h"
+#include "worker/conns.h"
 
 static const struct lnt_module *storm_modules[64];
 

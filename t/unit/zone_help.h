@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "core/strbuf.h"
-#include "hub/zone.h"
 #include "t/unit/tap.h"
+#include "zone/zone.h"
 
 /* What AddressSanitizer keeps of freed memory is copied by every fork, and these
    programs fork thousands of times: a little of it is enough. */

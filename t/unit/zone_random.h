@@ -6,10 +6,10 @@
 #ifndef LNT_T_ZONE_RANDOM_H
 #define LNT_T_ZONE_RANDOM_H
 
-#include "hub/zone_map.h"
-#include "hub/zone_rebuild.h"
 #include "os/clock.h"
 #include "t/unit/zone_ops.h"
+#include "zone/map.h"
+#include "zone/rebuild.h"
 
 enum {
     DRAWN_USERS = 20,

@@ -371,7 +371,7 @@ from_hex(const char *hex, uint8_t *out, size_t size)
     return n;
 }
 
-/* As proc/channel.c lays it out; the incarnation comes from the status. */
+/* As ipc/channel.c lays it out; the incarnation comes from the status. */
 static void
 send_frame(struct lnt_session *s, unsigned type, uint32_t request,
            uint32_t incarnation, const char *hex)

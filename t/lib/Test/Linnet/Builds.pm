@@ -48,7 +48,7 @@ sub _checked
 {
     my $file = 'modules/status/metrics.c';
     return (
-        ['src/hub/zone_check.c', before => qr/^bool\nlnt_zone_check\(/m, <<'C'],
+        ['src/zone/check.c', before => qr/^bool\nlnt_zone_check\(/m, <<'C'],
 uint64_t
 lnt_zone_features(struct lnt_zone *z)
 {
@@ -71,11 +71,11 @@ C
 
 sub _nothing_derived
 {
-    my $wakers = 'src/hub/zone_wakers.c';
+    my $wakers = 'src/zone/wakers.c';
     my $begin = sub { my ($name) = @_;
         return qr/^$name\((?:[^{}]*\n)\{\n/m };
     return (
-        ['src/hub/zone_map.h', instead =>
+        ['src/zone/map.h', instead =>
             qr/(?<=^    LNT_ZONE_FEATURES = )[^,]+(?=,)/m, '0'],
         (map { [$wakers, after => $begin->($_), "    if (1)\n        return;\n"] }
             qw(lnt_waker_add lnt_wakers_move lnt_wakers_clear lnt_waker_reads)),
@@ -84,9 +84,9 @@ sub _nothing_derived
     if (1)
         return;
 C
-        ['src/hub/zone_rebuild.c', after => $begin->('lnt_zone_unwake'),
+        ['src/zone/rebuild.c', after => $begin->('lnt_zone_unwake'),
             "    if (1)\n        return;\n"],
-        ['src/hub/zone_rebuild.c', after => $begin->('lnt_wakers_sweep'),
+        ['src/zone/rebuild.c', after => $begin->('lnt_wakers_sweep'),
             "    if (1)\n        return 0;\n"],
     );
 }
@@ -150,10 +150,10 @@ C
 sub _rooms
 {
     return (
-        ['src/hub/zone_map.h', end => 'lnt_zone_room', <<'C'],
+        ['src/zone/map.h', end => 'lnt_zone_room', <<'C'],
     uint64_t spoken; /* count, and above it what it is not */
 C
-        ['src/hub/zone_log.c', after =>
+        ['src/zone/log.c', after =>
             qr/^    lnt_ring_append\(z, room, e\);\n/m, <<'C'],
     if (room) {
         struct lnt_zone_room *r = lnt_room_at(z, room);
@@ -163,12 +163,12 @@ C
         r->spoken = (uint64_t)~n << 32 | n;
     }
 C
-        ['src/hub/zone_check.c', after =>
+        ['src/zone/check.c', after =>
             qr/^check_room\(.*\n\{\n.*\n.*lnt_room_at\(z, i\);\n/m, <<'C'],
     if (r->spoken && (uint32_t)~(uint32_t)r->spoken != r->spoken >> 32)
         return bad(c, "room %u does not know what was said in it", i);
 C
-        ['src/hub/zone_check.c', before => qr/^bool\nlnt_zone_check\(/m, <<'C'],
+        ['src/zone/check.c', before => qr/^bool\nlnt_zone_check\(/m, <<'C'],
 uint64_t
 lnt_zone_spoken(struct lnt_zone *z)
 {
@@ -194,24 +194,24 @@ C
 sub _members
 {
     return (
-        ['src/hub/zone_map.h', end => 'lnt_zone_member', <<'C'],
+        ['src/zone/map.h', end => 'lnt_zone_member', <<'C'],
     uint32_t mark; /* of user and room */
 C
-        ['src/hub/zone_map.h', instead =>
+        ['src/zone/map.h', instead =>
             qr/(LNT_MEMBER_KNOWN = offsetof\(struct lnt_zone_member, )\w+/,
             sub { "$_[0]mark" }],
-        ['src/hub/zone_steps.c', after => qr/^    m->room = room;\n/m, <<'C'],
+        ['src/zone/steps.c', after => qr/^    m->room = room;\n/m, <<'C'],
     m->mark = (uint32_t)lnt_mark((uint64_t)user << 32 | room);
 C
-        ['src/hub/zone_steps.c', after => qr/^#include "hub\/zone_ring.h"\n/m,
+        ['src/zone/steps.c', after => qr/^#include "zone\/ring.h"\n/m,
             qq{#include "core/log.h"\n#include "core/mem.h"\n}],
-        ['src/hub/zone_steps.c', after =>
+        ['src/zone/steps.c', after =>
             qr/^lnt_member_leave\(.*\n.*\n\{\n.*lnt_member_at\(z, member\);\n/m,
             <<'C'],
     lnt_assert(m->mark == 0 ||
                m->mark == (uint32_t)lnt_mark((uint64_t)m->user << 32 | m->room));
 C
-        ['src/hub/zone_check.c', before =>
+        ['src/zone/check.c', before =>
             qr/^        if \(lnt_member_state\(member\) != LNT_NODE_USED \|\| member->room != i/m,
             <<'C'],
         if (member->mark &&
@@ -225,22 +225,22 @@ C
 sub _users
 {
     return (
-        ['src/hub/zone_map.h', end => 'lnt_zone_user', <<'C'],
+        ['src/zone/map.h', end => 'lnt_zone_user', <<'C'],
     uint64_t mark; /* of serial */
 C
-        ['src/hub/zone_map.h', instead =>
+        ['src/zone/map.h', instead =>
             qr/(LNT_USER_KNOWN = offsetof\(struct lnt_zone_user, )\w+\) \+ \d+/,
             sub { "$_[0]mark) + 8" }],
-        ['src/hub/zone_users.c', after => qr/^    u->serial\+\+;\n/m, <<'C'],
+        ['src/zone/users.c', after => qr/^    u->serial\+\+;\n/m, <<'C'],
     u->mark = lnt_mark(u->serial);
 C
-        ['src/hub/zone_users.c', after => qr/^#include "core\/log.h"\n/m,
+        ['src/zone/users.c', after => qr/^#include "core\/log.h"\n/m,
             qq{#include "core/mem.h"\n}],
-        ['src/hub/zone_users.c', before =>
+        ['src/zone/users.c', before =>
             qr/^            u->session = session;\n/m, <<'C'],
             lnt_assert(lnt_marked(u->mark, u->serial));
 C
-        ['src/hub/zone_check.c', after =>
+        ['src/zone/check.c', after =>
             qr/^check_user\(.*\n(?:.+\n)+/m, <<'C'],
     if (!lnt_marked(u->mark, u->serial))
         return bad(c, "user %u has the mark of another", i);
@@ -254,11 +254,11 @@ C
 sub _cells
 {
     return (
-        ['src/hub/zone.h', instead =>
+        ['src/zone/zone.h', instead =>
             qr/^    uint64_t reserved\[(\d+)\];\n(?=    struct lnt_stats)/m,
             sub { "    uint64_t mark; /* of incarnation */\n"
                 . '    uint64_t reserved[' . ($_[0] - 1) . "];\n" }],
-        ['src/hub/zone_users.c', after => qr/^        c->slot = slot;\n/m, <<'C'],
+        ['src/zone/users.c', after => qr/^        c->slot = slot;\n/m, <<'C'],
         c->mark = lnt_mark(c->incarnation);
 C
     );
@@ -268,34 +268,34 @@ C
 sub _records
 {
     return (
-        ['src/hub/zone_map.h', end => 'lnt_zone_record', <<'C'],
+        ['src/zone/map.h', end => 'lnt_zone_record', <<'C'],
     uint64_t mark; /* of seq */
 C
-        ['src/hub/zone_map.h', end => 'lnt_zone_kept', <<'C'],
+        ['src/zone/map.h', end => 'lnt_zone_kept', <<'C'],
     uint64_t mark; /* of seq */
 C
-        ['src/hub/zone_ring.c', after => qr/^#include "core\/mem.h"\n/m,
+        ['src/zone/ring.c', after => qr/^#include "core\/mem.h"\n/m,
             qq{#include "core/log.h"\n}],
-        ['src/hub/zone_ring.c', after => qr/^        \.seq = e->seq,\n/m, <<'C'],
+        ['src/zone/ring.c', after => qr/^        \.seq = e->seq,\n/m, <<'C'],
         .mark = lnt_mark(e->seq),
 C
-        ['src/hub/zone_ring.c', before => qr/^    c->seq = r\.seq;\n/m, <<'C'],
+        ['src/zone/ring.c', before => qr/^    c->seq = r\.seq;\n/m, <<'C'],
     lnt_assert(lnt_marked(r.mark, r.seq));
 C
-        ['src/hub/zone_blocks.c', after => qr/^#include "hub\/zone_pool.h"\n/m,
+        ['src/zone/blocks.c', after => qr/^#include "zone\/pool.h"\n/m,
             qq{#include "core/mem.h"\n}],
-        ['src/hub/zone_blocks.c', after => qr/^        \.seq = e->seq,\n/m,
+        ['src/zone/blocks.c', after => qr/^        \.seq = e->seq,\n/m,
             <<'C'],
         .mark = lnt_mark(e->seq),
 C
-        ['src/hub/zone_check.c', before =>
+        ['src/zone/check.c', before =>
             qr/^        if \(k->seq <= seq \|\| k->seq > z->map->seq/m, <<'C'],
         if (k->head >= LNT_KEPT_HEAD && !lnt_marked(k->mark, k->seq))
             return bad(c, "room %u: message %u has the mark of another", i, n);
 C
-        ['src/hub/zone_history.c', after => qr/^#include "core\/log.h"\n/m,
+        ['src/zone/history.c', after => qr/^#include "core\/log.h"\n/m,
             qq{#include "core/mem.h"\n}],
-        ['src/hub/zone_history.c', before => qr/^    \*e = \(struct lnt_event\)\{\n/m,
+        ['src/zone/history.c', before => qr/^    \*e = \(struct lnt_event\)\{\n/m,
             "    lnt_assert(lnt_marked(k.mark, k.seq));\n"],
     );
 }
@@ -303,7 +303,7 @@ C
 # Of zones that it makes: more cells, nodes further apart, other shares.
 sub _capacities
 {
-    my $file = 'src/hub/zone.c';
+    my $file = 'src/zone/zone.c';
     my $more = sub { my ($n) = @_; return sub { $_[0] + $n } };
     return (
         [$file, instead => qr/(?<=^    CELLS = )(\d+)/m, $more->(32)],
@@ -373,7 +373,7 @@ C
 # A new thing that an old master hands to a new one.
 sub _handed
 {
-    return ['src/proc/upgrade.c', before =>
+    return ['src/master/upgrade.c', before =>
             qr/^    lnt_strbuf_adds\(&text, "end"\);\n/m, <<'C'];
     lnt_strbuf_adds(&text, "weather fine");
     if (rc == 0)
