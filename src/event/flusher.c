@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "core/owner.h"
 
 enum { RETRY_EVERY = 100 }; /* ms */
 
@@ -91,9 +92,7 @@ retry_later(struct lnt_flusher *f)
 static void
 on_writable(struct lnt_watch *w, uint32_t events)
 {
-    struct lnt_flusher *f =
-        (struct lnt_flusher *)((uintptr_t)w -
-                               offsetof(struct lnt_flusher, watch));
+    struct lnt_flusher *f = LNT_OWNER(w, struct lnt_flusher, watch);
     uint64_t before = f->out->taken;
 
     (void)events;
@@ -111,9 +110,7 @@ on_writable(struct lnt_watch *w, uint32_t events)
 static void
 on_retry(struct lnt_timer *t)
 {
-    struct lnt_flusher *f =
-        (struct lnt_flusher *)((uintptr_t)t -
-                               offsetof(struct lnt_flusher, retry));
+    struct lnt_flusher *f = LNT_OWNER(t, struct lnt_flusher, retry);
 
     f->fn(f);
     lnt_flusher_check(f);

@@ -12,6 +12,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/owner.h"
 #include "os/socket.h"
 
 enum {
@@ -364,9 +365,7 @@ receive(struct lnt_channel *c)
 static void
 on_event(struct lnt_watch *w, uint32_t events)
 {
-    struct lnt_channel *c =
-        (struct lnt_channel *)((uintptr_t)w -
-                               offsetof(struct lnt_channel, watch));
+    struct lnt_channel *c = LNT_OWNER(w, struct lnt_channel, watch);
     if (events & EPOLLOUT)
         flush(c);
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {

@@ -10,6 +10,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/owner.h"
 #include "core/strbuf.h"
 #include "event/loop.h"
 #include "ipc/channel.h"
@@ -178,9 +179,7 @@ lnt_requests_drop(struct lnt_requests *r, const struct lnt_channel *gone,
 static void
 on_timer(struct lnt_timer *t)
 {
-    struct lnt_requests *r =
-        (struct lnt_requests *)((uintptr_t)t -
-                                offsetof(struct lnt_requests, timer));
+    struct lnt_requests *r = LNT_OWNER(t, struct lnt_requests, timer);
     uint64_t now = lnt_loop_now(r->loop);
     struct pending **link = &r->first;
     while (*link) {

@@ -13,6 +13,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/owner.h"
 #include "ipc/reasons.h"
 #include "ipc/requests.h"
 #include "master/lock_watch.h"
@@ -40,8 +41,7 @@ static const struct lnt_channel_handler channel_handler = {.frame = on_frame,
 static struct lnt_child *
 child_of(struct lnt_channel *ch)
 {
-    return (struct lnt_child *)((uintptr_t)ch -
-                                offsetof(struct lnt_child, channel));
+    return LNT_OWNER(ch, struct lnt_child, channel);
 }
 
 /* ---- in the new process ---- */
@@ -265,8 +265,7 @@ lnt_child_grant(struct lnt_child *c)
 static void
 on_timer(struct lnt_timer *t)
 {
-    struct lnt_child *c =
-        (struct lnt_child *)((uintptr_t)t - offsetof(struct lnt_child, timer));
+    struct lnt_child *c = LNT_OWNER(t, struct lnt_child, timer);
     lnt_log_warn(
         "worker %u (pid %d) %s in time and is killed", c->slot, (int)c->pid,
         c->state == LNT_CHILD_DRAINING ? "did not end" : "did not get ready");

@@ -16,6 +16,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/owner.h"
 #include "core/strbuf.h"
 #include "core/utf8.h"
 #include "ctl/commands.h"
@@ -601,8 +602,7 @@ read_peer(struct peer *p)
 static void
 on_peer(struct lnt_watch *w, uint32_t events)
 {
-    struct peer *p =
-        (struct peer *)((uintptr_t)w - offsetof(struct peer, watch));
+    struct peer *p = LNT_OWNER(w, struct peer, watch);
     if ((events & EPOLLOUT) && !flush(p))
         return;
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
@@ -612,8 +612,7 @@ on_peer(struct lnt_watch *w, uint32_t events)
 static void
 on_peer_timer(struct lnt_timer *t)
 {
-    struct peer *p =
-        (struct peer *)((uintptr_t)t - offsetof(struct peer, timer));
+    struct peer *p = LNT_OWNER(t, struct peer, timer);
     if (p->answered)
         drop_peer(p);
     else
@@ -688,9 +687,7 @@ pause_accepting(struct lnt_control *c)
 static void
 on_accept_timer(struct lnt_timer *t)
 {
-    struct lnt_control *c =
-        (struct lnt_control *)((uintptr_t)t -
-                               offsetof(struct lnt_control, timer));
+    struct lnt_control *c = LNT_OWNER(t, struct lnt_control, timer);
     struct lnt_loop *loop = c->m->loop;
     if (lnt_watch_set(loop, &c->listener->watch, EPOLLIN) < 0)
         lnt_timer_at(loop, t, lnt_loop_now(loop) + ERROR_PAUSE);
@@ -758,8 +755,7 @@ accept_one(struct lnt_control *c)
 static void
 on_accept(struct lnt_watch *w, uint32_t events)
 {
-    struct listener *l =
-        (struct listener *)((uintptr_t)w - offsetof(struct listener, watch));
+    struct listener *l = LNT_OWNER(w, struct listener, watch);
     (void)events;
     (void)accept_one(l->control);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "core/owner.h"
 #include "core/strbuf.h"
 #include "ipc/reasons.h"
 #include "master/child.h"
@@ -97,9 +98,7 @@ read_output(struct lnt_diagnosis *d)
 static void
 on_output(struct lnt_watch *w, uint32_t events)
 {
-    struct lnt_diagnosis *d =
-        (struct lnt_diagnosis *)((uintptr_t)w -
-                                 offsetof(struct lnt_diagnosis, output));
+    struct lnt_diagnosis *d = LNT_OWNER(w, struct lnt_diagnosis, output);
     (void)events;
     if (read_output(d) == ENDED) /* SIGCHLD tells the rest */
         close(lnt_watch_del(d->m->loop, w));
@@ -141,9 +140,7 @@ conclude(struct lnt_diagnosis *d, const char *how, bool good)
 static void
 on_timer(struct lnt_timer *t)
 {
-    conclude((struct lnt_diagnosis *)((uintptr_t)t -
-                                      offsetof(struct lnt_diagnosis, timer)),
-             NULL, false);
+    conclude(LNT_OWNER(t, struct lnt_diagnosis, timer), NULL, false);
 }
 
 struct lnt_diagnosis *

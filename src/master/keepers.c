@@ -18,6 +18,7 @@
 #include "config/privileges.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/owner.h"
 #include "core/strbuf.h"
 #include "core/units.h"
 #include "ipc/reasons.h"
@@ -56,8 +57,7 @@ static const struct lnt_channel_handler channel_handler = {.frame = on_frame,
 static struct lnt_keeper *
 keeper_of(struct lnt_channel *ch)
 {
-    return (struct lnt_keeper *)((uintptr_t)ch -
-                                 offsetof(struct lnt_keeper, channel));
+    return LNT_OWNER(ch, struct lnt_keeper, channel);
 }
 
 /* ---- the folder ---- */
@@ -265,9 +265,7 @@ may_still_end(struct lnt_keeper *k)
 static void
 on_timer(struct lnt_timer *t)
 {
-    struct lnt_keeper *k =
-        (struct lnt_keeper *)((uintptr_t)t -
-                              offsetof(struct lnt_keeper, timer));
+    struct lnt_keeper *k = LNT_OWNER(t, struct lnt_keeper, timer);
     bool ending = k->state == LNT_KEEPER_ENDING && k->end_by;
     if (ending && may_still_end(k)) {
         look_again(k);
@@ -444,8 +442,7 @@ follow(struct lnt_master *m)
 static void
 on_retry(struct lnt_timer *t)
 {
-    follow((struct lnt_master *)((uintptr_t)t -
-                                 offsetof(struct lnt_master, keepers.timer)));
+    follow(LNT_OWNER(t, struct lnt_master, keepers.timer));
 }
 
 void

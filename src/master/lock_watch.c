@@ -29,6 +29,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/owner.h"
 #include "core/strbuf.h"
 #include "core/units.h"
 #include "master/child.h"
@@ -365,9 +366,7 @@ set_timer(struct lnt_master *m)
 static void
 on_timer(struct lnt_timer *t)
 {
-    struct lnt_master *m =
-        (struct lnt_master *)((uintptr_t)t -
-                              offsetof(struct lnt_master, lock.timer));
+    struct lnt_master *m = LNT_OWNER(t, struct lnt_master, lock.timer);
     look(m);
     work_off(m);
     wake_late(m);

@@ -14,6 +14,7 @@
 #include "config/access.h"
 #include "config/place.h"
 #include "core/log.h"
+#include "core/owner.h"
 #include "core/strbuf.h"
 #include "core/units.h"
 #include "ipc/requests.h"
@@ -345,9 +346,7 @@ enum { SWEEP_EVERY = 10000, LEVEL_EVERY = 2000 };
 static void
 on_level(struct lnt_timer *t)
 {
-    struct lnt_master *m =
-        (struct lnt_master *)((uintptr_t)t -
-                              offsetof(struct lnt_master, level_timer));
+    struct lnt_master *m = LNT_OWNER(t, struct lnt_master, level_timer);
     if (m->state == LNT_MASTER_RUNNING && !m->bringup && !m->upgrade) {
         lnt_moves_trim(m);
         if (m->now.config->server->rebalance && !m->bringup)
@@ -359,9 +358,7 @@ on_level(struct lnt_timer *t)
 static void
 on_sweep(struct lnt_timer *t)
 {
-    struct lnt_master *m =
-        (struct lnt_master *)((uintptr_t)t -
-                              offsetof(struct lnt_master, sweep_timer));
+    struct lnt_master *m = LNT_OWNER(t, struct lnt_master, sweep_timer);
     /* Workers whose master was killed have nobody else who releases their
        cells. */
     if (!m->neighbour && !m->older && !m->upgrade && !m->upgraded)
@@ -433,9 +430,7 @@ take_signal(struct lnt_master *m, int n)
 static void
 on_signal(struct lnt_watch *w, uint32_t events)
 {
-    struct lnt_master *m =
-        (struct lnt_master *)((uintptr_t)w -
-                              offsetof(struct lnt_master, signals));
+    struct lnt_master *m = LNT_OWNER(w, struct lnt_master, signals);
     int n;
     (void)events;
     while ((n = lnt_signals_read(w->fd, NULL)) > 0)

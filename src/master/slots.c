@@ -9,6 +9,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/owner.h"
 #include "core/strbuf.h"
 #include "master/child.h"
 #include "master/lock_watch.h"
@@ -105,8 +106,7 @@ wait_for_lock(struct lnt_slot *s)
 static void
 on_timer(struct lnt_timer *t)
 {
-    struct lnt_slot *s =
-        (struct lnt_slot *)((uintptr_t)t - offsetof(struct lnt_slot, timer));
+    struct lnt_slot *s = LNT_OWNER(t, struct lnt_slot, timer);
     s->child = lnt_child_spawn(s->m, &s->m->now, s);
     if (s->child)
         return;

@@ -13,6 +13,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/owner.h"
 #include "core/pack.h"
 #include "core/strbuf.h"
 #include "ipc/reasons.h"
@@ -201,9 +202,7 @@ take_taken(struct lnt_upgrade *u, struct lnt_str zone)
 static void
 on_frame(struct lnt_channel *c, const struct lnt_frame *f)
 {
-    struct lnt_upgrade *u =
-        (struct lnt_upgrade *)((uintptr_t)c -
-                               offsetof(struct lnt_upgrade, channel));
+    struct lnt_upgrade *u = LNT_OWNER(c, struct lnt_upgrade, channel);
     uint32_t incarnation;
     struct lnt_str payload = f->payload;
     bool going_on = u->m->upgrade == u;
@@ -252,9 +251,7 @@ set_timer(struct lnt_upgrade *u, uint64_t ms)
 static void
 on_timer(struct lnt_timer *t)
 {
-    struct lnt_upgrade *u =
-        (struct lnt_upgrade *)((uintptr_t)t -
-                               offsetof(struct lnt_upgrade, timer));
+    struct lnt_upgrade *u = LNT_OWNER(t, struct lnt_upgrade, timer);
     struct lnt_master *m = u->m;
     struct lnt_strbuf text = LNT_STRBUF_INIT;
     lnt_channel_poll(&u->channel); /* its answer may wait there */

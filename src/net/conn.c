@@ -18,6 +18,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/owner.h"
 #include "net/endpoint.h"
 #include "net/limits.h"
 #include "net/peers.h"
@@ -484,8 +485,7 @@ lnt_conn_poll(struct lnt_conn *c)
 static void
 on_event(struct lnt_watch *w, uint32_t events)
 {
-    struct lnt_conn *c =
-        (struct lnt_conn *)((uintptr_t)w - offsetof(struct lnt_conn, watch));
+    struct lnt_conn *c = LNT_OWNER(w, struct lnt_conn, watch);
     lnt_log_conn(lnt_table_id(c));
     if (events & EPOLLIN)
         on_readable(c);
@@ -577,8 +577,7 @@ check_own(struct lnt_conn *c)
 static void
 on_timer(struct lnt_timer *t)
 {
-    struct lnt_conn *c =
-        (struct lnt_conn *)((uintptr_t)t - offsetof(struct lnt_conn, timer));
+    struct lnt_conn *c = LNT_OWNER(t, struct lnt_conn, timer);
     uint32_t now = lnt_net_time(c->net), at;
     const struct lnt_limits *l = c->session.endpoint->limits;
     lnt_log_conn(lnt_table_id(c));

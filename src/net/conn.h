@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/owner.h"
 #include "event/loop.h"
 #include "net/module.h"
 #include "net/net.h"
@@ -139,8 +140,7 @@ struct lnt_net {
 static inline struct lnt_conn *
 lnt_conn_of(const struct lnt_session *s)
 {
-    return (struct lnt_conn *)((uintptr_t)s -
-                               offsetof(struct lnt_conn, session));
+    return LNT_OWNER(s, struct lnt_conn, session);
 }
 
 /* Whether the application has the session: between its open and its close, and

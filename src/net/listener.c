@@ -26,6 +26,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/owner.h"
 #include "net/conn.h"
 #include "net/endpoint.h"
 #include "net/limits.h"
@@ -127,8 +128,7 @@ watch_again(struct lnt_listener *l)
 static void
 on_timer(struct lnt_timer *t)
 {
-    watch_again((struct lnt_listener *)((uintptr_t)t -
-                                        offsetof(struct lnt_listener, timer)));
+    watch_again(LNT_OWNER(t, struct lnt_listener, timer));
 }
 
 static void
@@ -288,9 +288,7 @@ accept_some(struct lnt_listener *l, unsigned n)
 static void
 on_event(struct lnt_watch *w, uint32_t events)
 {
-    struct lnt_listener *l =
-        (struct lnt_listener *)((uintptr_t)w -
-                                offsetof(struct lnt_listener, watch));
+    struct lnt_listener *l = LNT_OWNER(w, struct lnt_listener, watch);
     const struct lnt_accept_policy *p = l->policy;
     (void)events;
     if (l->passed)

@@ -10,6 +10,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/owner.h"
 #include "net/app.h"
 #include "net/conn.h"
 #include "net/endpoint.h"
@@ -194,9 +195,7 @@ lnt_net_abort(struct lnt_net *n)
 static void
 on_drain_timer(struct lnt_timer *t)
 {
-    struct lnt_net *n =
-        (struct lnt_net *)((uintptr_t)t -
-                           offsetof(struct lnt_net, drain_timer));
+    struct lnt_net *n = LNT_OWNER(t, struct lnt_net, drain_timer);
     if (n->count)
         lnt_log_notice("%u connections did not end in time and are cut",
                        n->count);

@@ -20,6 +20,7 @@
 #include "config/privileges.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/owner.h"
 #include "core/strbuf.h"
 #include "event/flusher.h"
 #include "event/loop.h"
@@ -190,7 +191,7 @@ sync_now(struct keeper *k)
 static void
 on_timer(struct lnt_timer *t)
 {
-    sync_now((struct keeper *)((uintptr_t)t - offsetof(struct keeper, timer)));
+    sync_now(LNT_OWNER(t, struct keeper, timer));
 }
 
 /* NULL, or why not. */
@@ -256,8 +257,7 @@ set_end_timer(struct keeper *k)
 static void
 on_end_timer(struct lnt_timer *t)
 {
-    struct keeper *k =
-        (struct keeper *)((uintptr_t)t - offsetof(struct keeper, end_timer));
+    struct keeper *k = LNT_OWNER(t, struct keeper, end_timer);
     bool wait = k->end == END_ORPHAN ? others_alive(k) : k->lock < 0;
     if (wait && lnt_loop_now(k->loop) - k->began < END_TIME)
         set_end_timer(k);
@@ -268,8 +268,7 @@ on_end_timer(struct lnt_timer *t)
 static void
 on_orphan(struct lnt_watch *w, uint32_t events)
 {
-    struct orphan *o =
-        (struct orphan *)((uintptr_t)w - offsetof(struct orphan, watch));
+    struct orphan *o = LNT_OWNER(w, struct orphan, watch);
     (void)events;
     close(lnt_watch_del(o->k->loop, w));
     if (!others_alive(o->k))
@@ -328,8 +327,7 @@ begin_end(struct keeper *k, enum end how)
 static void
 on_master_gone(struct lnt_channel *c, bool broken, const char *why)
 {
-    struct keeper *k =
-        (struct keeper *)((uintptr_t)c - offsetof(struct keeper, channel));
+    struct keeper *k = LNT_OWNER(c, struct keeper, channel);
     lnt_log_warn("the master is %s (%s)", broken ? "not understood" : "gone",
                  why);
     lnt_channel_close(c);
@@ -419,8 +417,7 @@ try_lock(struct keeper *k)
 static void
 on_lock_timer(struct lnt_timer *t)
 {
-    try_lock(
-        (struct keeper *)((uintptr_t)t - offsetof(struct keeper, lock_timer)));
+    try_lock(LNT_OWNER(t, struct keeper, lock_timer));
 }
 
 /* The file may have been removed; then another server could write, too. */
@@ -446,8 +443,7 @@ restore_lock(struct keeper *k)
 static void
 on_frame(struct lnt_channel *c, const struct lnt_frame *f)
 {
-    struct keeper *k =
-        (struct keeper *)((uintptr_t)c - offsetof(struct keeper, channel));
+    struct keeper *k = LNT_OWNER(c, struct keeper, channel);
     if (f->type == LNT_FRAME_START) {
         k->serving = true;
         lnt_daemon_let_go();
@@ -484,8 +480,7 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
 static void
 on_signal(struct lnt_watch *w, uint32_t events)
 {
-    struct keeper *k =
-        (struct keeper *)((uintptr_t)w - offsetof(struct keeper, signals));
+    struct keeper *k = LNT_OWNER(w, struct keeper, signals);
     int n;
     (void)events;
     while ((n = lnt_signals_read(w->fd, NULL)) > 0) {

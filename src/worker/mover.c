@@ -10,6 +10,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/owner.h"
 #include "core/pack.h"
 #include "core/strbuf.h"
 #include "event/loop.h"
@@ -395,8 +396,7 @@ end_giving(struct lnt_mover *mv)
 static void
 on_timer(struct lnt_timer *t)
 {
-    struct lnt_mover *mv =
-        (struct lnt_mover *)((uintptr_t)t - offsetof(struct lnt_mover, timer));
+    struct lnt_mover *mv = LNT_OWNER(t, struct lnt_mover, timer);
     struct link *l = next_link(mv);
     if (!l) {
         /* It goes on when one has been taken; or all takers are gone, and the
@@ -542,8 +542,7 @@ on_move(struct link *l, const struct lnt_frame *f)
 static void
 on_frame(struct lnt_channel *c, const struct lnt_frame *f)
 {
-    struct link *l =
-        (struct link *)((uintptr_t)c - offsetof(struct link, channel));
+    struct link *l = LNT_OWNER(c, struct link, channel);
     if (f->type == LNT_FRAME_MOVE && !l->gives)
         on_move(l, f);
     else if (f->type == LNT_FRAME_MOVED && l->gives)
@@ -559,8 +558,7 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
 static void
 on_closed(struct lnt_channel *c, bool broken, const char *why)
 {
-    struct link *l =
-        (struct link *)((uintptr_t)c - offsetof(struct link, channel));
+    struct link *l = LNT_OWNER(c, struct link, channel);
     struct lnt_mover *mv = l->mover;
     if (broken)
         lnt_log_error("link to another worker: %s", why);

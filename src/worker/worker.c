@@ -16,6 +16,7 @@
 #include "config/privileges.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/owner.h"
 #include "core/pack.h"
 #include "core/strbuf.h"
 #include "event/flusher.h"
@@ -143,8 +144,7 @@ take_link(struct worker *w, const struct lnt_frame *f)
 static void
 on_master_gone(struct lnt_channel *c, bool broken, const char *why)
 {
-    struct worker *w =
-        (struct worker *)((uintptr_t)c - offsetof(struct worker, channel));
+    struct worker *w = LNT_OWNER(c, struct worker, channel);
     lnt_log_warn("the master is %s (%s)", broken ? "not understood" : "gone",
                  why);
     lnt_channel_close(c);
@@ -221,8 +221,7 @@ reopen_logs(struct worker *w, const struct lnt_frame *f)
 static void
 on_frame(struct lnt_channel *c, const struct lnt_frame *f)
 {
-    struct worker *w =
-        (struct worker *)((uintptr_t)c - offsetof(struct worker, channel));
+    struct worker *w = LNT_OWNER(c, struct worker, channel);
     if (lnt_asks_frame(&w->asks, f))
         return;
     switch (f->type) {
@@ -281,8 +280,7 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
 static void
 on_signal(struct lnt_watch *watch, uint32_t events)
 {
-    struct worker *w =
-        (struct worker *)((uintptr_t)watch - offsetof(struct worker, signals));
+    struct worker *w = LNT_OWNER(watch, struct worker, signals);
     int n;
     (void)events;
     while ((n = lnt_signals_read(watch->fd, NULL)) > 0) {
