@@ -1,5 +1,5 @@
 /*
- * The words of commands.
+ * The table of commands.
  */
 #include "ctl/commands.h"
 
@@ -58,7 +58,7 @@ say_unknown(const char *word, struct lnt_strbuf *why)
 }
 
 int
-lnt_words_command(const char *const *words, size_t n, struct lnt_strbuf *why)
+lnt_command_find(const char *const *words, size_t n, struct lnt_strbuf *why)
 {
     for (int i = 0; i < LNT_COMMANDS; i++) {
         if (strcmp(words[0], table[i].name) != 0)

@@ -34,7 +34,7 @@ enum lnt_command {
 
 /* The command that the n words are; -1 with why: unknown (and what is near),
    or used wrongly (and how it is used). */
-int lnt_words_command(const char *const *words, size_t n,
-                      struct lnt_strbuf *why);
+int lnt_command_find(const char *const *words, size_t n,
+                     struct lnt_strbuf *why);
 
 #endif

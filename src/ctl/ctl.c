@@ -113,7 +113,7 @@ lnt_ctl_run(const char *path, char *const *words, size_t n)
 {
     struct lnt_strbuf out = LNT_STRBUF_INIT;
     int status = -1;
-    if (lnt_words_command((const char *const *)words, n, &out) < 0) {
+    if (lnt_command_find((const char *const *)words, n, &out) < 0) {
         fprintf(stderr, "linnet: %s\n", out.p);
         lnt_strbuf_release(&out);
         return 2;

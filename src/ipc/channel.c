@@ -221,6 +221,7 @@ lnt_channel_send(struct lnt_channel *c, enum lnt_frame_type type,
         .request = request,
         .length = (uint32_t)payload.n,
     };
+    c->told_to_end |= type == LNT_FRAME_QUIT || type == LNT_FRAME_STOP;
     if (!c->head) {
         if (send_to(c->watch.fd, &h, payload.p, fds, nfds) >= 0)
             return 0;

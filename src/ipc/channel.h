@@ -98,7 +98,8 @@ struct lnt_channel {
     uint32_t incarnation; /* frames of another one are not ours; 0: the other
                              side may be of another release */
     struct lnt_queued *head, **tail;
-    size_t queued; /* bytes */
+    size_t queued;    /* bytes */
+    bool told_to_end; /* QUIT or STOP was sent */
 };
 
 /* Takes over fd.  0, or -1 with errno (fd is closed). */

@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/owner.h"
+#include "core/pack.h"
 #include "core/strbuf.h"
 #include "event/loop.h"
 #include "ipc/channel.h"
@@ -232,38 +233,21 @@ lnt_requests_answer(struct lnt_channel *to, uint32_t id, bool ok,
 void
 lnt_request_encode(struct lnt_strbuf *out, const struct lnt_request *q)
 {
-    lnt_strbuf_add(out, &q->cell, sizeof(q->cell));
-    lnt_strbuf_add_str(out, q->module);
-    lnt_strbuf_addc(out, '\0');
-    lnt_strbuf_add_str(out, q->name);
-    lnt_strbuf_addc(out, '\0');
+    lnt_pack_u32(out, q->cell);
+    lnt_pack_str(out, q->module);
+    lnt_pack_str(out, q->name);
     lnt_strbuf_add_str(out, q->data);
-}
-
-/* Cuts a text that ends with NUL off the front. */
-static int
-cut(struct lnt_str *rest, struct lnt_str *out)
-{
-    const char *end = rest->n ? memchr(rest->p, '\0', rest->n) : NULL;
-    if (!end)
-        return -1;
-    *out = lnt_str(rest->p, (size_t)(end - rest->p));
-    *rest = lnt_str(end + 1, rest->n - out->n - 1);
-    return 0;
 }
 
 int
 lnt_request_decode(struct lnt_str payload, struct lnt_request *q)
 {
-    if (payload.n < sizeof(q->cell))
-        return -1;
-    memcpy(&q->cell, payload.p, sizeof(q->cell));
-    struct lnt_str rest =
-        lnt_str(payload.p + sizeof(q->cell), payload.n - sizeof(q->cell));
-    if (cut(&rest, &q->module) < 0 || cut(&rest, &q->name) < 0)
-        return -1;
-    q->data = rest;
-    return 0;
+    q->data = payload;
+    return lnt_unpack_u32(&q->data, &q->cell) &&
+                   lnt_unpack_str(&q->data, &q->module) &&
+                   lnt_unpack_str(&q->data, &q->name)
+               ? 0
+               : -1;
 }
 
 void

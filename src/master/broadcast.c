@@ -18,13 +18,14 @@ static unsigned
 send_all(struct lnt_master *m, struct lnt_str payload, struct lnt_strbuf *why)
 {
     unsigned reached = 0;
-    for (struct lnt_child *c = m->children; c; c = c->next) {
+    struct lnt_child *c = NULL;
+    while ((c = lnt_worker_next(m, c))) {
         if (lnt_channel_send(&c->channel, LNT_FRAME_BROADCAST, 0, payload, NULL,
                              0) == 0) {
             if (c->state == LNT_CHILD_SERVING || c->state == LNT_CHILD_DRAINING)
                 reached++;
         } else if (!lnt_reason_is_gone(errno)) {
-            lnt_strbuf_addf(why, "%sworker %u: %s", why->n ? "; " : "", c->slot,
+            lnt_strbuf_addf(why, "%s%s: %s", why->n ? "; " : "", c->name,
                             lnt_reason_of_send(errno));
         }
     }
@@ -79,9 +80,7 @@ void
 lnt_broadcast_pass_on(struct lnt_master *m, const struct lnt_child *from,
                       struct lnt_str payload)
 {
-    char name[32];
-    snprintf(name, sizeof(name), "worker %u", from->slot);
-    take(m, payload, name);
+    take(m, payload, from->name);
     tell_neighbour(m, payload);
 }
 

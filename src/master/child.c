@@ -1,5 +1,5 @@
 /*
- * Spawning and reaping workers.
+ * Spawning, telling, hearing and reaping the master's children.
  */
 #include "master/child.h"
 
@@ -16,19 +16,34 @@
 #include "core/owner.h"
 #include "ipc/reasons.h"
 #include "ipc/requests.h"
+#include "master/broadcast.h"
+#include "master/changes.h"
 #include "master/lock_watch.h"
 #include "master/master.h"
+#include "master/requests.h"
+#include "master/start.h"
 #include "master/values.h"
-#include "os/fds.h"
-#include "os/memory.h"
 #include "os/process.h"
 #include "os/socket.h"
-#include "worker/worker.h"
 #include "zone/zone.h"
 
 enum {
     STOP_TIME = 2000,   /* ms for a worker to end at once */
+    WRITE_TIME = 20000, /* ms for a helper to write the last word */
     DRAIN_SLACK = 2000, /* ms beyond shutdown_timeout */
+    LOOK_TIME = 500,    /* ms between two looks whether it is stopped */
+    STOPPED_MAX = 4,    /* looks that find it stopped, before it is killed */
+};
+
+static const struct {
+    const char *name; /* for people; a worker's has its number, too */
+    uint64_t end_time;
+    bool writes; /* what it has is lost unless it ends by itself */
+} kinds[LNT_KINDS] = {
+    [LNT_KIND_WORKER] = {"worker", STOP_TIME, false},
+    [LNT_KIND_STORE] = {"the store's process", WRITE_TIME, true},
+    [LNT_KIND_BINARY] = {"the new binary", 0, false},
+    [LNT_KIND_TEST] = {"the test of the new binary", 0, false},
 };
 
 static void on_frame(struct lnt_channel *ch, const struct lnt_frame *f);
@@ -38,95 +53,60 @@ static void on_timer(struct lnt_timer *t);
 static const struct lnt_channel_handler channel_handler = {.frame = on_frame,
                                                            .closed = on_closed};
 
-static struct lnt_child *
-child_of(struct lnt_channel *ch)
-{
-    return LNT_OWNER(ch, struct lnt_child, channel);
-}
+/* ---- the list ---- */
 
-/* ---- in the new process ---- */
-
-static struct lnt_worker_socket *
-worker_sockets(const struct lnt_generation *g)
-{
-    struct lnt_worker_socket *v = lnt_calloc(g->sockets.n + 1, sizeof(v[0]));
-    for (size_t i = 0; i < g->sockets.n; i++) {
-        v[i].fd = g->sockets.v[i].fd;
-        v[i].endpoint = g->sockets.v[i].listen->endpoint;
-    }
-    return v;
-}
-
-/* Only what a worker needs stays open; above all no end of any other
-   worker's channel. */
-static void
-keep_fds(const struct lnt_master *m, const struct lnt_generation *g,
-         int channel)
-{
-    size_t n = 0;
-    int *keep = lnt_calloc(LNT_CELLS + g->sockets.n + 8, sizeof(int));
-    for (size_t i = 0; i < LNT_CELLS; i++)
-        keep[n++] = m->doorbells[i];
-    for (size_t i = 0; i < g->sockets.n; i++)
-        keep[n++] = g->sockets.v[i].fd;
-    keep[n++] = channel;
-    keep[n++] = lnt_zone_fd(m->zone);
-    keep[n++] = lnt_log_fd();
-    keep[n++] = lnt_log_socket();
-    keep[n++] = g->access_fd;
-    lnt_fds_keep(keep, n);
-    free(keep);
-}
-
-/* One of a generation to come writes to that one's log from its first line. */
 void
-lnt_child_log(const struct lnt_log_conf *conf)
+lnt_child_name(enum lnt_child_kind kind, unsigned number, char *out,
+               size_t size)
 {
-    if (lnt_log_open(conf->error, conf->format == 1) < 0)
-        lnt_log_error("cannot open log %s: %s", conf->error, strerror(errno));
-    lnt_log_level((enum lnt_level)conf->level);
+    if (kind == LNT_KIND_WORKER)
+        snprintf(out, size, "%s %u", kinds[kind].name, number);
+    else
+        snprintf(out, size, "%s", kinds[kind].name);
 }
 
-_Noreturn static void
-run_worker(const struct lnt_master *m, const struct lnt_generation *g,
-           const struct lnt_slot *s, unsigned cell, uint32_t incarnation,
-           int channel)
+static struct lnt_child *
+new_child(struct lnt_master *m, enum lnt_child_kind kind, unsigned slot)
 {
-    lnt_lock_watch_forked(m);
-    lnt_log_forked();
-    keep_fds(m, g, channel);
-    lnt_signals_forked();
-    if (g != &m->now)
-        lnt_child_log(g->config->log);
-    struct lnt_worker_socket *sockets = worker_sockets(g);
-    struct lnt_worker_params p = {
-        .config = g->config,
-        .info = *m->info,
-        .zone = m->zone,
-        .doorbells = m->doorbells,
-        .slot = s->number,
-        .before_cell = s->last_cell,
-        .before_incarnation = s->last_incarnation,
-        .cell = cell,
-        .incarnation = incarnation,
-        .generation = g->number,
-        .channel = channel,
-        .sockets = sockets,
-        .nsockets = g->sockets.n,
-        .siblings = (uint32_t)g->config->server->workers,
-    };
-    p.info.generation = g->number;
-    p.info.workers = (uint32_t)g->config->server->workers;
-    p.info.access_fd = g->access_fd;
-    p.info.access_syslog = strcmp(g->config->log->access, "syslog") == 0;
-    p.info.access_json = g->config->log->format == 1;
-    int status = lnt_worker_run(&p);
-    lnt_log_end();
-    free(sockets);
-    exit(status);
+    struct lnt_child *c = lnt_calloc(1, sizeof(*c));
+    c->m = m;
+    c->kind = kind;
+    c->slot = slot;
+    lnt_child_name(kind, slot, c->name, sizeof(c->name));
+    c->started = lnt_loop_now(m->loop);
+    c->timer.fn = on_timer;
+    c->channel.watch.fd = -1;
+    return c;
 }
 
-/* ---- in the master ---- */
+static void
+add(struct lnt_child *c)
+{
+    c->next = c->m->children;
+    c->m->children = c;
+}
+
+struct lnt_child *
+lnt_child_add(struct lnt_master *m, enum lnt_child_kind kind, pid_t pid)
+{
+    struct lnt_child *c = new_child(m, kind, 0);
+    c->pid = pid;
+    add(c);
+    return c;
+}
+
+void
+lnt_child_free(struct lnt_child *c)
+{
+    struct lnt_child **link = &c->m->children;
+    while (*link != c)
+        link = &(*link)->next;
+    *link = c->next;
+    free(c->failed);
+    lnt_loop_free(c->m->loop, c);
+}
+
+/* ---- beginning ---- */
 
 /* A free cell with a doorbell, or -1 with errno. */
 static int
@@ -153,10 +133,14 @@ lnt_child_release_dead(struct lnt_master *m)
     }
 }
 
-/* If need be one of a worker whose master died before it could release it. */
-int
-lnt_child_take_cell(struct lnt_master *m, unsigned slot, uint32_t generation)
+/* If need be one of a process whose master died before it could release it. */
+static int
+take_cell(struct lnt_master *m, const struct lnt_generation *g,
+          const struct lnt_slot *s)
 {
+    bool worker = s->kind == LNT_KIND_WORKER;
+    unsigned slot = worker ? s->number : LNT_SLOT_STORE;
+    uint32_t generation = worker ? g->number : 0;
     int cell = try_cell(m, slot, generation);
     if (cell >= 0 || errno == EBUSY)
         return cell;
@@ -164,56 +148,61 @@ lnt_child_take_cell(struct lnt_master *m, unsigned slot, uint32_t generation)
     return try_cell(m, slot, generation);
 }
 
-struct lnt_child *
-lnt_child_spawn(struct lnt_master *m, const struct lnt_generation *g,
-                const struct lnt_slot *s)
+/* 0, or -1 with errno. */
+static int
+launch(struct lnt_child *c, const struct lnt_generation *g,
+       const struct lnt_slot *s, unsigned how)
 {
+    struct lnt_master *m = c->m;
     int fds[2];
-    int cell = lnt_child_take_cell(m, s->number, g->number);
-    if (cell < 0)
-        return NULL;
-    struct lnt_cell *cl = lnt_zone_cell(m->zone, (unsigned)cell);
-    uint32_t incarnation = cl->incarnation;
-    if (lnt_socket_pair(fds) < 0) {
-        lnt_lock_release(m, (unsigned)cell, incarnation);
-        return NULL;
-    }
-    pid_t pid = fork();
-    if (pid == 0)
-        run_worker(m, g, s, (unsigned)cell, incarnation, fds[1]);
+    if (lnt_socket_pair(fds) < 0)
+        return -1;
+    c->pid = fork();
+    if (c->pid == 0)
+        lnt_start(m, g, s, c, fds[1], how);
     int error = errno;
     close(fds[1]);
-    if (pid < 0) {
+    if (c->pid < 0) {
         close(fds[0]);
-        lnt_lock_release(m, (unsigned)cell, incarnation);
+        errno = error;
+        return -1;
+    }
+    lnt_zone_cell(m->zone, c->cell)->pid = c->pid;
+    if (lnt_channel_open(&c->channel, m->loop, fds[0], c->incarnation,
+                         &channel_handler) < 0) {
+        lnt_log_alert("cannot watch the channel of %s: %s", c->name,
+                      strerror(errno));
+        (void)kill(c->pid, SIGKILL); /* reaped like any other */
+    }
+    return 0;
+}
+
+struct lnt_child *
+lnt_child_spawn(struct lnt_master *m, const struct lnt_generation *g,
+                const struct lnt_slot *s, unsigned how)
+{
+    int cell = take_cell(m, g, s);
+    if (cell < 0)
+        return NULL;
+    struct lnt_child *c = new_child(m, s->kind, s->number);
+    c->cell = (unsigned)cell;
+    c->incarnation = lnt_zone_cell(m->zone, c->cell)->incarnation;
+    c->restarts = s->restarts;
+    c->generation = g->number;
+    c->grace = g->config->server->shutdown_timeout + DRAIN_SLACK;
+    if (launch(c, g, s, how) < 0) {
+        int error = errno;
+        lnt_lock_release(m, c->cell, c->incarnation);
+        free(c);
         errno = error;
         return NULL;
     }
-    cl->pid = pid;
-
-    struct lnt_child *c = lnt_calloc(1, sizeof(*c));
-    c->m = m;
-    c->pid = pid;
-    c->slot = s->number;
-    c->cell = (unsigned)cell;
-    c->restarts = s->restarts;
-    c->incarnation = incarnation;
-    c->generation = g->number;
-    c->started = lnt_loop_now(m->loop);
-    c->grace = g->config->server->shutdown_timeout + DRAIN_SLACK;
-    c->timer.fn = on_timer;
-    c->next = m->children;
-    m->children = c;
-    if (lnt_channel_open(&c->channel, m->loop, fds[0], incarnation,
-                         &channel_handler) < 0) {
-        lnt_log_alert("cannot watch the channel of a worker: %s",
-                      strerror(errno));
-        (void)kill(pid, SIGKILL); /* reaped like any other */
-    }
+    add(c);
     lnt_timer_at(m->loop, &c->timer,
                  c->started + g->config->server->start_timeout);
-    lnt_values_snapshot(m, c);
-    lnt_log_info("worker %u started, pid %d", s->number, (int)pid);
+    if (c->kind == LNT_KIND_WORKER)
+        lnt_values_snapshot(m, c);
+    lnt_log_info("%s started, pid %d", c->name, (int)c->pid);
     return c;
 }
 
@@ -223,93 +212,170 @@ tell(struct lnt_child *c, enum lnt_frame_type type)
     if (lnt_channel_send(&c->channel, type, 0, lnt_str("", 0), NULL, 0) == 0)
         return;
     if (lnt_channel_is_open(&c->channel) && !lnt_reason_is_gone(errno))
-        lnt_log_error("cannot send %s to worker %u: %s", lnt_frame_names[type],
-                      c->slot, strerror(errno));
+        lnt_log_error("cannot send %s to %s: %s", lnt_frame_names[type],
+                      c->name, strerror(errno));
 }
 
 void
-lnt_child_start(struct lnt_child *c)
+lnt_child_begin(struct lnt_child *c)
 {
     if (c->state != LNT_CHILD_READY)
         return;
     c->state = LNT_CHILD_SERVING;
-    lnt_timer_stop(c->m->loop, &c->timer);
     tell(c, LNT_FRAME_START);
+}
+
+/* ---- ending ---- */
+
+static void
+kill_late(struct lnt_child *c)
+{
+    c->late = true;
+    (void)kill(c->pid, SIGKILL);
+}
+
+static void
+set_timer(struct lnt_child *c, uint64_t ms)
+{
+    lnt_timer_at(c->m->loop, &c->timer, lnt_loop_now(c->m->loop) + ms);
+}
+
+/* Until it is set up a worker does not read the channel. */
+static void
+end_worker(struct lnt_child *c, bool at_once)
+{
+    uint64_t grace = at_once ? kinds[c->kind].end_time : c->grace;
+    uint64_t at = lnt_loop_now(c->m->loop) + grace;
+    tell(c, at_once ? LNT_FRAME_STOP : LNT_FRAME_QUIT);
+    if (c->state == LNT_CHILD_STARTING && !c->failed)
+        kill_late(c);
+    if (c->state != LNT_CHILD_DRAINING || !lnt_timer_active(&c->timer) ||
+        lnt_timer_due(c->m->loop, &c->timer) > at)
+        set_timer(c, grace);
+}
+
+/* Looked at now and then: one that is stopped writes nothing. */
+static void
+end_writer(struct lnt_child *c, bool at_once)
+{
+    if (c->state == LNT_CHILD_DRAINING)
+        return;
+    c->end_by = lnt_loop_now(c->m->loop) + kinds[c->kind].end_time;
+    c->stopped = 0;
+    tell(c, at_once ? LNT_FRAME_STOP : LNT_FRAME_QUIT);
+    set_timer(c, LOOK_TIME);
 }
 
 void
 lnt_child_end(struct lnt_child *c, bool at_once)
 {
-    uint64_t grace = STOP_TIME;
-    tell(c, at_once ? LNT_FRAME_STOP : LNT_FRAME_QUIT);
-    /* Until it is set up it does not read the channel. */
-    if (c->state == LNT_CHILD_STARTING && !c->failed) {
-        c->late = true;
-        (void)kill(c->pid, SIGKILL);
-    }
-    if (!at_once)
-        grace = c->grace;
-    uint64_t at = lnt_loop_now(c->m->loop) + grace;
-    if (c->state != LNT_CHILD_DRAINING || !lnt_timer_active(&c->timer) ||
-        lnt_timer_due(c->m->loop, &c->timer) > at)
-        lnt_timer_at(c->m->loop, &c->timer, at);
+    if (c->state == LNT_CHILD_ENDED)
+        return;
+    if (kinds[c->kind].writes)
+        end_writer(c, at_once);
+    else
+        end_worker(c, at_once);
     c->state = LNT_CHILD_DRAINING;
 }
 
-void
-lnt_child_grant(struct lnt_child *c)
+/* Whether it may have some more time to end. */
+static bool
+may_still_end(struct lnt_child *c)
 {
-    lnt_timer_at(c->m->loop, &c->timer, lnt_loop_now(c->m->loop) + c->grace);
+    char state = lnt_process_state(c->pid);
+    c->stopped = state == 'T' || state == 't' ? c->stopped + 1 : 0;
+    return c->stopped < STOPPED_MAX && lnt_loop_now(c->m->loop) < c->end_by;
 }
 
 static void
 on_timer(struct lnt_timer *t)
 {
     struct lnt_child *c = LNT_OWNER(t, struct lnt_child, timer);
-    lnt_log_warn(
-        "worker %u (pid %d) %s in time and is killed", c->slot, (int)c->pid,
-        c->state == LNT_CHILD_DRAINING ? "did not end" : "did not get ready");
-    c->late = true;
-    (void)kill(c->pid, SIGKILL);
+    if (c->state == LNT_CHILD_DRAINING && c->end_by && may_still_end(c)) {
+        set_timer(c, LOOK_TIME);
+        return;
+    }
+    c->stuck = c->stopped >= STOPPED_MAX;
+    lnt_log_error("%s (pid %d) %s and is killed", c->name, (int)c->pid,
+                  c->stuck                         ? "is stopped"
+                  : c->state == LNT_CHILD_DRAINING ? "did not end in time"
+                                                   : "did not get ready in "
+                                                     "time");
+    kill_late(c);
+}
+
+/* ---- what it says ---- */
+
+static void
+take_ready(struct lnt_child *c)
+{
+    if (c->state != LNT_CHILD_STARTING)
+        return;
+    c->state = LNT_CHILD_READY;
+    c->was_ready = true;
+    lnt_timer_stop(c->m->loop, &c->timer);
+}
+
+/* What could move has moved; what cannot has its time from here on. */
+static void
+take_given(struct lnt_child *c)
+{
+    c->giving = false;
+    if (c->state == LNT_CHILD_DRAINING)
+        set_timer(c, c->grace);
+}
+
+/* What only workers say. */
+static bool
+take_of_worker(struct lnt_child *c, const struct lnt_frame *f)
+{
+    if (c->kind != LNT_KIND_WORKER)
+        return false;
+    if (f->type == LNT_FRAME_GIVEN)
+        take_given(c);
+    else if (f->type == LNT_FRAME_BROADCAST)
+        lnt_broadcast_pass_on(c->m, c, f->payload);
+    else if (f->type == LNT_FRAME_RELOAD)
+        lnt_changes_ask(c->m, &(struct lnt_change){.kind = LNT_CHANGE_RELOAD},
+                        NULL);
+    else
+        return lnt_master_requests_frame(c->m, c, f);
+    return true;
 }
 
 static void
 on_frame(struct lnt_channel *ch, const struct lnt_frame *f)
 {
-    struct lnt_child *c = child_of(ch);
-    struct lnt_master *m = c->m;
+    struct lnt_child *c = LNT_OWNER(ch, struct lnt_child, channel);
     if (f->type == LNT_FRAME_READY) {
-        if (c->state != LNT_CHILD_STARTING)
-            return;
-        c->state = LNT_CHILD_READY;
-        lnt_timer_stop(m->loop, &c->timer);
-        m->events->ready(m, c);
+        take_ready(c);
     } else if (f->type == LNT_FRAME_FAILED) {
-        char *why = lnt_strndup(f->payload.p, f->payload.n);
-        c->failed = true;
-        m->events->failed(m, c, why);
-        free(why);
-    } else {
-        m->events->frame(m, c, f);
+        free(c->failed);
+        c->failed = lnt_strndup(f->payload.p, f->payload.n);
+    } else if (f->type == LNT_FRAME_REPLY) {
+        lnt_requests_take(c->m->requests, ch, f->request, f->payload);
+    } else if (!take_of_worker(c, f)) {
+        lnt_log_warn("%s sent %s, which is not for the master", c->name,
+                     lnt_frame_names[f->type]);
     }
 }
 
 static void
 on_closed(struct lnt_channel *ch, bool broken, const char *why)
 {
-    struct lnt_child *c = child_of(ch);
+    struct lnt_child *c = LNT_OWNER(ch, struct lnt_child, channel);
     lnt_channel_close(ch);
     /* Most of all it has ended, and SIGCHLD says how.  One that only closed
        its end must not live on unheard. */
     if (broken) {
-        lnt_log_error("channel of worker %u: %s; it is killed", c->slot, why);
-        c->late = true;
-        (void)kill(c->pid, SIGKILL);
+        lnt_log_error("channel of %s: %s; it is killed", c->name, why);
+        kill_late(c);
     } else if (!lnt_timer_active(&c->timer)) {
-        lnt_timer_at(c->m->loop, &c->timer,
-                     lnt_loop_now(c->m->loop) + STOP_TIME);
+        set_timer(c, kinds[c->kind].end_time);
     }
 }
+
+/* ---- the end ---- */
 
 const char *
 lnt_child_how(int status, char *out, size_t size)
@@ -324,44 +390,51 @@ lnt_child_how(int status, char *out, size_t size)
 }
 
 static void
-reap_one(struct lnt_master *m, struct lnt_child *c, int status)
+log_end(const struct lnt_child *c, int status)
 {
-    struct lnt_child **link = &m->children;
     char how[96];
-    /* Its last words may still be in the socket; what they bring about may
-       spawn others. */
-    lnt_channel_poll(&c->channel);
-    while (*link != c)
-        link = &(*link)->next;
-    *link = c->next;
-    lnt_channel_close(&c->channel);
-    lnt_requests_drop(m->requests, &c->channel, "the worker has ended");
-    lnt_timer_stop(m->loop, &c->timer);
-    (void)lnt_child_how(status, how, sizeof(how));
-    if (c->state == LNT_CHILD_DRAINING && (status == 0 || c->late))
-        lnt_log_info("worker %u (pid %d) %s", c->slot, (int)c->pid, how);
+    bool fine = status == 0 || (c->late && !kinds[c->kind].writes);
+    enum lnt_level level = LNT_ERROR;
+    if (c->state == LNT_CHILD_DRAINING && fine)
+        level = LNT_INFO;
     else if (WIFSIGNALED(status) && !c->late)
-        lnt_log_alert("worker %u (pid %d) %s", c->slot, (int)c->pid, how);
-    else
-        lnt_log_error("worker %u (pid %d) %s", c->slot, (int)c->pid, how);
-    lnt_lock_release(m, c->cell, c->incarnation);
-    m->events->ended(m, c, status);
-    lnt_loop_free(m->loop, c);
+        level = LNT_ALERT;
+    lnt_log_at(level, "%s (pid %d) %s", c->name, (int)c->pid,
+               lnt_child_how(status, how, sizeof(how)));
+}
+
+static void
+reap_one(struct lnt_child *c, int status)
+{
+    struct lnt_master *m = c->m;
+    c->status = status;
+    if (c->kind == LNT_KIND_WORKER || c->kind == LNT_KIND_STORE) {
+        lnt_channel_poll(&c->channel); /* its last words may still be there */
+        lnt_channel_close(&c->channel);
+        lnt_requests_drop(m->requests, &c->channel,
+                          c->kind == LNT_KIND_WORKER ? "the worker has ended"
+                                                     : "the process has ended");
+        lnt_timer_stop(m->loop, &c->timer);
+        log_end(c, status);
+        lnt_lock_release(m, c->cell, c->incarnation);
+    }
+    c->state = LNT_CHILD_ENDED;
 }
 
 void
-lnt_children_reap(struct lnt_master *m,
-                  void (*other)(struct lnt_master *m, pid_t pid, int status))
+lnt_children_reap(struct lnt_master *m)
 {
     int status;
     pid_t pid;
+    char how[96];
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        struct lnt_child *c = m->children;
+        struct lnt_child *c = lnt_child_next(m, NULL);
         while (c && c->pid != pid)
-            c = c->next;
+            c = lnt_child_next(m, c);
         if (c)
-            reap_one(m, c, status);
+            reap_one(c, status);
         else
-            other(m, pid, status);
+            lnt_log_debug("process %d %s", (int)pid,
+                          lnt_child_how(status, how, sizeof(how)));
     }
 }

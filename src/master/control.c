@@ -19,11 +19,9 @@
 #include "core/owner.h"
 #include "core/strbuf.h"
 #include "core/utf8.h"
-#include "ctl/commands.h"
+#include "master/commands.h"
 #include "master/master.h"
-#include "master/queries.h"
-#include "master/status.h"
-#include "master/values.h"
+#include "master/waiters.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/socket.h"
@@ -53,7 +51,7 @@ struct peer {
 
 /* Outlives a peer that goes before its answer. */
 struct waiting {
-    struct lnt_asker asker;
+    struct lnt_waiter waiter;
     struct peer *peer;
 };
 
@@ -397,9 +395,9 @@ answer_again(struct peer *p)
 }
 
 static void
-on_done(struct lnt_asker *a, bool ok, const char *text)
+on_done(struct lnt_waiter *waiter, bool ok, const char *text)
 {
-    struct waiting *w = (struct waiting *)a; /* its first member */
+    struct waiting *w = LNT_OWNER(waiter, struct waiting, waiter);
     struct peer *p = w->peer;
     free(w);
     if (!p)
@@ -408,149 +406,35 @@ on_done(struct lnt_asker *a, bool ok, const char *text)
     answer(p, ok, lnt_str_c(text));
 }
 
-static struct lnt_asker *
+static struct lnt_waiter *
 wait_for(struct peer *p)
 {
     struct waiting *w = lnt_calloc(1, sizeof(*w));
-    w->asker.done = on_done;
+    w->waiter.done = on_done;
     w->peer = p;
     p->waiting = w;
     /* The command has bounds of its own. */
     lnt_timer_stop(p->control->m->loop, &p->timer);
-    return &w->asker;
+    return &w->waiter;
 }
 
 /* ---- commands ---- */
 
 static void
-do_status(struct peer *p, bool json)
-{
-    struct lnt_strbuf b = LNT_STRBUF_INIT;
-    if (json)
-        lnt_status_json(p->control->m, &b);
-    else
-        lnt_status_text(p->control->m, &b);
-    answer(p, true, lnt_strbuf_str(&b));
-    lnt_strbuf_release(&b);
-}
-
-static void
-answer_now(struct peer *p, bool ok, struct lnt_strbuf *why, const char *done)
-{
-    answer(p, ok, ok ? lnt_str_c(done) : lnt_strbuf_str(why));
-    lnt_strbuf_release(why);
-}
-
-static void
-do_level(struct peer *p, const char *word)
-{
-    int level = 0;
-    while (lnt_level_names[level] && strcmp(lnt_level_names[level], word) != 0)
-        level++;
-    if (!lnt_level_names[level]) {
-        answer(p, false,
-               LNT_STR("log-level takes debug, info, notice, warn, error or "
-                       "alert"));
-        return;
-    }
-    p->control->m->commands->level(p->control->m, level, wait_for(p));
-}
-
-/* What the master knows by itself. */
-static void
-do_data(struct peer *p, enum lnt_command command, const char *const *words)
-{
-    struct lnt_master *m = p->control->m;
-    struct lnt_strbuf out = LNT_STRBUF_INIT;
-    struct lnt_str key = lnt_str_c(words[1]), value;
-    bool ok = true;
-    if (command == LNT_COMMAND_ROOMS) {
-        ok = lnt_queries_rooms(m, &out);
-    } else if (command == LNT_COMMAND_ZONE) {
-        ok = lnt_queries_zone(m, &out);
-    } else if (command == LNT_COMMAND_VALUES) {
-        lnt_values_list(m, &out);
-    } else if (command == LNT_COMMAND_GET) {
-        ok = lnt_values_show(m, key, &out);
-    } else {
-        bool set = command == LNT_COMMAND_SET;
-        value = lnt_str_c(set ? words[2] : "");
-        ok = m->commands->set(m, key, set ? &value : NULL, &out);
-        if (ok)
-            lnt_strbuf_adds(&out, set ? "set" : "unset");
-    }
-    answer(p, ok, lnt_strbuf_str(&out));
-    lnt_strbuf_release(&out);
-}
-
-static void
 run_command(struct peer *p, const char *const *words, size_t n)
 {
-    struct lnt_master *m = p->control->m;
     struct lnt_strbuf why = LNT_STRBUF_INIT;
-    int command = lnt_words_command(words, n, &why);
-    bool ok;
+    int command = lnt_command_find(words, n, &why);
     if (command < 0) {
-        answer_now(p, false, &why, NULL);
-        return;
-    }
-    if (m->handed_over) {
+        answer(p, false, lnt_strbuf_str(&why));
+    } else if (p->control->m->handed_over) {
         answer_again(p);
-        return;
+    } else {
+        p->keep = command == LNT_COMMAND_QUIT || command == LNT_COMMAND_STOP;
+        lnt_commands_run(p->control->m, (enum lnt_command)command, words, n,
+                         wait_for(p));
     }
-    switch ((enum lnt_command)command) {
-    case LNT_COMMAND_STATUS:
-        do_status(p, n == 2);
-        break;
-    case LNT_COMMAND_RELOAD:
-        m->commands->reload(m, wait_for(p));
-        break;
-    case LNT_COMMAND_REOPEN:
-        m->commands->reopen(m, wait_for(p));
-        break;
-    case LNT_COMMAND_QUIT:
-    case LNT_COMMAND_STOP:
-        p->keep = true;
-        m->commands->end(m, command == LNT_COMMAND_STOP, wait_for(p));
-        break;
-    case LNT_COMMAND_UPGRADE:
-        m->commands->upgrade(m, n == 2, wait_for(p));
-        break;
-    case LNT_COMMAND_BROADCAST:
-        ok = m->commands->broadcast(m, LNT_STR(""), lnt_str_c(words[1]), &why);
-        answer_now(p, ok, &why, "sent to all workers");
-        break;
-    case LNT_COMMAND_LOG_LEVEL:
-        do_level(p, words[1]);
-        break;
-    case LNT_COMMAND_CONNS:
-        lnt_queries_conns(m, wait_for(p));
-        break;
-    case LNT_COMMAND_KICK:
-        lnt_queries_kick(m, lnt_str_c(words[1]), wait_for(p));
-        break;
-    case LNT_COMMAND_PUBLISH:
-        lnt_queries_publish(m, lnt_str_c(words[1]), lnt_str_c(words[2]),
-                            wait_for(p));
-        break;
-    case LNT_COMMAND_WORKERS:
-        m->commands->workers(m, words[1], wait_for(p));
-        break;
-    case LNT_COMMAND_DRAIN:
-        ok = m->commands->drain(m, words[1], &why);
-        answer_now(p, ok, &why, "its connections move to the others");
-        break;
-    case LNT_COMMAND_ROOMS:
-    case LNT_COMMAND_ZONE:
-    case LNT_COMMAND_VALUES:
-    case LNT_COMMAND_GET:
-    case LNT_COMMAND_SET:
-    case LNT_COMMAND_UNSET:
-        do_data(p, (enum lnt_command)command, words);
-        break;
-    case LNT_COMMANDS:
-        break;
-    }
+    lnt_strbuf_release(&why);
 }
 
 static void

@@ -15,7 +15,6 @@
 #include "core/owner.h"
 #include "core/strbuf.h"
 #include "ipc/reasons.h"
-#include "master/child.h"
 #include "master/master.h"
 #include "master/takeover.h"
 #include "os/process.h"
@@ -176,23 +175,23 @@ lnt_diagnosis_start(struct lnt_master *m, lnt_diagnosis_fn *fn, void *arg)
         errno = error;
         return NULL;
     }
+    (void)lnt_child_add(m, LNT_KIND_TEST, d->pid);
     lnt_timer_at(m->loop, &d->timer, lnt_loop_now(m->loop) + TEST_TIME);
     return d;
 }
 
-bool
-lnt_diagnosis_reap(struct lnt_diagnosis *d, pid_t pid, int status)
+void
+lnt_diagnosis_ended(struct lnt_diagnosis *d, const struct lnt_child *c)
 {
     char how[96];
-    if (!d || d->pid != pid)
-        return false;
+    if (!d || d->pid != c->pid)
+        return;
     d->pid = 0;
     /* What it has written is in the pipe; who else has that does not count. */
     if (d->output.fd >= 0)
         (void)read_output(d);
-    conclude(d, lnt_child_how(status, how, sizeof(how)),
-             WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    return true;
+    conclude(d, lnt_child_how(c->status, how, sizeof(how)),
+             WIFEXITED(c->status) && WEXITSTATUS(c->status) == 0);
 }
 
 void

@@ -8,8 +8,7 @@
 #define LNT_MASTER_DIAGNOSIS_H
 
 #include <stdbool.h>
-#include <sys/types.h>
-
+struct lnt_child;
 struct lnt_diagnosis;
 struct lnt_master;
 
@@ -21,8 +20,8 @@ typedef void lnt_diagnosis_fn(void *arg, bool good, const char *text);
    errno when it cannot. */
 struct lnt_diagnosis *lnt_diagnosis_start(struct lnt_master *m,
                                           lnt_diagnosis_fn *fn, void *arg);
-/* A child has ended; false: it is not the one of the diagnosis. */
-bool lnt_diagnosis_reap(struct lnt_diagnosis *d, pid_t pid, int status);
+/* The child of the diagnosis (LNT_KIND_TEST) has ended. */
+void lnt_diagnosis_ended(struct lnt_diagnosis *d, const struct lnt_child *c);
 /* Kills what still runs; fn is not called any more.  NULL is fine. */
 void lnt_diagnosis_free(struct lnt_diagnosis *d);
 

@@ -7,19 +7,19 @@
 
 #include "core/log.h"
 #include "ipc/reasons.h"
-#include "master/askers.h"
 #include "master/bringup.h"
-#include "master/child.h"
 #include "master/lock_watch.h"
 #include "master/master.h"
+#include "master/slots.h"
 #include "master/takeover.h"
 #include "master/upgrade.h"
 #include "os/process.h"
 
 void
-lnt_ending_check(struct lnt_master *m)
+lnt_ending_step(struct lnt_master *m)
 {
-    if (m->state < LNT_MASTER_QUITTING || m->children || !lnt_keepers_end(m))
+    if (m->state < LNT_MASTER_QUITTING || lnt_worker_next(m, NULL) ||
+        !lnt_helpers_end(m))
         return;
     /* The newer master goes on with the zone: nobody else tells it who is not
        there any more.  Not for a server that is to end at once. */
@@ -29,9 +29,9 @@ lnt_ending_check(struct lnt_master *m)
 }
 
 void
-lnt_ending_begin(struct lnt_master *m, bool at_once, struct lnt_asker *a)
+lnt_ending_begin(struct lnt_master *m, bool at_once)
 {
-    lnt_askers_add(&m->end_askers, a);
+    struct lnt_child *c = NULL;
     if (m->state == LNT_MASTER_STOPPING ||
         (m->state == LNT_MASTER_QUITTING && !at_once))
         return;
@@ -44,12 +44,12 @@ lnt_ending_begin(struct lnt_master *m, bool at_once, struct lnt_asker *a)
        not stop. */
     if (!m->handed_over && m->state != LNT_MASTER_STARTING)
         lnt_sd_notify("STOPPING=1");
+    lnt_changes_cancel(m, "the server ends");
     lnt_bringup_cancel(m, "the server ends");
     lnt_upgrade_cancel(m, "the server ends");
     m->state = at_once ? LNT_MASTER_STOPPING : LNT_MASTER_QUITTING;
-    for (size_t i = 0; i < m->now.nslots; i++)
-        lnt_timer_stop(m->loop, &m->now.slots[i].timer);
-    for (struct lnt_child *c = m->children; c; c = c->next)
+    lnt_slots_stop(m, &m->now);
+    while ((c = lnt_worker_next(m, c)))
         lnt_child_end(c, at_once);
     /* As long as somebody has them open, clients would be let in that nobody
        accepts: refused, they can go elsewhere, to a newer master's sockets
@@ -58,8 +58,7 @@ lnt_ending_begin(struct lnt_master *m, bool at_once, struct lnt_asker *a)
     /* The store is the newer master's as soon as it can have it, or has been
        the older one's all the time. */
     if (m->handed_over || in_vain)
-        lnt_keepers_let_go(m);
-    lnt_ending_check(m);
+        lnt_helpers_let_go(m);
 }
 
 void
@@ -68,5 +67,5 @@ lnt_ending_give_up(struct lnt_master *m, const char *why)
     lnt_reason_log("the server does not start", why);
     m->exit_status = LNT_ENDING_FAILED;
     lnt_takeover_refuse(m, why);
-    lnt_ending_begin(m, true, NULL);
+    lnt_ending_begin(m, true);
 }

@@ -32,7 +32,6 @@
 #include "core/owner.h"
 #include "core/strbuf.h"
 #include "core/units.h"
-#include "master/child.h"
 #include "master/doorbells.h"
 #include "master/master.h"
 #include "os/clock.h"
@@ -102,6 +101,17 @@ cell_of(const struct lnt_master *m, pid_t pid)
     return NULL;
 }
 
+/* Another master only until it has taken over. */
+static bool
+is_child(const struct lnt_master *m, pid_t pid)
+{
+    const struct lnt_child *c = NULL;
+    while ((c = lnt_child_next(m, c)))
+        if (c->pid == pid)
+            return c->kind != LNT_KIND_BINARY || !m->handed_over;
+    return false;
+}
+
 static void
 add_name(const struct lnt_master *m, pid_t pid, struct lnt_strbuf *out)
 {
@@ -110,7 +120,7 @@ add_name(const struct lnt_master *m, pid_t pid, struct lnt_strbuf *out)
         lnt_strbuf_addf(out, "worker %u (pid %d)", c->slot, (int)pid);
     else if (c)
         lnt_strbuf_addf(out, "the store's process (pid %d)", (int)pid);
-    else if (pid == getppid() || pid == m->newer_pid)
+    else if (pid == getppid() || is_child(m, pid))
         lnt_strbuf_addf(out, "the other master (pid %d)", (int)pid);
     else
         lnt_strbuf_addf(out, "process %d", (int)pid);
@@ -127,18 +137,6 @@ add_state(char state, struct lnt_strbuf *out)
         lnt_strbuf_addf(out, "is not stopped (state %c)", state);
     else
         lnt_strbuf_adds(out, "shows no state in /proc");
-}
-
-static bool
-is_child(const struct lnt_master *m, pid_t pid)
-{
-    for (const struct lnt_child *c = m->children; c; c = c->next)
-        if (c->pid == pid)
-            return true;
-    for (const struct lnt_keeper *k = m->keepers.all; k; k = k->next)
-        if (k->pid == pid)
-            return true;
-    return pid == m->newer_pid;
 }
 
 /* ---- killing ---- */
@@ -327,17 +325,15 @@ pay(struct lnt_master *m)
     lnt_doorbells_ring(m->doorbells, m->zone);
 }
 
+/* What else waits is seen at the end of this turn. */
 static void
 work_off(struct lnt_master *m)
 {
     struct lnt_lock_watch *w = &m->lock;
-    bool owed = w->nowed > 0;
-    if (owed)
+    if (w->nowed)
         pay(m);
-    if (w->nowed || !(w->wanted || owed) || lnt_zone_probe(m->zone) < 0)
-        return;
-    w->wanted = false;
-    m->commands->settled(m);
+    if (w->nowed == 0 && w->wanted)
+        w->wanted = lnt_zone_probe(m->zone) < 0;
 }
 
 /* ---- who was not woken ---- */

@@ -43,8 +43,7 @@ void lnt_lock_watch_stop(struct lnt_master *m);
 /* In a process that the master has forked: it waits for the lock again. */
 void lnt_lock_watch_forked(const struct lnt_master *m);
 
-/* Whether the lock can be had.  If not, m->commands->settled is called as soon
-   as it can. */
+/* Whether the lock can be had.  If not, the loop has a turn as soon as it can. */
 bool lnt_lock_ready(struct lnt_master *m);
 /* Releases the cell of a process that is gone, now or as soon as the lock can
    be had, and wakes the sleeping readers. */

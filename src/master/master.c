@@ -11,204 +11,26 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "config/access.h"
 #include "config/place.h"
 #include "core/log.h"
 #include "core/owner.h"
 #include "core/strbuf.h"
-#include "core/units.h"
 #include "ipc/requests.h"
-#include "master/askers.h"
 #include "master/bringup.h"
-#include "master/broadcast.h"
-#include "master/child.h"
 #include "master/control.h"
 #include "master/doorbells.h"
 #include "master/ending.h"
+#include "master/logs.h"
 #include "master/moves.h"
-#include "master/orders.h"
-#include "master/queries.h"
 #include "master/run.h"
 #include "master/slots.h"
-#include "master/store_events.h"
 #include "master/takeover.h"
 #include "master/upgrade.h"
-#include "master/values.h"
 #include "os/memory.h"
 #include "os/process.h"
 #include "zone/zone.h"
 
 enum { STARTED = 0, FAILED = LNT_ENDING_FAILED };
-
-/* ---- commands ---- */
-
-/* NULL: a reload can begin, or wait for another one. */
-static const char *
-why_no_reload(const struct lnt_master *m)
-{
-    if (m->state == LNT_MASTER_STARTING)
-        return "the server is still starting";
-    if (m->state > LNT_MASTER_IDLE)
-        return m->handed_over ? "another process has taken over from this one"
-                              : "the server ends";
-    return m->upgrade ? "an upgrade is going on; try again after it" : NULL;
-}
-
-static void
-reload(struct lnt_master *m, struct lnt_asker *a)
-{
-    struct lnt_asker *askers = NULL;
-    const char *why = why_no_reload(m);
-    if (!why) {
-        lnt_bringup_reload(m, a);
-        return;
-    }
-    lnt_log_error("reload refused: %s", why);
-    lnt_askers_add(&askers, a);
-    lnt_askers_tell(&askers, false, why);
-}
-
-static bool
-reopen_access(struct lnt_master *m, struct lnt_strbuf *why)
-{
-    struct lnt_generation *g = &m->now;
-    if (g->access_fd < 0)
-        return true;
-    int fd = lnt_access_open(g->config->log->access);
-    if (fd < 0) {
-        lnt_strbuf_addf(why, "cannot open %s: %s", g->config->log->access,
-                        strerror(errno));
-        return false;
-    }
-    close(g->access_fd);
-    g->access_fd = fd;
-    return true;
-}
-
-/* Whether the files here could be opened; for the others go along. */
-static bool
-reopen_files(struct lnt_master *m, struct lnt_strbuf *why)
-{
-    if (lnt_log_reopen() < 0) {
-        lnt_strbuf_addf(why, "cannot open %s: %s", m->now.config->log->error,
-                        strerror(errno));
-        return false;
-    }
-    return reopen_access(m, why);
-}
-
-static void
-reopen(struct lnt_master *m, struct lnt_asker *a)
-{
-    struct lnt_strbuf why = LNT_STRBUF_INIT;
-    char which[2] = {'-', '-'};
-    int fds[2];
-    struct lnt_order o = {.type = LNT_FRAME_REOPEN,
-                          .payload = lnt_str(which, 2),
-                          .fds = fds,
-                          .done = "reopened"};
-    if (!reopen_files(m, &why)) {
-        if (a)
-            a->done(a, false, why.p);
-        else
-            lnt_log_error("reopen: %s", why.p);
-        lnt_strbuf_release(&why);
-        return;
-    }
-    if (lnt_log_fd() >= 0) {
-        which[0] = 'e';
-        fds[o.nfds++] = lnt_log_fd();
-    }
-    if (m->now.access_fd >= 0) {
-        which[1] = 'a';
-        fds[o.nfds++] = m->now.access_fd;
-    }
-    m->reopen_again = m->bringup || m->upgrade;
-    lnt_log_notice("logs reopened");
-    lnt_orders_give(m, &o, a);
-}
-
-static void
-set_level(struct lnt_master *m, int level, struct lnt_asker *a)
-{
-    char byte = (char)level;
-    struct lnt_order o = {.type = LNT_FRAME_LEVEL,
-                          .payload = lnt_str(&byte, 1),
-                          .done = "log level set until the next reload"};
-    lnt_log_level((enum lnt_level)level);
-    lnt_orders_give(m, &o, a);
-}
-
-static bool
-set_value(struct lnt_master *m, struct lnt_str key, const struct lnt_str *value,
-          struct lnt_strbuf *why)
-{
-    uint64_t version;
-    return lnt_values_change(m, key, value, &version, why);
-}
-
-static void
-change_workers(struct lnt_master *m, const char *number, struct lnt_asker *a)
-{
-    int64_t n;
-    const char *why;
-    if (lnt_parse_int(lnt_str_c(number), &n, &why) < 0 || n < 1) {
-        a->done(a, false, "workers takes a number from 1");
-        return;
-    }
-    if (m->workers && m->workers != n) {
-        a->done(a, false,
-                "another number of workers waits to take effect; try again "
-                "after it");
-        return;
-    }
-    if (!why_no_reload(m)) /* or the next reload would do what was refused */
-        m->workers = n;
-    reload(m, a);
-}
-
-static bool
-drain_slot(struct lnt_master *m, const char *slot, struct lnt_strbuf *why)
-{
-    int64_t n;
-    const char *text;
-    struct lnt_child *c = NULL;
-    if (lnt_parse_int(lnt_str_c(slot), &n, &text) == 0 && n >= 0 &&
-        (size_t)n < m->now.nslots)
-        c = m->now.slots[n].child;
-    if (m->bringup || m->upgrade)
-        lnt_strbuf_addf(why, "%s is going on; try again after it",
-                        m->bringup ? "a reload" : "an upgrade");
-    else if (!c || c->state != LNT_CHILD_SERVING)
-        lnt_strbuf_addf(why, "no worker serves in slot %s", slot);
-    else if (!lnt_moves_replace(m, c))
-        lnt_strbuf_adds(why, "there is no other worker to take its "
-                             "connections");
-    return why->n == 0;
-}
-
-static void
-settled(struct lnt_master *m)
-{
-    if (m->reopen_again && !m->bringup && !m->upgrade)
-        reopen(m, NULL);
-    lnt_bringup_next(m);
-    lnt_upgrade_next(m);
-    lnt_ending_check(m);
-}
-
-static const struct lnt_commands commands = {
-    .settled = settled,
-    .reload = reload,
-    .upgrade = lnt_upgrade_start,
-    .workers = change_workers,
-    .drain = drain_slot,
-    .end = lnt_ending_begin,
-    .reopen = reopen,
-    .broadcast = lnt_broadcast,
-    .level = set_level,
-    .set = set_value,
-};
 
 /* ---- children ---- */
 
@@ -223,11 +45,10 @@ started(struct lnt_master *m)
     }
     m->state = LNT_MASTER_RUNNING;
     m->files.ours = true;
-    if (m->keepers.now)
-        lnt_keeper_start(m->keepers.now);
+    lnt_helpers_begin(m);
     lnt_sockets_settle(&m->now.sockets);
-    for (struct lnt_child *c = m->children; c; c = c->next)
-        lnt_child_start(c);
+    for (size_t i = 0; i < m->now.nslots; i++)
+        lnt_child_begin(m->now.slots[i].child);
     if (lnt_control_publish(m->control) < 0)
         lnt_log_alert("control socket: %s", strerror(errno));
     lnt_log_notice("linnet %s serves, generation %u, %zu workers",
@@ -244,40 +65,61 @@ started(struct lnt_master *m)
     lnt_log_stderr_too(false);
 }
 
+/* The first generation: helpers, then workers, then it serves. */
 static void
-on_ready(struct lnt_master *m, struct lnt_child *c)
+step_start(struct lnt_master *m)
 {
-    if (lnt_bringup_ready(m, c))
-        return;
-    if (m->state != LNT_MASTER_STARTING) {
-        lnt_child_start(c); /* a worker that was spawned again */
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
+    bool all = m->now.slots && lnt_helpers_are_ready(m);
+    if (!m->now.slots && lnt_helpers_are_ready(m) &&
+        lnt_bringup_workers(m, &why) < 0)
+        lnt_ending_give_up(m, why.p);
+    for (size_t i = 0; all && i < m->now.nslots; i++) {
+        const struct lnt_child *c = m->now.slots[i].child;
+        all = c && c->state == LNT_CHILD_READY;
+    }
+    if (all)
+        started(m);
+    lnt_strbuf_release(&why);
+}
+
+/* Processes that were spawned again begin as soon as they are ready. */
+static void
+begin_respawned(struct lnt_master *m)
+{
+    lnt_helpers_begin(m);
+    for (size_t i = 0; m->state == LNT_MASTER_RUNNING && i < m->now.nslots;
+         i++) {
+        struct lnt_child *c = m->now.slots[i].child;
+        if (!c || c->state != LNT_CHILD_READY)
+            continue;
+        lnt_child_begin(c);
         lnt_moves_link_new(m, c);
-        return;
     }
-    for (size_t i = 0; i < m->now.nslots; i++) {
-        const struct lnt_child *other = m->now.slots[i].child;
-        if (!other || other->state != LNT_CHILD_READY)
-            return;
-    }
-    started(m);
 }
 
+/* One has said that it cannot start; it ends by itself. */
 static void
-on_failed(struct lnt_master *m, struct lnt_child *c, const char *why)
+judge_failure(struct lnt_master *m, struct lnt_child *c)
 {
-    lnt_log_error("worker %u: %s", c->slot, why);
-    if (lnt_bringup_failed(m, c, why) || m->state != LNT_MASTER_STARTING)
-        return;
-    lnt_ending_give_up(m, why);
+    const struct lnt_helper *h = lnt_helpers_find(m, c);
+    bool first = m->state == LNT_MASTER_STARTING && !(h && h->used);
+    c->judged = true;
+    if (c->kind == LNT_KIND_WORKER)
+        lnt_log_error("%s: %s", c->name, c->failed);
+    if (first)
+        lnt_ending_give_up(m, c->failed);
+    else if (h && h->coming != c)
+        lnt_log_error("%s", c->failed);
 }
 
 static void
-give_up_for(struct lnt_master *m, const struct lnt_child *c, int status)
+give_up_for(struct lnt_master *m, const struct lnt_child *c)
 {
     char how[96];
     struct lnt_strbuf why = LNT_STRBUF_INIT;
-    lnt_strbuf_addf(&why, "worker %u %s%s", c->slot,
-                    lnt_child_how(status, how, sizeof(how)),
+    lnt_strbuf_addf(&why, "%s %s%s", c->name,
+                    lnt_child_how(c->status, how, sizeof(how)),
                     c->late ? ": it did not get ready within start_timeout"
                             : " before it was ready");
     lnt_ending_give_up(m, why.p);
@@ -285,51 +127,110 @@ give_up_for(struct lnt_master *m, const struct lnt_child *c, int status)
 }
 
 static void
-on_ended(struct lnt_master *m, struct lnt_child *c, int status)
+judge_end_of_worker(struct lnt_master *m, const struct lnt_child *c)
 {
-    if (lnt_bringup_ended(m, c, status))
-        return;
     struct lnt_slot *s = lnt_slots_find(&m->now, c);
-    if (s && m->state <= LNT_MASTER_RUNNING) {
-        /* Nobody waits for a server that keeps crashing. */
-        if (m->state == LNT_MASTER_STARTING && (m->detached || m->older)) {
-            s->child = NULL;
-            give_up_for(m, c, status);
-        } else {
-            lnt_slot_retry(s, c);
-        }
-    } else if (s) {
-        s->child = NULL;
-    }
-    settled(m);
+    if (!s)
+        return;
+    s->child = NULL;
+    if (m->state > LNT_MASTER_RUNNING)
+        return;
+    /* Nobody waits for a server that keeps crashing. */
+    if (m->state == LNT_MASTER_STARTING && (m->detached || m->older))
+        give_up_for(m, c);
+    else
+        lnt_slot_retry(s, c);
 }
 
 static void
-on_frame(struct lnt_master *m, struct lnt_child *c, const struct lnt_frame *f)
+judge_end(struct lnt_master *m, struct lnt_child *c)
 {
-    if (f->type == LNT_FRAME_GIVEN) {
-        lnt_moves_given(c);
-        settled(m);
-        return;
+    struct lnt_helper *h = lnt_helpers_find(m, c);
+    if (c->kind == LNT_KIND_WORKER) {
+        judge_end_of_worker(m, c);
+    } else if (!h) {
+        lnt_upgrade_ended(m, c);
+    } else if (lnt_helpers_ended(m, c) && m->state < LNT_MASTER_QUITTING) {
+        if (m->state == LNT_MASTER_STARTING && !h->used)
+            give_up_for(m, c);
+        else
+            lnt_slot_retry(&h->slot, c);
     }
-    if (lnt_queries_frame(m, c, f))
-        return;
-    if (f->type == LNT_FRAME_BROADCAST) {
-        lnt_broadcast_pass_on(m, c, f->payload);
-    } else if (f->type == LNT_FRAME_RELOAD) {
-        reload(m, NULL);
-    } else {
-        lnt_log_warn("worker %u sent %s, which is not for the master", c->slot,
-                     lnt_frame_names[f->type]);
+    lnt_child_free(c);
+}
+
+static void
+judge_failures(struct lnt_master *m)
+{
+    for (struct lnt_child *c = m->children; c; c = c->next)
+        if (c->failed && !c->judged)
+            judge_failure(m, c);
+}
+
+/* What is judged may bring others into the list, in front. */
+static void
+judge_ends(struct lnt_master *m)
+{
+    struct lnt_child *c = m->children;
+    while (c) {
+        struct lnt_child *next = c->next;
+        if (c->state == LNT_CHILD_ENDED)
+            judge_end(m, c);
+        c = next;
     }
 }
 
-static const struct lnt_child_events child_events = {
-    .ready = on_ready,
-    .failed = on_failed,
-    .ended = on_ended,
-    .frame = on_frame,
-};
+/* ---- changes ---- */
+
+/* The oldest one that waits, as long as none goes on, no connections move and
+   the zone can be had. */
+static void
+begin_changes(struct lnt_master *m)
+{
+    struct lnt_change *c;
+    while (!m->changes.now && m->changes.waiting) {
+        if ((c = lnt_changes_take(m, LNT_CHANGE_REOPEN))) {
+            free(c);
+            lnt_logs_reopen(m, NULL);
+            continue;
+        }
+        if (lnt_moves_going(m) || !lnt_lock_ready(m))
+            return;
+        c = lnt_changes_take(m, m->changes.waiting->kind);
+        m->changes.now = c;
+        if (c->kind == LNT_CHANGE_RELOAD)
+            lnt_bringup_begin(m, c->workers);
+        else
+            lnt_upgrade_begin(m, c->new_zone);
+    }
+}
+
+static void
+begin_end(struct lnt_master *m)
+{
+    const struct lnt_change *c = m->changes.end;
+    if (c && (m->state < LNT_MASTER_QUITTING ||
+              (m->state == LNT_MASTER_QUITTING && c->at_once)))
+        lnt_ending_begin(m, c->at_once);
+}
+
+/* What follows from all that has happened in this turn. */
+static void
+decide(struct lnt_master *m)
+{
+    judge_failures(m);
+    lnt_bringup_step(m);
+    judge_ends(m);
+    if (m->state == LNT_MASTER_STARTING)
+        step_start(m);
+    else
+        begin_respawned(m);
+    begin_end(m);
+    lnt_upgrade_step(m);
+    if (m->state == LNT_MASTER_RUNNING || m->state == LNT_MASTER_IDLE)
+        begin_changes(m);
+    lnt_ending_step(m);
+}
 
 /* ---- housekeeping ---- */
 
@@ -337,6 +238,7 @@ static bool
 on_turn(void *arg)
 {
     struct lnt_master *m = arg;
+    decide(m);
     lnt_flusher_check(&m->flusher);
     return false;
 }
@@ -347,9 +249,9 @@ static void
 on_level(struct lnt_timer *t)
 {
     struct lnt_master *m = LNT_OWNER(t, struct lnt_master, level_timer);
-    if (m->state == LNT_MASTER_RUNNING && !m->bringup && !m->upgrade) {
+    if (m->state == LNT_MASTER_RUNNING && !m->changes.now) {
         lnt_moves_trim(m);
-        if (m->now.config->server->rebalance && !m->bringup)
+        if (m->now.config->server->rebalance)
             lnt_moves_level(m);
     }
     lnt_timer_at(m->loop, t, lnt_loop_now(m->loop) + LEVEL_EVERY);
@@ -372,28 +274,24 @@ on_sweep(struct lnt_timer *t)
 /* ---- signals ---- */
 
 static void
-on_other_child(struct lnt_master *m, pid_t pid, int status)
-{
-    char how[96];
-    if (!lnt_keepers_reap(m, pid, status) && !lnt_upgrade_reap(m, pid, status))
-        lnt_log_debug("process %d %s", (int)pid,
-                      lnt_child_how(status, how, sizeof(how)));
-}
-
-static void
 drain_workers(struct lnt_master *m)
 {
     /* At a reload or an upgrade, also one that waits, they end anyway, and their
        connections move. */
-    if (m->state != LNT_MASTER_RUNNING || m->bringup || m->upgrade ||
-        m->reload_again || m->upgrade_again)
+    struct lnt_child *c = NULL;
+    if (m->state != LNT_MASTER_RUNNING || lnt_changes_any(m))
         return;
     lnt_log_notice("draining all workers; a reload brings new ones");
     m->state = LNT_MASTER_IDLE;
-    for (size_t i = 0; i < m->now.nslots; i++)
-        lnt_timer_stop(m->loop, &m->now.slots[i].timer);
-    for (struct lnt_child *c = m->children; c; c = c->next)
+    lnt_slots_stop(m, &m->now);
+    while ((c = lnt_worker_next(m, c)))
         lnt_child_end(c, false);
+}
+
+static void
+ask(struct lnt_master *m, struct lnt_change c)
+{
+    lnt_changes_ask(m, &c, NULL);
 }
 
 static void
@@ -401,16 +299,16 @@ take_signal(struct lnt_master *m, int n)
 {
     switch (n) {
     case SIGCHLD:
-        lnt_children_reap(m, on_other_child);
+        lnt_children_reap(m);
         break;
     case SIGHUP:
-        reload(m, NULL);
+        ask(m, (struct lnt_change){.kind = LNT_CHANGE_RELOAD});
         break;
     case SIGUSR1:
-        reopen(m, NULL);
+        lnt_logs_reopen(m, NULL);
         break;
     case SIGUSR2:
-        lnt_upgrade_start(m, false, NULL);
+        ask(m, (struct lnt_change){.kind = LNT_CHANGE_UPGRADE});
         break;
     case SIGWINCH:
         /* A terminal sends it for every change of its size. */
@@ -418,11 +316,11 @@ take_signal(struct lnt_master *m, int n)
             drain_workers(m);
         break;
     case SIGQUIT:
-        lnt_ending_begin(m, false, NULL);
+        ask(m, (struct lnt_change){.kind = LNT_CHANGE_END});
         break;
     case SIGTERM:
     case SIGINT:
-        lnt_ending_begin(m, true, NULL);
+        ask(m, (struct lnt_change){.kind = LNT_CHANGE_END, .at_once = true});
         break;
     }
 }
@@ -521,7 +419,7 @@ tear_down(struct lnt_master *m)
     lnt_sockets_close(&m->inherited, NULL, false);
     lnt_run_files_release(m);
     /* Nothing of ours is left: those who wait may know. */
-    lnt_askers_tell(&m->end_askers, true, "ended");
+    lnt_changes_release(m);
     lnt_requests_free(m->requests);
     lnt_control_finish(m->control);
     lnt_control_free(m->control);
@@ -561,9 +459,6 @@ lnt_server_run(const struct lnt_run_params *p)
         .level_timer.fn = on_level,
         .now.access_fd = -1,
         .files = LNT_RUN_FILES_INIT,
-        .events = &child_events,
-        .keeper_events = &lnt_store_events,
-        .commands = &commands,
     };
     m.doorbells = lnt_doorbells_new();
     m.detached = p->detach && m.bond != LNT_BOND_INIT;
@@ -589,13 +484,14 @@ lnt_server_run(const struct lnt_run_params *p)
                       &(struct lnt_loop_hook){.turn = on_turn, .arg = &m});
     m.requests = lnt_requests_new(m.loop);
     lnt_dict_init(&m.dict);
+    lnt_helpers_init(&m);
     if (set_up(&m, p->config, &why) < 0)
         lnt_ending_give_up(&m, why.n ? why.p : "no reason given");
     else if (p->detach && !m.detached)
         lnt_log_warn("process 1 does not detach (-d, daemon = on), as its "
                      "container would end: it runs in the foreground");
     lnt_strbuf_release(&why);
-    lnt_flusher_check(&m.flusher);
+    (void)on_turn(&m);
     if (lnt_loop_run(m.loop) < 0) {
         lnt_log_alert("the event loop failed: %s", strerror(errno));
         m.exit_status = FAILED;

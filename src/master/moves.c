@@ -11,8 +11,8 @@
 #include "core/log.h"
 #include "core/pack.h"
 #include "core/strbuf.h"
+#include "core/units.h"
 #include "ipc/move_step.h"
-#include "master/child.h"
 #include "master/master.h"
 #include "master/slots.h"
 #include "os/process.h"
@@ -42,10 +42,9 @@ is_giver(struct lnt_master *m, const struct lnt_child *c)
 static struct lnt_child *
 giver(struct lnt_master *m, size_t n)
 {
-    struct lnt_child *c = m->children;
-    for (; c; c = c->next)
-        if (is_giver(m, c) && n-- == 0)
-            break;
+    struct lnt_child *c = lnt_worker_next(m, NULL);
+    while (c && !(is_giver(m, c) && n-- == 0))
+        c = lnt_worker_next(m, c);
     return c;
 }
 
@@ -110,7 +109,8 @@ void
 lnt_moves_link(struct lnt_master *m)
 {
     size_t givers = 0, takers = m->now.nslots;
-    for (struct lnt_child *c = m->children; c; c = c->next)
+    struct lnt_child *c = NULL;
+    while ((c = lnt_worker_next(m, c)))
         givers += is_giver(m, c);
     for (size_t i = 0; i < how_many_links(givers, takers); i++) {
         struct pair p = pair_at(i, givers, takers);
@@ -124,9 +124,10 @@ lnt_moves_link(struct lnt_master *m)
 void
 lnt_moves_link_new(struct lnt_master *m, struct lnt_child *to)
 {
+    struct lnt_child *c = NULL;
     if (!lnt_slots_find(&m->now, to))
         return;
-    for (struct lnt_child *c = m->children; c; c = c->next)
+    while ((c = lnt_worker_next(m, c)))
         if (c->giving)
             (void)link_pair(c, to, "give");
     for (size_t i = 0; m->older && i < m->nolder_givers; i++)
@@ -134,18 +135,10 @@ lnt_moves_link_new(struct lnt_master *m, struct lnt_child *to)
 }
 
 void
-lnt_moves_given(struct lnt_child *c)
-{
-    c->giving = false;
-    /* What cannot move has its time from here on. */
-    if (c->state == LNT_CHILD_DRAINING)
-        lnt_child_grant(c);
-}
-
-void
 lnt_moves_cancel(struct lnt_master *m)
 {
-    for (struct lnt_child *c = m->children; c; c = c->next)
+    struct lnt_child *c = NULL;
+    while ((c = lnt_worker_next(m, c)))
         if (c->state == LNT_CHILD_SERVING)
             c->giving = false;
 }
@@ -154,7 +147,8 @@ lnt_moves_cancel(struct lnt_master *m)
 static bool
 is_moving(const struct lnt_master *m)
 {
-    for (const struct lnt_child *c = m->children; c; c = c->next)
+    const struct lnt_child *c = NULL;
+    while ((c = lnt_worker_next(m, c)))
         if (c->giving)
             return true;
     return m->older != NULL;
@@ -163,7 +157,8 @@ is_moving(const struct lnt_master *m)
 bool
 lnt_moves_going(const struct lnt_master *m)
 {
-    for (const struct lnt_child *c = m->children; c; c = c->next)
+    const struct lnt_child *c = NULL;
+    while ((c = lnt_worker_next(m, c)))
         if (c->giving ||
             (c->state == LNT_CHILD_DRAINING && c->generation != m->now.number))
             return true;
@@ -212,8 +207,8 @@ lnt_moves_level(struct lnt_master *m)
                            lnt_str(&batch, sizeof(batch)), NULL, 0);
 }
 
-bool
-lnt_moves_replace(struct lnt_master *m, struct lnt_child *c)
+static bool
+replace(struct lnt_master *m, struct lnt_child *c)
 {
     bool any = false;
     for (size_t i = 0; i < m->now.nslots; i++) {
@@ -226,6 +221,28 @@ lnt_moves_replace(struct lnt_master *m, struct lnt_child *c)
         lnt_child_end(c, false);
     }
     return any;
+}
+
+bool
+lnt_moves_drain(struct lnt_master *m, struct lnt_str slot,
+                struct lnt_strbuf *why)
+{
+    struct lnt_change change = {.kind = LNT_CHANGE_REPLACE};
+    const char *refusal = lnt_changes_refusal(m, &change), *text;
+    struct lnt_child *c = NULL;
+    int64_t n;
+    if (lnt_parse_int(slot, &n, &text) == 0 && n >= 0 &&
+        (size_t)n < m->now.nslots)
+        c = m->now.slots[n].child;
+    if (refusal)
+        lnt_strbuf_adds(why, refusal);
+    else if (!c || c->state != LNT_CHILD_SERVING)
+        lnt_strbuf_addf(why, "no worker serves in slot %.*s",
+                        LNT_STR_ARG(slot));
+    else if (!replace(m, c))
+        lnt_strbuf_adds(why, "there is no other worker to take its "
+                             "connections");
+    return why->n == 0;
 }
 
 void
@@ -242,8 +259,10 @@ lnt_moves_trim(struct lnt_master *m)
         lnt_log_warn("worker %u has %llu bytes, more than worker_memory: it "
                      "is replaced",
                      c->slot, (unsigned long long)rss);
-        if (!lnt_moves_replace(m, c))
-            m->commands->reload(m, NULL); /* the only one: by a new one */
+        if (!replace(m, c))
+            /* The only one: by a new one. */
+            lnt_changes_ask(m, &(struct lnt_change){.kind = LNT_CHANGE_RELOAD},
+                            NULL);
         return;
     }
 }
@@ -265,8 +284,8 @@ lnt_moves_link_older(struct lnt_master *m)
 void
 lnt_moves_forward(struct lnt_master *m, uint32_t incarnation, int fd)
 {
-    struct lnt_child *c = m->children, *other = NULL;
-    for (; c && c->incarnation != incarnation; c = c->next)
+    struct lnt_child *c = lnt_worker_next(m, NULL), *other = NULL;
+    for (; c && c->incarnation != incarnation; c = lnt_worker_next(m, c))
         if (!other && c->state == LNT_CHILD_SERVING && !c->giving)
             other = c;
     /* In place of one that has died there may be another by now: the youngest,

@@ -7,8 +7,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/str.h"
+
 struct lnt_child;
 struct lnt_master;
+struct lnt_strbuf;
 
 /* Links every serving worker that is not of the current generation with those
    that are; to be called before the former are told to end. */
@@ -17,9 +20,6 @@ void lnt_moves_link(struct lnt_master *m);
 /* A worker of the current generation that took the place of one that died:
    those who still give, give to it, too. */
 void lnt_moves_link_new(struct lnt_master *m, struct lnt_child *to);
-/* It has given what it could. */
-void lnt_moves_given(struct lnt_child *c);
-
 /* Whether connections are still moving to the workers of the current
    generation, from workers of ours or of an older master, or such workers are
    still ending: then the next change waits, so that there are never more than
@@ -32,10 +32,11 @@ bool lnt_moves_going(const struct lnt_master *m);
  */
 void lnt_moves_level(struct lnt_master *m);
 /*
- * A worker gives all its connections to the others of its generation and ends;
- * its slot is filled anew.  false: there is nobody to take them.
+ * The worker in that slot gives all its connections to the others of its
+ * generation and ends; the slot is filled anew.  true, or false with why not.
  */
-bool lnt_moves_replace(struct lnt_master *m, struct lnt_child *c);
+bool lnt_moves_drain(struct lnt_master *m, struct lnt_str slot,
+                     struct lnt_strbuf *why);
 /* Replaces workers whose resident memory is over worker_memory. */
 void lnt_moves_trim(struct lnt_master *m);
 

@@ -254,7 +254,6 @@ older_gone(struct lnt_channel *c, bool broken, const char *why)
     if (o->m->zone)
         lnt_zone_rebuild(o->m->zone); /* it may have been of an older release */
     lnt_loop_free(o->m->loop, o);
-    o->m->commands->settled(o->m);
 }
 
 static const struct lnt_channel_handler new_handler = {.frame = on_older_frame,

@@ -17,12 +17,9 @@
 #include "core/pack.h"
 #include "core/strbuf.h"
 #include "ipc/reasons.h"
-#include "master/askers.h"
 #include "master/broadcast.h"
-#include "master/child.h"
 #include "master/control.h"
 #include "master/diagnosis.h"
-#include "master/keepers.h"
 #include "master/lock_watch.h"
 #include "master/master.h"
 #include "master/moves.h"
@@ -43,7 +40,6 @@ struct lnt_upgrade {
     pid_t pid;     /* 0: has ended */
     pid_t started; /* the same for as long as its files may be there */
     struct lnt_channel channel;
-    struct lnt_asker *askers;
     struct lnt_timer timer;
     uint64_t due; /* loop time of the timer */
     char *pid_path, *old_pid_path;
@@ -79,7 +75,6 @@ take_back(struct lnt_master *m)
         return;
     u->taken_back = true;
     m->newer = NULL;
-    m->newer_pid = 0;
     if (u->pid > 0)
         (void)kill(u->pid, SIGKILL);
     u->pid = 0;
@@ -102,12 +97,10 @@ static void
 fail(struct lnt_master *m, const char *text)
 {
     struct lnt_upgrade *u = m->upgrade;
-    struct lnt_asker *askers = u->askers;
     take_back(m);
     m->upgrade = NULL;
-    m->reopen_again = false;
     lnt_reason_log("upgrade failed, this binary goes on", text);
-    lnt_askers_tell(&askers, false, text);
+    lnt_changes_done(m, false, text);
     lnt_diagnosis_free(u->diagnosis);
     free(u->pid_path);
     free(u->how);
@@ -147,12 +140,10 @@ static void
 on_taken(struct lnt_master *m, struct lnt_str zone)
 {
     struct lnt_upgrade *u = m->upgrade;
-    struct lnt_asker *askers = u->askers;
     struct lnt_strbuf text = LNT_STRBUF_INIT;
     char state[64];
     m->upgrade = NULL;
     m->newer = NULL;
-    m->newer_pid = 0;
     m->handed_over = true;
     lnt_strbuf_addf(&text, "upgraded, pid %d took over from pid %d",
                     (int)u->pid, (int)getpid());
@@ -174,12 +165,13 @@ on_taken(struct lnt_master *m, struct lnt_str zone)
     m->neighbour = &u->channel;
     lnt_run_files_let_go(m);
     /* It opened its logs when it began. */
-    if (m->reopen_again)
+    struct lnt_change *reopen = lnt_changes_take(m, LNT_CHANGE_REOPEN);
+    if (reopen)
         (void)kill(u->pid, SIGUSR1);
-    lnt_askers_tell(&askers, true, text.p);
+    free(reopen);
+    lnt_changes_done(m, true, text.p);
     lnt_strbuf_release(&text);
-    m->commands->end(m, false, NULL);
-    m->commands->settled(m);
+    lnt_changes_ask(m, &(struct lnt_change){.kind = LNT_CHANGE_END}, NULL);
 }
 
 /* A frame may be older than the end of the process that sent it. */
@@ -271,36 +263,32 @@ on_timer(struct lnt_timer *t)
     lnt_strbuf_release(&text);
 }
 
-bool
-lnt_upgrade_reap(struct lnt_master *m, pid_t pid, int status)
+void
+lnt_upgrade_ended(struct lnt_master *m, const struct lnt_child *c)
 {
-    if (!m->upgrade)
-        return false;
-    if (m->upgrade->pid != pid)
-        return lnt_diagnosis_reap(m->upgrade->diagnosis, pid, status);
+    struct lnt_upgrade *u = m->upgrade;
     char how[96];
     struct lnt_strbuf text = LNT_STRBUF_INIT;
-    m->upgrade->pid = 0;
-    m->newer_pid = 0;
-    lnt_channel_poll(&m->upgrade->channel); /* its reason may wait there */
-    if (m->upgrade) {
-        lnt_strbuf_addf(&text, "the new binary %s %s",
-                        lnt_child_how(status, how, sizeof(how)),
-                        m->upgrade->taken ? "when it was about to take over"
-                                          : "before it was ready");
-        m->upgrade->mute = !m->upgrade->new_zone && WIFEXITED(status) &&
-                           WEXITSTATUS(status) == 1;
-        diagnose(m, text.p);
-        lnt_strbuf_release(&text);
-    }
-    return true;
+    if (u && c->kind == LNT_KIND_TEST)
+        lnt_diagnosis_ended(u->diagnosis, c);
+    if (!u || u->pid != c->pid)
+        return;
+    u->pid = 0;
+    lnt_channel_poll(&u->channel); /* its reason may wait there */
+    if (!m->upgrade)
+        return;
+    lnt_strbuf_addf(
+        &text, "%s %s %s", c->name, lnt_child_how(c->status, how, sizeof(how)),
+        u->taken ? "when it was about to take over" : "before it was ready");
+    u->mute =
+        !u->new_zone && WIFEXITED(c->status) && WEXITSTATUS(c->status) == 1;
+    diagnose(m, text.p);
+    lnt_strbuf_release(&text);
 }
 
 void
 lnt_upgrade_cancel(struct lnt_master *m, const char *why)
 {
-    m->upgrade_again = m->upgrade_new_zone = false;
-    lnt_askers_tell(&m->upgrade_askers, false, why);
     if (m->upgrade)
         fail(m, why);
 }
@@ -409,7 +397,8 @@ launch(struct lnt_upgrade *u)
         errno = error;
         return -1;
     }
-    m->newer_pid = u->started = u->pid;
+    u->started = u->pid;
+    (void)lnt_child_add(m, LNT_KIND_BINARY, u->pid);
     if (lnt_channel_open(&u->channel, m->loop, fds[0], 0, &old_handler) < 0)
         return -1;
     /* One that has ended already says why, or its exit status does. */
@@ -450,13 +439,12 @@ on_saved(void *arg, bool ok, struct lnt_str why)
     run(m->upgrade);
 }
 
-static void
-start(struct lnt_master *m, bool new_zone, struct lnt_asker *askers)
+void
+lnt_upgrade_begin(struct lnt_master *m, bool new_zone)
 {
     struct lnt_upgrade *u = lnt_calloc(1, sizeof(*u));
     struct lnt_strbuf old = LNT_STRBUF_INIT;
     u->m = m;
-    u->askers = askers;
     u->new_zone = new_zone;
     u->timer.fn = on_timer;
     u->channel.watch.fd = -1;
@@ -472,90 +460,20 @@ start(struct lnt_master *m, bool new_zone, struct lnt_asker *askers)
     }
     u->old_pid_path = lnt_strbuf_detach(&old);
     /* A new zone begins with what is in the store. */
-    u->saving = new_zone && lnt_keepers_sync(m, on_saved, m);
+    u->saving = new_zone && lnt_helpers_sync(m, on_saved, m);
     if (!u->saving)
         run(u);
 }
 
-/* NULL: an upgrade can begin, or wait for connections that move. */
-static const char *
-why_not(const struct lnt_master *m)
-{
-    switch (m->bond) {
-    case LNT_BOND_NONE:
-        break;
-    case LNT_BOND_INIT:
-        return "this server is process 1 of its container, which would end "
-               "with it; reload for another configuration, and start another "
-               "container for another binary";
-    case LNT_BOND_CHILD:
-        return "this server was started by process 1 of the container, which "
-               "waits for it and would end all with it (as tini and docker "
-               "run --init do); reload for another configuration, and start "
-               "another container for another binary";
-    case LNT_BOND_SYSTEMD:
-        return "systemd would end all with this process; the unit needs "
-               "Type=notify and NotifyAccess=all for upgrades (see "
-               "contrib/linnet.service)";
-    }
-    if (m->handed_over)
-        return "another process has taken over from this one";
-    if (m->upgrade)
-        return "another upgrade is going on";
-    if (m->bringup)
-        return "a reload is going on; try again after it";
-    switch (m->state) {
-    case LNT_MASTER_STARTING:
-        return "the server is still starting";
-    case LNT_MASTER_RUNNING:
-        return NULL;
-    case LNT_MASTER_IDLE:
-        return "the workers were told to end (WINCH); reload first";
-    case LNT_MASTER_QUITTING:
-    case LNT_MASTER_STOPPING:
-        break;
-    }
-    return "the server ends";
-}
-
+/* Until then clients are with both masters' workers, also such as cannot
+   move. */
 void
-lnt_upgrade_start(struct lnt_master *m, bool new_zone, struct lnt_asker *a)
+lnt_upgrade_step(struct lnt_master *m)
 {
-    struct lnt_asker *askers = NULL;
-    const char *why = why_not(m);
-    if (!why && (lnt_moves_going(m) || !lnt_lock_ready(m))) {
-        m->upgrade_again = true;
-        m->upgrade_new_zone |= new_zone;
-        lnt_askers_add(&m->upgrade_askers, a);
+    if (!m->upgraded || lnt_worker_next(m, NULL))
         return;
-    }
-    lnt_askers_add(&askers, a);
-    if (!why) {
-        start(m, new_zone, askers);
-        return;
-    }
-    lnt_log_error("upgrade refused: %s", why);
-    lnt_askers_tell(&askers, false, why);
-}
-
-void
-lnt_upgrade_next(struct lnt_master *m)
-{
-    struct lnt_asker *waiting = m->upgrade_askers;
-    bool new_zone = m->upgrade_new_zone;
-    /* Until then clients are with both masters' workers, also such as cannot
-       move. */
-    if (m->upgraded && !m->children) {
-        m->neighbour = NULL;
-        lnt_channel_close(&m->upgraded->channel);
-        lnt_loop_free(m->loop, m->upgraded);
-        m->upgraded = NULL;
-    }
-    if (!m->upgrade_again || m->bringup || m->upgrade ||
-        m->state != LNT_MASTER_RUNNING || lnt_moves_going(m) ||
-        !lnt_lock_ready(m))
-        return;
-    m->upgrade_again = m->upgrade_new_zone = false;
-    m->upgrade_askers = NULL;
-    start(m, new_zone, waiting);
+    m->neighbour = NULL;
+    lnt_channel_close(&m->upgraded->channel);
+    lnt_loop_free(m->loop, m->upgraded);
+    m->upgraded = NULL;
 }

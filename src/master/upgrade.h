@@ -7,28 +7,25 @@
  * the doorbells.  The new one starts its workers; when all serve it says
  * TAKEN, and the old master lets its own drain and ends.  If the new one ends
  * before that, the old one goes on as if nothing had happened, and tells why
- * it ended: the asker, and the log.
+ * it ended: those who asked, and the log.
  */
 #ifndef LNT_MASTER_UPGRADE_H
 #define LNT_MASTER_UPGRADE_H
 
 #include <stdbool.h>
-#include <sys/types.h>
 
-struct lnt_asker;
+struct lnt_child;
 struct lnt_master;
 
-/* The asker (or NULL) hears how it ended; so does the log.  One that cannot
-   come to a good end is refused before anything is touched.  So is one to a
-   binary that cannot keep the zone, unless new_zone: it may make a new one then.
-   While an upgrade waits, it may if anyone who asked for it said so. */
-void lnt_upgrade_start(struct lnt_master *m, bool new_zone,
-                       struct lnt_asker *a);
-/* A child that is no worker has ended; false: not ours either. */
-bool lnt_upgrade_reap(struct lnt_master *m, pid_t pid, int status);
-/* Starts the one that waits; closes the channel to the newer master when all
-   of our workers have ended, for which it waits. */
-void lnt_upgrade_next(struct lnt_master *m);
+/* An upgrade, which m->changes.now is.  It fails with a binary that cannot keep
+   the zone, unless new_zone: that may make a new one. */
+void lnt_upgrade_begin(struct lnt_master *m, bool new_zone);
+/* The new binary, or the test of one, has ended. */
+void lnt_upgrade_ended(struct lnt_master *m, const struct lnt_child *c);
+/* Closes the channel to the newer master when all of our workers have ended, for
+   which it waits. */
+void lnt_upgrade_step(struct lnt_master *m);
+/* Gives it up, if one goes on. */
 void lnt_upgrade_cancel(struct lnt_master *m, const char *why);
 
 #endif

@@ -21,9 +21,8 @@ send_or_kill(struct lnt_child *c, enum lnt_frame_type type, struct lnt_str s)
     if (lnt_channel_send(&c->channel, type, 0, s, NULL, 0) == 0 ||
         errno != ENOBUFS)
         return; /* others have ended, which is seen elsewhere */
-    lnt_log_error("worker %u does not take shared values any more and is "
-                  "killed",
-                  c->slot);
+    lnt_log_error("%s does not take shared values any more and is killed",
+                  c->name);
     c->late = true;
     (void)kill(c->pid, SIGKILL);
 }
@@ -70,7 +69,8 @@ lnt_values_change(struct lnt_master *m, struct lnt_str key,
         return false;
     }
     lnt_dict_apply(&m->dict, key, value, *version);
-    for (struct lnt_child *c = m->children; c; c = c->next)
+    struct lnt_child *c = NULL;
+    while ((c = lnt_worker_next(m, c)))
         send_or_kill(c, LNT_FRAME_VALUE, lnt_strbuf_str(&b));
     lnt_strbuf_release(&b);
     return true;

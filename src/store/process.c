@@ -22,12 +22,10 @@
 #include "core/mem.h"
 #include "core/owner.h"
 #include "core/strbuf.h"
-#include "event/flusher.h"
 #include "event/loop.h"
-#include "ipc/channel.h"
+#include "ipc/forked.h"
 #include "ipc/requests.h"
 #include "os/clock.h"
-#include "os/memory.h"
 #include "os/process.h"
 #include "store/mirror.h"
 #include "zone/zone.h"
@@ -47,23 +45,19 @@ enum {
 
 /* A worker that outlives the master; fd becomes readable when it has ended. */
 struct orphan {
-    struct keeper *k;
+    struct process *p;
     struct lnt_watch watch;
 };
 
 enum end { NOT_ENDING, END_SERVER, END_OURS, END_ORPHAN };
 
-struct keeper {
-    const struct lnt_keeper_params *p;
-    struct lnt_loop *loop;
-    struct lnt_channel channel;
-    struct lnt_watch signals, doorbell;
+struct process {
+    const struct lnt_start *start;
+    struct lnt_forked forked;
     struct lnt_timer timer;      /* the next sync */
     struct lnt_timer lock_timer; /* the next try to get the lock */
     struct lnt_timer end_timer;
-    struct lnt_flusher flusher; /* of the log */
-    struct orphan *orphans;     /* LNT_CELLS, once the master is gone */
-    struct lnt_cell *cell;
+    struct orphan *orphans; /* LNT_CELLS, once the master is gone */
     struct lnt_store_state *state;
     struct lnt_mirror *mirror;
     char *lock_path;
@@ -79,7 +73,6 @@ struct keeper {
     uint64_t complain_at;  /* not before */
     bool complained;       /* about what is still wrong */
     struct lnt_strbuf why; /* of the last error */
-    int status;            /* to exit with */
 };
 
 static void on_frame(struct lnt_channel *c, const struct lnt_frame *f);
@@ -89,129 +82,125 @@ static const struct lnt_channel_handler channel_handler = {
     .frame = on_frame, .closed = on_master_gone};
 
 static uint64_t
-interval(const struct keeper *k)
+interval(const struct process *p)
 {
-    return k->p->config->history->sync;
+    return p->start->config->history->sync;
 }
 
 /* ---- errors ---- */
 
 static void
-note_error(struct keeper *k)
+note_error(struct process *p)
 {
-    struct lnt_store_state *s = k->state;
-    uint64_t now = lnt_loop_now(k->loop);
+    struct lnt_store_state *s = p->state;
+    uint64_t now = lnt_loop_now(p->forked.loop);
     __atomic_store_n(&s->errors, s->errors + 1, __ATOMIC_RELAXED);
     if (s->broken_us == 0)
         __atomic_store_n(&s->broken_us, lnt_clock_wall_us(), __ATOMIC_RELAXED);
-    k->retry = k->retry ? k->retry * 2 : RETRY_FIRST;
-    if (k->retry > RETRY_MAX)
-        k->retry = RETRY_MAX;
-    if (now >= k->complain_at) {
+    p->retry = p->retry ? p->retry * 2 : RETRY_FIRST;
+    if (p->retry > RETRY_MAX)
+        p->retry = RETRY_MAX;
+    if (now >= p->complain_at) {
         lnt_log_error("%s; the history of rooms is not saved until that is "
                       "over",
-                      k->why.p);
-        k->complain_at = now + COMPLAIN;
-        k->complained = true;
+                      p->why.p);
+        p->complain_at = now + COMPLAIN;
+        p->complained = true;
     }
-    lnt_strbuf_clear(&k->why);
+    lnt_strbuf_clear(&p->why);
 }
 
 static void
-note_success(struct keeper *k)
+note_success(struct process *p)
 {
-    struct lnt_store_state *s = k->state;
+    struct lnt_store_state *s = p->state;
     __atomic_store_n(&s->broken_us, 0, __ATOMIC_RELAXED);
-    if (k->complained)
+    if (p->complained)
         lnt_log_notice("the store is written again, nothing is missing");
-    k->complained = false;
-    k->retry = 0;
+    p->complained = false;
+    p->retry = 0;
 }
 
 /* Cannot start at all. */
 static void
-fail(struct keeper *k)
+fail(struct process *p)
 {
-    (void)lnt_channel_send(&k->channel, LNT_FRAME_FAILED, 0,
-                           lnt_strbuf_str(&k->why), NULL, 0);
-    k->status = 1;
-    lnt_loop_stop(k->loop);
+    lnt_forked_fail(&p->forked, &p->why);
 }
 
 static void
-say_ready(struct keeper *k)
+say_ready(struct process *p)
 {
-    if (k->ready)
+    if (p->ready)
         return;
-    k->ready = true;
-    (void)lnt_channel_send(&k->channel, LNT_FRAME_READY, 0, lnt_str("", 0),
-                           NULL, 0);
+    p->ready = true;
+    (void)lnt_forked_ready(&p->forked);
 }
 
 /* ---- writing ---- */
 
 static void
-set_timer(struct keeper *k)
+set_timer(struct process *p)
 {
-    uint64_t now = lnt_loop_now(k->loop), at = k->synced + interval(k);
-    k->idle = false;
-    if (k->retry)
-        at = now + k->retry;
+    uint64_t now = lnt_loop_now(p->forked.loop), at = p->synced + interval(p);
+    p->idle = false;
+    if (p->retry)
+        at = now + p->retry;
     else if (at < now + GATHER)
         at = now + GATHER;
-    lnt_timer_at(k->loop, &k->timer, at);
+    lnt_timer_at(p->forked.loop, &p->timer, at);
 }
 
 static void
-sync_now(struct keeper *k)
+sync_now(struct process *p)
 {
-    uint64_t now = lnt_loop_now(k->loop);
-    bool behind = lnt_mirror_behind(k->mirror) || k->retry;
-    bool all = now - k->looked >= LOOK_EVERY;
-    if (k->finished)
+    uint64_t now = lnt_loop_now(p->forked.loop);
+    bool behind = lnt_mirror_behind(p->mirror) || p->retry;
+    bool all = now - p->looked >= LOOK_EVERY;
+    if (p->finished)
         return;
-    k->synced = now;
-    if (lnt_mirror_sync(k->mirror, all, &k->why) < 0) {
-        note_error(k);
-        set_timer(k);
+    p->synced = now;
+    if (lnt_mirror_sync(p->mirror, all, &p->why) < 0) {
+        note_error(p);
+        set_timer(p);
         return;
     }
     if (all)
-        k->looked = now;
-    note_success(k);
+        p->looked = now;
+    note_success(p);
     /* As long as somebody talks nobody has to ring. */
     if (behind) {
-        set_timer(k);
+        set_timer(p);
     } else {
-        k->idle = true;
-        lnt_timer_at(k->loop, &k->timer, k->looked + LOOK_EVERY);
+        p->idle = true;
+        lnt_timer_at(p->forked.loop, &p->timer, p->looked + LOOK_EVERY);
     }
 }
 
 static void
 on_timer(struct lnt_timer *t)
 {
-    sync_now(LNT_OWNER(t, struct keeper, timer));
+    sync_now(LNT_OWNER(t, struct process, timer));
 }
 
 /* NULL, or why not. */
 static const char *
-write_at_once(struct keeper *k)
+write_at_once(struct process *p)
 {
-    if (!k->serving || k->lock < 0)
+    if (!p->serving || p->lock < 0)
         return "it does not have the store yet";
-    sync_now(k);
-    return k->retry ? "it cannot write" : NULL;
+    sync_now(p);
+    return p->retry ? "it cannot write" : NULL;
 }
 
 /* ---- the end ---- */
 
 /* Workers that may still publish. */
 static bool
-others_alive(const struct keeper *k)
+others_alive(const struct process *p)
 {
-    for (unsigned i = 0; i < lnt_zone_cells(k->p->zone); i++) {
-        const struct lnt_cell *c = lnt_zone_cell(k->p->zone, i);
+    for (unsigned i = 0; i < lnt_zone_cells(p->start->zone); i++) {
+        const struct lnt_cell *c = lnt_zone_cell(p->start->zone, i);
         if (lnt_cell_state(c) == LNT_CELL_FREE || !lnt_cell_is_worker(c))
             continue;
         /* One that is not reaped, as its parent is gone, has ended, too. */
@@ -222,47 +211,48 @@ others_alive(const struct keeper *k)
 }
 
 static void
-finish(struct keeper *k)
+finish(struct process *p)
 {
-    bool ended = k->end != END_OURS && !others_alive(k);
-    if (k->finished)
+    bool ended = p->end != END_OURS && !others_alive(p);
+    if (p->finished)
         return;
     /* Nothing may open the store again in what is left of this turn. */
-    k->finished = true;
-    lnt_timer_stop(k->loop, &k->timer);
-    lnt_timer_stop(k->loop, &k->lock_timer);
-    if (k->end != END_SERVER && !k->serving && !ended) {
+    p->finished = true;
+    lnt_timer_stop(p->forked.loop, &p->timer);
+    lnt_timer_stop(p->forked.loop, &p->lock_timer);
+    if (p->end != END_SERVER && !p->serving && !ended) {
         /* Its generation was given up, maybe with its master: this is not the
            server's store. */
-    } else if (k->lock >= 0 &&
-               lnt_mirror_finish(k->mirror, ended, &k->why) < 0) {
-        lnt_log_error("%s; what was said last is not in the store", k->why.p);
-        k->status = 1;
-    } else if (k->lock < 0 && k->end == END_SERVER) {
+    } else if (p->lock >= 0 &&
+               lnt_mirror_finish(p->mirror, ended, &p->why) < 0) {
+        lnt_log_error("%s; what was said last is not in the store", p->why.p);
+        p->forked.status = 1;
+    } else if (p->lock < 0 && p->end == END_SERVER) {
         lnt_log_error("store %s: another process has kept it to the end; what "
                       "was said last is not in it",
-                      k->p->config->history->store);
-        k->status = 1;
+                      p->start->config->history->store);
+        p->forked.status = 1;
     }
-    lnt_loop_stop(k->loop);
+    lnt_loop_stop(p->forked.loop);
 }
 
 static void
-set_end_timer(struct keeper *k)
+set_end_timer(struct process *p)
 {
-    lnt_timer_at(k->loop, &k->end_timer, lnt_loop_now(k->loop) + END_EVERY);
+    lnt_timer_at(p->forked.loop, &p->end_timer,
+                 lnt_loop_now(p->forked.loop) + END_EVERY);
 }
 
 /* For workers that outlive the master, or for the lock. */
 static void
 on_end_timer(struct lnt_timer *t)
 {
-    struct keeper *k = LNT_OWNER(t, struct keeper, end_timer);
-    bool wait = k->end == END_ORPHAN ? others_alive(k) : k->lock < 0;
-    if (wait && lnt_loop_now(k->loop) - k->began < END_TIME)
-        set_end_timer(k);
+    struct process *p = LNT_OWNER(t, struct process, end_timer);
+    bool wait = p->end == END_ORPHAN ? others_alive(p) : p->lock < 0;
+    if (wait && lnt_loop_now(p->forked.loop) - p->began < END_TIME)
+        set_end_timer(p);
     else
-        finish(k);
+        finish(p);
 }
 
 static void
@@ -270,172 +260,174 @@ on_orphan(struct lnt_watch *w, uint32_t events)
 {
     struct orphan *o = LNT_OWNER(w, struct orphan, watch);
     (void)events;
-    close(lnt_watch_del(o->k->loop, w));
-    if (!others_alive(o->k))
-        finish(o->k);
+    close(lnt_watch_del(o->p->forked.loop, w));
+    if (!others_alive(o->p))
+        finish(o->p);
 }
 
 /* The last of them to end ends us.  One that cannot be watched is looked for
    by the timer. */
 static void
-watch_orphans(struct keeper *k)
+watch_orphans(struct process *p)
 {
-    k->orphans = lnt_calloc(LNT_CELLS, sizeof(k->orphans[0]));
-    for (unsigned i = 0; i < lnt_zone_cells(k->p->zone); i++) {
-        const struct lnt_cell *c = lnt_zone_cell(k->p->zone, i);
-        struct orphan *o = &k->orphans[i];
-        o->k = k;
+    p->orphans = lnt_calloc(LNT_CELLS, sizeof(p->orphans[0]));
+    for (unsigned i = 0; i < lnt_zone_cells(p->start->zone); i++) {
+        const struct lnt_cell *c = lnt_zone_cell(p->start->zone, i);
+        struct orphan *o = &p->orphans[i];
+        o->p = p;
         o->watch.fn = on_orphan;
         o->watch.fd = -1;
         if (lnt_cell_state(c) == LNT_CELL_FREE || !lnt_cell_is_worker(c) ||
             c->pid <= 0)
             continue;
         o->watch.fd = lnt_process_watch(c->pid);
-        if (o->watch.fd >= 0 && lnt_watch_add(k->loop, &o->watch, EPOLLIN) < 0)
+        if (o->watch.fd >= 0 &&
+            lnt_watch_add(p->forked.loop, &o->watch, EPOLLIN) < 0)
             close(lnt_watch_forget(&o->watch));
     }
 }
 
 static void
-forget_orphans(struct keeper *k)
+forget_orphans(struct process *p)
 {
-    for (unsigned i = 0; k->orphans && i < lnt_zone_cells(k->p->zone); i++)
-        if (k->orphans[i].watch.fd >= 0)
-            close(lnt_watch_forget(&k->orphans[i].watch));
-    free(k->orphans);
+    for (unsigned i = 0; p->orphans && i < lnt_zone_cells(p->start->zone); i++)
+        if (p->orphans[i].watch.fd >= 0)
+            close(lnt_watch_forget(&p->orphans[i].watch));
+    free(p->orphans);
 }
 
 static void
-begin_end(struct keeper *k, enum end how)
+begin_end(struct process *p, enum end how)
 {
-    if (k->end != NOT_ENDING)
+    if (p->end != NOT_ENDING)
         return;
-    k->end = how;
-    k->began = lnt_loop_now(k->loop);
+    p->end = how;
+    p->began = lnt_loop_now(p->forked.loop);
     /* Who never had the store has nothing to write to it, unless it is the
        last one. */
-    if (how == END_ORPHAN && k->lock >= 0 && others_alive(k)) {
-        watch_orphans(k);
-        set_end_timer(k);
-    } else if (how == END_SERVER && k->lock < 0) {
-        set_end_timer(k);
+    if (how == END_ORPHAN && p->lock >= 0 && others_alive(p)) {
+        watch_orphans(p);
+        set_end_timer(p);
+    } else if (how == END_SERVER && p->lock < 0) {
+        set_end_timer(p);
     } else {
-        finish(k);
+        finish(p);
     }
 }
 
 static void
 on_master_gone(struct lnt_channel *c, bool broken, const char *why)
 {
-    struct keeper *k = LNT_OWNER(c, struct keeper, channel);
+    struct process *p = LNT_OWNER(c, struct process, forked.channel);
     lnt_log_warn("the master is %s (%s)", broken ? "not understood" : "gone",
                  why);
     lnt_channel_close(c);
-    begin_end(k, END_ORPHAN);
+    begin_end(p, END_ORPHAN);
 }
 
 /* ---- the beginning ---- */
 
 /* We alone have the store. */
 static int
-open_store(struct keeper *k)
+open_store(struct process *p)
 {
-    if (k->p->load && !k->ready && lnt_mirror_load(k->mirror, &k->why) < 0)
+    if (p->start->load && !p->ready && lnt_mirror_load(p->mirror, &p->why) < 0)
         return -1;
-    return lnt_mirror_open(k->mirror, &k->why);
+    return lnt_mirror_open(p->mirror, &p->why);
 }
 
 static void
-take_store(struct keeper *k)
+take_store(struct process *p)
 {
-    if (open_store(k) < 0) {
-        if (k->p->strict && !k->ready) {
-            fail(k);
+    if (open_store(p) < 0) {
+        if (p->start->strict && !p->ready) {
+            fail(p);
             return;
         }
-        note_error(k);
+        note_error(p);
     }
-    say_ready(k);
+    say_ready(p);
     lnt_log_debug("has the store");
-    if (k->serving)
-        set_timer(k);
-    if (k->end != NOT_ENDING)
-        finish(k);
+    if (p->serving)
+        set_timer(p);
+    if (p->end != NOT_ENDING)
+        finish(p);
 }
 
 /* Another process of this server has it: it goes on until it is told to end,
    and we from there. */
 static void
-stand_by(struct keeper *k)
+stand_by(struct process *p)
 {
-    if (k->ready)
+    if (p->ready)
         return;
-    if (k->p->load) {
-        if (lnt_mirror_load(k->mirror, &k->why) < 0) {
-            fail(k);
+    if (p->start->load) {
+        if (lnt_mirror_load(p->mirror, &p->why) < 0) {
+            fail(p);
             return;
         }
-        lnt_mirror_let_go(k->mirror);
+        lnt_mirror_let_go(p->mirror);
     }
-    say_ready(k);
+    say_ready(p);
 }
 
 static void
-try_lock(struct keeper *k)
+try_lock(struct process *p)
 {
-    const char *path = k->p->config->history->store;
+    const char *path = p->start->config->history->store;
     pid_t other = 0;
-    k->lock = lnt_pidfile_open(k->lock_path, &other);
-    if (k->lock >= 0) {
-        take_store(k);
+    p->lock = lnt_pidfile_open(p->lock_path, &other);
+    if (p->lock >= 0) {
+        take_store(p);
         return;
     }
     if (errno != EWOULDBLOCK) {
-        lnt_strbuf_addf(&k->why, "store %s: cannot write %s: %s", path,
-                        k->lock_path, strerror(errno));
-        lnt_privileges_explain(k->lock_path, W_OK, &k->why);
-        if (k->p->strict && !k->ready) {
-            fail(k);
+        lnt_strbuf_addf(&p->why, "store %s: cannot write %s: %s", path,
+                        p->lock_path, strerror(errno));
+        lnt_privileges_explain(p->lock_path, W_OK, &p->why);
+        if (p->start->strict && !p->ready) {
+            fail(p);
             return;
         }
-        note_error(k);
-        say_ready(k);
-    } else if (k->p->wait) {
-        stand_by(k);
-    } else if (lnt_loop_now(k->loop) - k->began > LOCK_TIME) {
-        lnt_strbuf_addf(&k->why,
+        note_error(p);
+        say_ready(p);
+    } else if (p->start->wait) {
+        stand_by(p);
+    } else if (lnt_loop_now(p->forked.loop) - p->began > LOCK_TIME) {
+        lnt_strbuf_addf(&p->why,
                         "process %d also writes store %s; stop that process, "
                         "or name another file",
                         (int)other, path);
-        fail(k);
+        fail(p);
         return;
     }
-    lnt_timer_at(k->loop, &k->lock_timer,
-                 lnt_loop_now(k->loop) + (k->retry ? k->retry : LOCK_EVERY));
+    lnt_timer_at(p->forked.loop, &p->lock_timer,
+                 lnt_loop_now(p->forked.loop) +
+                     (p->retry ? p->retry : LOCK_EVERY));
 }
 
 static void
 on_lock_timer(struct lnt_timer *t)
 {
-    try_lock(LNT_OWNER(t, struct keeper, lock_timer));
+    try_lock(LNT_OWNER(t, struct process, lock_timer));
 }
 
 /* The file may have been removed; then another server could write, too. */
 static void
-restore_lock(struct keeper *k)
+restore_lock(struct process *p)
 {
     pid_t other = 0;
-    if (k->lock < 0)
+    if (p->lock < 0)
         return;
-    int rc = lnt_pidfile_restore(&k->lock, k->lock_path, &other);
+    int rc = lnt_pidfile_restore(&p->lock, p->lock_path, &other);
     if (rc > 0)
-        lnt_log_notice("%s was gone and has been written again", k->lock_path);
+        lnt_log_notice("%s was gone and has been written again", p->lock_path);
     else if (rc < 0 && errno == EWOULDBLOCK)
         lnt_log_error("process %d also writes store %s; stop that process",
-                      (int)other, k->p->config->history->store);
+                      (int)other, p->start->config->history->store);
     else if (rc < 0)
         lnt_log_error("%s is gone and cannot be written again: %s",
-                      k->lock_path, strerror(errno));
+                      p->lock_path, strerror(errno));
 }
 
 /* ---- what the master says ---- */
@@ -443,18 +435,17 @@ restore_lock(struct keeper *k)
 static void
 on_frame(struct lnt_channel *c, const struct lnt_frame *f)
 {
-    struct keeper *k = LNT_OWNER(c, struct keeper, channel);
+    struct process *p = LNT_OWNER(c, struct process, forked.channel);
     if (f->type == LNT_FRAME_START) {
-        k->serving = true;
-        lnt_daemon_let_go();
-        lnt_log_stderr_too(false);
-        lnt_cell_set_state(k->cell, LNT_CELL_READY);
-        if (k->lock >= 0)
-            set_timer(k);
+        p->serving = true;
+        lnt_forked_started();
+        lnt_cell_set_state(p->forked.cell, LNT_CELL_READY);
+        if (p->lock >= 0)
+            set_timer(p);
     } else if (f->type == LNT_FRAME_QUIT) {
-        begin_end(k, END_SERVER);
+        begin_end(p, END_SERVER);
     } else if (f->type == LNT_FRAME_STOP) {
-        begin_end(k, END_OURS);
+        begin_end(p, END_OURS);
     } else if (f->type == LNT_FRAME_REOPEN) {
         bool wanted = f->payload.n > 0 && f->payload.p[0] == 'e';
         if (wanted && f->nfds > 0) {
@@ -463,11 +454,10 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
         }
         lnt_requests_obeyed(c, f, wanted && !f->nfds ? strerror(EMFILE) : NULL);
     } else if (f->type == LNT_FRAME_SYNC) {
-        lnt_requests_obeyed(c, f, write_at_once(k));
+        lnt_requests_obeyed(c, f, write_at_once(p));
     } else if (f->type == LNT_FRAME_LEVEL) {
-        if (f->payload.n == 1 && (unsigned char)f->payload.p[0] <= LNT_ALERT)
-            lnt_log_level((enum lnt_level)f->payload.p[0]);
-        restore_lock(k); /* it comes with a reload, too */
+        lnt_forked_level(f);
+        restore_lock(p); /* it comes with a reload, too */
         lnt_requests_obeyed(c, f, NULL);
     } else {
         lnt_log_warn("the master sent %s, which is not for the store",
@@ -477,137 +467,93 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
 
 /* ---- signals, doorbell, sleep ---- */
 
+/* Whoever ends the whole group must not end us before the workers: the master
+   says when. */
 static void
-on_signal(struct lnt_watch *w, uint32_t events)
+on_signal(struct lnt_forked *forked, int number)
 {
-    struct keeper *k = LNT_OWNER(w, struct keeper, signals);
-    int n;
-    (void)events;
-    while ((n = lnt_signals_read(w->fd, NULL)) > 0) {
-        /* Whoever ends the whole group must not end us before the workers:
-           the master says when. */
-        if (n == SIGTERM && k->serving && k->lock >= 0)
-            sync_now(k);
-        else if (n == SIGUSR1 && lnt_log_reopen() < 0)
-            lnt_log_error("cannot reopen the log: %s", strerror(errno));
-    }
-}
-
-static void
-on_doorbell(struct lnt_watch *w, uint32_t events)
-{
-    (void)events;
-    lnt_eventfd_clear(w->fd);
+    struct process *p = LNT_OWNER(forked, struct process, forked);
+    if (number == SIGTERM && p->serving && p->lock >= 0)
+        sync_now(p);
 }
 
 static bool
 on_turn(void *arg)
 {
-    struct keeper *k = arg;
-    if (k->idle && lnt_mirror_behind(k->mirror))
-        set_timer(k);
-    lnt_flusher_check(&k->flusher);
+    struct process *p = arg;
+    if (p->idle && lnt_mirror_behind(p->mirror))
+        set_timer(p);
+    lnt_flusher_check(&p->forked.flusher);
     return false;
 }
 
 static bool
 on_sleep(void *arg)
 {
-    struct keeper *k = arg;
-    if (!k->idle)
+    struct process *p = arg;
+    if (!p->idle)
         return true;
-    __atomic_store_n(&k->cell->asleep, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&p->forked.cell->asleep, 1, __ATOMIC_SEQ_CST);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (!lnt_mirror_behind(k->mirror))
+    if (!lnt_mirror_behind(p->mirror))
         return true;
-    __atomic_store_n(&k->cell->asleep, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&p->forked.cell->asleep, 0, __ATOMIC_RELEASE);
     return false;
 }
 
 static void
 on_wake(void *arg)
 {
-    struct keeper *k = arg;
-    __atomic_store_n(&k->cell->asleep, 0, __ATOMIC_RELEASE);
+    struct process *p = arg;
+    __atomic_store_n(&p->forked.cell->asleep, 0, __ATOMIC_RELEASE);
 }
 
 static int
-watch(struct keeper *k)
+set_up(struct process *p)
 {
-    static const int signals[] = {SIGTERM, SIGQUIT, SIGINT,  SIGHUP,
-                                  SIGUSR1, SIGUSR2, SIGWINCH};
-    k->signals.fn = on_signal;
-    k->signals.fd =
-        lnt_signals_open(signals, sizeof(signals) / sizeof(signals[0]));
-    k->doorbell.fn = on_doorbell;
-    k->doorbell.fd = k->p->doorbells[k->p->cell];
-    if (k->signals.fd < 0 || lnt_watch_add(k->loop, &k->signals, EPOLLIN) < 0 ||
-        lnt_watch_add(k->loop, &k->doorbell, EPOLLIN) < 0) {
-        lnt_strbuf_addf(&k->why, "signals, doorbell: %s", strerror(errno));
-        return -1;
-    }
-    struct lnt_loop_hook hook = {on_turn, on_sleep, on_wake, k};
-    lnt_loop_set_hook(k->loop, &hook);
-    return 0;
-}
-
-static int
-set_up(struct keeper *k)
-{
-    const char *path = k->p->config->history->store;
+    const char *path = p->start->config->history->store;
     struct lnt_strbuf lock = LNT_STRBUF_INIT;
-    if (watch(k) < 0 || lnt_privileges_drop(k->p->config->server, &k->why) < 0)
+    struct lnt_loop_hook hook = {on_turn, on_sleep, on_wake, p};
+    lnt_loop_set_hook(p->forked.loop, &hook);
+    if (lnt_forked_watch(&p->forked, &p->why) < 0 ||
+        lnt_privileges_drop(p->start->config->server, &p->why) < 0)
         return -1;
     (void)umask(PRIVATE_FILES);
     lnt_strbuf_addf(&lock, "%s.lock", path);
-    k->lock_path = lnt_strbuf_detach(&lock);
-    k->cell = lnt_zone_cell(k->p->zone, k->p->cell);
-    k->state = lnt_zone_store(k->p->zone);
-    k->mirror = lnt_mirror_new(k->p->zone, path);
-    lnt_mirror_limit(k->mirror, (uint64_t)k->p->config->history->rooms);
-    k->timer.fn = on_timer;
-    k->lock_timer.fn = on_lock_timer;
-    k->end_timer.fn = on_end_timer;
-    k->began = k->looked = lnt_loop_now(k->loop);
+    p->lock_path = lnt_strbuf_detach(&lock);
+    p->state = lnt_zone_store(p->start->zone);
+    p->mirror = lnt_mirror_new(p->start->zone, path);
+    lnt_mirror_limit(p->mirror, (uint64_t)p->start->config->history->rooms);
+    p->timer.fn = on_timer;
+    p->lock_timer.fn = on_lock_timer;
+    p->end_timer.fn = on_end_timer;
+    p->began = p->looked = lnt_loop_now(p->forked.loop);
     return 0;
 }
 
 static void
-tear_down(struct keeper *k)
+tear_down(struct process *p)
 {
-    forget_orphans(k);
-    if (k->mirror)
-        lnt_mirror_free(k->mirror);
-    lnt_pidfile_close(k->lock, k->lock_path);
-    free(k->lock_path);
-    lnt_strbuf_release(&k->why);
-    lnt_channel_close(&k->channel);
-    if (k->signals.fd >= 0)
-        close(lnt_watch_forget(&k->signals));
-    lnt_flusher_stop(&k->flusher);
-    lnt_loop_destroy(k->loop);
+    forget_orphans(p);
+    if (p->mirror)
+        lnt_mirror_free(p->mirror);
+    lnt_pidfile_close(p->lock, p->lock_path);
+    free(p->lock_path);
+    lnt_strbuf_release(&p->why);
 }
 
 int
-lnt_keeper_run(const struct lnt_keeper_params *p)
+lnt_store_run(const struct lnt_start *start)
 {
-    struct keeper k = {.p = p, .signals.fd = -1, .lock = -1};
+    struct process p = {.start = start, .lock = -1};
     lnt_title_set("linnet: store");
-    k.loop = lnt_loop_new();
-    if (!k.loop || lnt_channel_open(&k.channel, k.loop, p->channel,
-                                    p->incarnation, &channel_handler) < 0) {
-        lnt_log_alert("the store's process cannot start: %s", strerror(errno));
+    if (!lnt_forked_open(&p.forked, start, &channel_handler, on_signal))
         return 1;
-    }
-    lnt_flusher_init_log(&k.flusher, k.loop);
-    if (set_up(&k) < 0)
-        fail(&k);
+    if (set_up(&p) < 0)
+        fail(&p);
     else
-        try_lock(&k);
-    if (lnt_loop_run(k.loop) < 0) {
-        lnt_log_alert("the event loop failed: %s", strerror(errno));
-        k.status = 1;
-    }
-    tear_down(&k);
-    return k.status;
+        try_lock(&p);
+    lnt_forked_run(&p.forked);
+    tear_down(&p);
+    return lnt_forked_close(&p.forked);
 }

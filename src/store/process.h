@@ -4,25 +4,7 @@
 #ifndef LNT_STORE_PROCESS_H
 #define LNT_STORE_PROCESS_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
-struct lnt_config;
-struct lnt_zone;
-
-struct lnt_keeper_params {
-    const struct lnt_config *config;
-    struct lnt_zone *zone;
-    const int *doorbells; /* LNT_CELLS eventfds */
-    unsigned cell;
-    uint32_t incarnation;
-    int channel; /* our end */
-    bool load;   /* the zone is new: what the store has goes into it */
-    bool wait;   /* another process of ours may still be writing: READY does
-                    not wait for the end of that one */
-    bool strict; /* what cannot be written is an error now, not one that may
-                    pass */
-};
+struct lnt_start;
 
 /*
  * Runs in the forked child.  Says READY when the store is open (or another one
@@ -35,6 +17,6 @@ struct lnt_keeper_params {
  * afterwards.  In each case what there is has been written.  Returns the exit
  * status.
  */
-int lnt_keeper_run(const struct lnt_keeper_params *p);
+int lnt_store_run(const struct lnt_start *start);
 
 #endif

@@ -19,10 +19,9 @@
 #include "core/owner.h"
 #include "core/pack.h"
 #include "core/strbuf.h"
-#include "event/flusher.h"
 #include "event/loop.h"
 #include "hub/hub.h"
-#include "ipc/channel.h"
+#include "ipc/forked.h"
 #include "ipc/requests.h"
 #include "net/listener.h"
 #include "net/module.h"
@@ -37,13 +36,10 @@
 #include "zone/zone.h"
 
 struct worker {
-    const struct lnt_worker_params *p;
+    const struct lnt_start *start;
     struct lnt_server_info info;
-    struct lnt_loop *loop;
-    struct lnt_channel channel;
+    struct lnt_forked forked;
     struct lnt_asks asks;
-    struct lnt_watch signals, doorbell;
-    struct lnt_cell *cell;
     struct lnt_peer_counter peers;
     struct lnt_net *net;
     struct lnt_hub *hub;
@@ -53,10 +49,8 @@ struct worker {
     size_t nlisteners;
     struct lnt_accept_share share;
     struct lnt_accept_policy policy;
-    struct lnt_mover *mover;    /* when there was a link */
-    struct lnt_flusher flusher; /* of the log */
+    struct lnt_mover *mover; /* when there was a link */
     bool draining;
-    int status; /* to exit with */
 };
 
 static void become_ready(struct worker *w);
@@ -72,7 +66,7 @@ static void
 on_drained(void *arg)
 {
     struct worker *w = arg;
-    lnt_loop_stop(w->loop);
+    lnt_loop_stop(w->forked.loop);
 }
 
 static void
@@ -88,13 +82,13 @@ on_given(void *arg)
 {
     struct worker *w = arg;
     /* A master that is gone does not hear it. */
-    (void)lnt_channel_send(&w->channel, LNT_FRAME_GIVEN, 0, lnt_str("", 0),
-                           NULL, 0);
+    (void)lnt_channel_send(&w->forked.channel, LNT_FRAME_GIVEN, 0,
+                           lnt_str("", 0), NULL, 0);
     if (lnt_net_count(w->net))
         lnt_log_info("draining %u connections that cannot move",
                      lnt_net_count(w->net));
-    lnt_net_drain(w->net, w->p->config->server->shutdown_timeout, on_drained,
-                  w);
+    lnt_net_drain(w->net, w->start->config->server->shutdown_timeout,
+                  on_drained, w);
 }
 
 /* What can move, moves to those who follow us; the rest ends. */
@@ -105,7 +99,7 @@ drain(struct worker *w, const char *why)
         return;
     w->draining = true;
     lnt_log_info("draining %u connections: %s", lnt_net_count(w->net), why);
-    lnt_cell_set_state(w->cell, LNT_CELL_DRAINING);
+    lnt_cell_set_state(w->forked.cell, LNT_CELL_DRAINING);
     lnt_hub_retire(w->hub);
     close_listeners(w);
     if (lnt_mover_can_give(w->mover))
@@ -123,11 +117,11 @@ take_link(struct worker *w, const struct lnt_frame *f)
     }
     if (!w->mover)
         w->mover = lnt_mover_new(&(struct lnt_mover_params){
-            .loop = w->loop,
+            .loop = w->forked.loop,
             .net = w->net,
             .hub = w->hub,
-            .endpoints = w->p->config->endpoints,
-            .patience = w->p->config->server->shutdown_timeout,
+            .endpoints = w->start->config->endpoints,
+            .patience = w->start->config->server->shutdown_timeout,
             .done = on_given,
             .arg = w,
         });
@@ -144,7 +138,7 @@ take_link(struct worker *w, const struct lnt_frame *f)
 static void
 on_master_gone(struct lnt_channel *c, bool broken, const char *why)
 {
-    struct worker *w = LNT_OWNER(c, struct worker, channel);
+    struct worker *w = LNT_OWNER(c, struct worker, forked.channel);
     lnt_log_warn("the master is %s (%s)", broken ? "not understood" : "gone",
                  why);
     lnt_channel_close(c);
@@ -172,10 +166,11 @@ start_accepting(struct worker *w)
         return;
     lnt_hub_serve(w->hub);
     /* First, so that siblings count with this one. */
-    lnt_cell_set_state(w->cell, LNT_CELL_READY);
-    for (size_t i = 0; i < w->p->nsockets; i++) {
-        struct lnt_listener *l = lnt_listener_open(
-            w->net, w->p->sockets[i].fd, w->p->sockets[i].endpoint, &w->policy);
+    lnt_cell_set_state(w->forked.cell, LNT_CELL_READY);
+    for (size_t i = 0; i < w->start->nsockets; i++) {
+        struct lnt_listener *l =
+            lnt_listener_open(w->net, w->start->sockets[i].fd,
+                              w->start->sockets[i].endpoint, &w->policy);
         if (l)
             w->listeners[w->nlisteners++] = l;
         else
@@ -221,7 +216,7 @@ reopen_logs(struct worker *w, const struct lnt_frame *f)
 static void
 on_frame(struct lnt_channel *c, const struct lnt_frame *f)
 {
-    struct worker *w = LNT_OWNER(c, struct worker, channel);
+    struct worker *w = LNT_OWNER(c, struct worker, forked.channel);
     if (lnt_asks_frame(&w->asks, f))
         return;
     switch (f->type) {
@@ -229,22 +224,20 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
         become_ready(w);
         return;
     case LNT_FRAME_START:
-        lnt_daemon_let_go();
-        lnt_log_stderr_too(false);
+        lnt_forked_started();
         start_accepting(w);
         return;
     case LNT_FRAME_QUIT:
         drain(w, "the master says so");
         return;
     case LNT_FRAME_STOP:
-        lnt_loop_stop(w->loop);
+        lnt_loop_stop(w->forked.loop);
         return;
     case LNT_FRAME_REOPEN:
         lnt_requests_obeyed(c, f, reopen_logs(w, f));
         return;
     case LNT_FRAME_LEVEL:
-        if (f->payload.n == 1 && (unsigned char)f->payload.p[0] <= LNT_ALERT)
-            lnt_log_level((enum lnt_level)f->payload.p[0]);
+        lnt_forked_level(f);
         lnt_requests_obeyed(c, f, NULL);
         return;
     case LNT_FRAME_LINK:
@@ -277,52 +270,36 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
 
 /* ---- signals and doorbell ---- */
 
+/* The others are for the master, sent to the whole group by a terminal. */
 static void
-on_signal(struct lnt_watch *watch, uint32_t events)
+on_signal(struct lnt_forked *forked, int number)
 {
-    struct worker *w = LNT_OWNER(watch, struct worker, signals);
-    int n;
-    (void)events;
-    while ((n = lnt_signals_read(watch->fd, NULL)) > 0) {
-        if (n == SIGTERM)
-            lnt_loop_stop(w->loop);
-        else if (n == SIGQUIT)
-            drain(w, "SIGQUIT");
-        else if (n == SIGUSR1 && lnt_log_reopen() < 0)
-            lnt_log_error("cannot reopen the log: %s", strerror(errno));
-        /* The others are for the master, sent to the whole group by a
-           terminal. */
-    }
-}
-
-/* Only wakes.  Edge-triggered, so each ring is told once and none has to be
-   read: a message from another worker costs a system call less. */
-static void
-on_doorbell(struct lnt_watch *watch, uint32_t events)
-{
-    (void)watch;
-    (void)events;
+    struct worker *w = LNT_OWNER(forked, struct worker, forked);
+    if (number == SIGTERM)
+        lnt_loop_stop(forked->loop);
+    else if (number == SIGQUIT)
+        drain(w, "SIGQUIT");
 }
 
 static bool
 has_hint(const struct worker *w)
 {
-    return __atomic_load_n(&w->cell->hint, __ATOMIC_SEQ_CST) != 0;
+    return __atomic_load_n(&w->forked.cell->hint, __ATOMIC_SEQ_CST) != 0;
 }
 
 static bool
 on_turn(void *arg)
 {
     struct worker *w = arg;
-    lnt_count(&w->cell->stats, LNT_C_TURNS);
+    lnt_count(&w->forked.cell->stats, LNT_C_TURNS);
     if (has_hint(w)) {
-        __atomic_store_n(&w->cell->hint, 0, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&w->forked.cell->hint, 0, __ATOMIC_SEQ_CST);
         for (size_t i = 0; i < w->nlisteners; i++)
             lnt_listener_poll(w->listeners[i]);
     }
     bool more = lnt_hub_turn(w->hub);
     more = lnt_net_flush(w->net) || more;
-    lnt_flusher_check(&w->flusher);
+    lnt_flusher_check(&w->forked.flusher);
     return more;
 }
 
@@ -342,19 +319,6 @@ on_wake(void *arg)
 
 /* ---- the beginning ---- */
 
-static int
-watch_signals(struct worker *w)
-{
-    static const int signals[] = {SIGTERM, SIGQUIT, SIGINT,  SIGHUP,
-                                  SIGUSR1, SIGUSR2, SIGWINCH};
-    w->signals.fd =
-        lnt_signals_open(signals, sizeof(signals) / sizeof(signals[0]));
-    w->signals.fn = on_signal;
-    if (w->signals.fd < 0)
-        return -1;
-    return lnt_watch_add(w->loop, &w->signals, EPOLLIN);
-}
-
 static void
 limit_files(const struct lnt_server_conf *conf)
 {
@@ -368,7 +332,7 @@ limit_files(const struct lnt_server_conf *conf)
 static int
 start_modules(struct worker *w, struct lnt_strbuf *why)
 {
-    const struct lnt_config *c = w->p->config;
+    const struct lnt_config *c = w->start->config;
     for (size_t i = 0; i < c->nmodules; i++) {
         struct lnt_module_ctx *m = &w->ctx[i];
         *m = (struct lnt_module_ctx){
@@ -397,28 +361,22 @@ start_modules(struct worker *w, struct lnt_strbuf *why)
 static int
 set_up(struct worker *w, struct lnt_strbuf *why)
 {
-    const struct lnt_worker_params *p = w->p;
+    const struct lnt_start *p = w->start;
     const struct lnt_server_conf *conf = p->config->server;
-    w->doorbell.fd = p->doorbells[p->cell];
-    w->doorbell.fn = on_doorbell;
-    if (watch_signals(w) < 0 ||
-        lnt_watch_add(w->loop, &w->doorbell, EPOLLIN | EPOLLET) < 0) {
-        lnt_strbuf_addf(why, "signals, doorbell: %s", strerror(errno));
+    if (lnt_forked_watch(&w->forked, why) < 0)
         return -1;
-    }
     if (conf->affinity && lnt_process_pin(p->slot) < 0)
         lnt_log_warn("cannot bind to CPU number %u: %s", p->slot,
                      strerror(errno));
     limit_files(conf);
     if (lnt_privileges_drop(conf, why) < 0)
         return -1;
-    w->cell = lnt_zone_cell(p->zone, p->cell);
     w->ctx = lnt_calloc(p->config->nmodules + 1, sizeof(*w->ctx));
     lnt_peer_counter_init(&w->peers, p->zone, p->cell, p->config);
     w->net = lnt_net_new(&(struct lnt_net_params){
-        .loop = w->loop,
+        .loop = w->forked.loop,
         .cell = p->cell,
-        .stats = &w->cell->stats,
+        .stats = &w->forked.cell->stats,
         .modules = p->config->modules,
         .ctx = w->ctx,
         .peers = &w->peers.peers,
@@ -439,7 +397,7 @@ set_up(struct worker *w, struct lnt_strbuf *why)
     w->policy = lnt_accept_share_policy(&w->share);
     w->listeners = lnt_calloc(p->nsockets + 1, sizeof(w->listeners[0]));
     struct lnt_loop_hook hook = {on_turn, on_sleep, on_wake, w};
-    lnt_loop_set_hook(w->loop, &hook);
+    lnt_loop_set_hook(w->forked.loop, &hook);
     w->asks.net = w->net;
     w->asks.slot = p->slot;
     return 0;
@@ -450,21 +408,16 @@ set_up(struct worker *w, struct lnt_strbuf *why)
 static int
 tell_restarted(struct worker *w)
 {
-    const struct lnt_worker_params *p = w->p;
-    uint32_t v[2] = {p->before_cell, p->before_incarnation};
+    const struct lnt_start *p = w->start;
+    struct lnt_strbuf b = LNT_STRBUF_INIT;
     if (p->before_incarnation == 0)
         return 0;
-    return lnt_channel_send(&w->channel, LNT_FRAME_RESTARTED, 0,
-                            lnt_str(v, sizeof(v)), NULL, 0);
-}
-
-static void
-fail(struct worker *w, const struct lnt_strbuf *why)
-{
-    (void)lnt_channel_send(&w->channel, LNT_FRAME_FAILED, 0,
-                           lnt_strbuf_str(why), NULL, 0);
-    w->status = 1;
-    lnt_loop_stop(w->loop);
+    lnt_pack_u32(&b, p->before_cell);
+    lnt_pack_u32(&b, p->before_incarnation);
+    int rc = lnt_channel_send(&w->forked.channel, LNT_FRAME_RESTARTED, 0,
+                              lnt_strbuf_str(&b), NULL, 0);
+    lnt_strbuf_release(&b);
+    return rc;
 }
 
 /* All shared values are here: modules can start. */
@@ -473,12 +426,10 @@ become_ready(struct worker *w)
 {
     struct lnt_strbuf why = LNT_STRBUF_INIT;
     if (start_modules(w, &why) < 0) {
-        fail(w, &why);
-    } else if (tell_restarted(w) < 0 ||
-               lnt_channel_send(&w->channel, LNT_FRAME_READY, 0, lnt_str("", 0),
-                                NULL, 0) < 0) {
+        lnt_forked_fail(&w->forked, &why);
+    } else if (tell_restarted(w) < 0 || lnt_forked_ready(&w->forked) < 0) {
         lnt_strbuf_addf(&why, "channel: %s", strerror(errno));
-        fail(w, &why);
+        lnt_forked_fail(&w->forked, &why);
     }
     lnt_strbuf_release(&why);
 }
@@ -493,7 +444,7 @@ tear_down(struct worker *w)
     if (w->hub)
         (void)lnt_hub_turn(w->hub); /* rings for the leaves just published */
     /* What modules have asked is answered while they are still there. */
-    lnt_channel_close(&w->channel);
+    lnt_channel_close(&w->forked.channel);
     lnt_asks_drop(&w->asks, "the worker ends");
     while (w->started) {
         struct lnt_module_ctx *m = &w->ctx[--w->started];
@@ -504,37 +455,25 @@ tear_down(struct worker *w)
     if (w->hub)
         lnt_hub_free(w->hub);
     lnt_net_free(w->net);
-    if (w->signals.fd >= 0)
-        close(lnt_watch_forget(&w->signals));
-    lnt_flusher_stop(&w->flusher);
-    lnt_loop_destroy(w->loop);
     free(w->listeners);
     free(w->ctx);
 }
 
 int
-lnt_worker_run(const struct lnt_worker_params *p)
+lnt_worker_run(const struct lnt_start *start)
 {
-    struct worker w = {.p = p, .info = p->info, .signals.fd = -1};
+    struct worker w = {.start = start, .info = *start->info};
     struct lnt_strbuf why = LNT_STRBUF_INIT;
-    lnt_log_slot((int)p->slot);
-    lnt_title_set("linnet: worker %u", p->slot);
-    w.info.slot = (int)p->slot;
-    w.loop = lnt_loop_new();
-    if (!w.loop || lnt_channel_open(&w.channel, w.loop, p->channel,
-                                    p->incarnation, &channel_handler) < 0) {
-        lnt_log_alert("worker cannot start: %s", strerror(errno));
+    lnt_log_slot((int)start->slot);
+    lnt_title_set("linnet: worker %u", start->slot);
+    w.info.slot = (int)start->slot;
+    if (!lnt_forked_open(&w.forked, start, &channel_handler, on_signal))
         return 1;
-    }
-    lnt_flusher_init_log(&w.flusher, w.loop);
-    lnt_asks_init(&w.asks, w.loop, &w.channel, &w.info);
+    lnt_asks_init(&w.asks, w.forked.loop, &w.forked.channel, &w.info);
     if (set_up(&w, &why) < 0)
-        fail(&w, &why);
-    if (lnt_loop_run(w.loop) < 0) {
-        lnt_log_alert("the event loop failed: %s", strerror(errno));
-        w.status = 1;
-    }
+        lnt_forked_fail(&w.forked, &why);
+    lnt_forked_run(&w.forked);
     lnt_strbuf_release(&why);
     tear_down(&w);
-    return w.status;
+    return lnt_forked_close(&w.forked);
 }

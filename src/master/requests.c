@@ -3,27 +3,26 @@
  * and remembers who asked; when the one that was to answer dies, the asker is
  * told at once.
  */
-#include "master/queries.h"
+#include "master/requests.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/pack.h"
 #include "core/strbuf.h"
 #include "core/units.h"
+#include "ipc/gather.h"
 #include "ipc/reasons.h"
 #include "ipc/requests.h"
-#include "master/child.h"
 #include "master/lock_watch.h"
 #include "master/master.h"
 #include "master/status.h"
 #include "master/values.h"
+#include "master/waiters.h"
 #include "net/net.h"
 #include "net/server_info.h"
-#include "os/clock.h"
 #include "worker/conns.h"
 #include "zone/zone.h"
 
@@ -32,9 +31,9 @@ enum { ANSWER_TIME = 10000, FORWARD_TIME = 60000 };
 static struct lnt_child *
 child_of_cell(struct lnt_master *m, uint32_t cell)
 {
-    struct lnt_child *c = m->children;
+    struct lnt_child *c = lnt_worker_next(m, NULL);
     while (c && (c->cell != cell || c->state == LNT_CHILD_STARTING))
-        c = c->next;
+        c = lnt_worker_next(m, c);
     return c;
 }
 
@@ -42,7 +41,7 @@ static void
 answer(struct lnt_child *c, uint32_t id, bool ok, struct lnt_str data)
 {
     if (lnt_requests_answer(&c->channel, id, ok, data) < 0)
-        lnt_log_error("cannot answer a request of worker %u: %s", c->slot,
+        lnt_log_error("cannot answer a request of %s: %s", c->name,
                       strerror(errno));
 }
 
@@ -58,9 +57,9 @@ static void
 on_forwarded(void *arg, bool ok, struct lnt_str data)
 {
     struct forwarded *w = arg;
-    struct lnt_child *c = w->m->children;
+    struct lnt_child *c = lnt_worker_next(w->m, NULL);
     while (c && c->incarnation != w->incarnation)
-        c = c->next;
+        c = lnt_worker_next(w->m, c);
     if (c)
         answer(c, w->id, ok, data);
     free(w);
@@ -76,9 +75,9 @@ answer_self(struct lnt_master *m, struct lnt_child *from, uint32_t id,
     if (ok && lnt_str_eq(q->name, LNT_STR("status")))
         lnt_status_json(m, &out);
     else if (ok && lnt_str_eq(q->name, LNT_STR("zone")))
-        ok = lnt_queries_zone(m, &out);
+        ok = lnt_status_zone(m, &out);
     else if (ok && lnt_str_eq(q->name, LNT_STR("rooms")))
-        ok = lnt_queries_rooms(m, &out);
+        ok = lnt_status_rooms(m, &out);
     else
         ok = false;
     if (!ok && out.n == 0)
@@ -136,23 +135,20 @@ change_value(struct lnt_master *m, struct lnt_child *from,
 static void
 clear_predecessor(struct lnt_master *m, const struct lnt_frame *f)
 {
-    uint32_t v[2];
-    if (f->payload.n != sizeof(v))
-        return;
-    memcpy(v, f->payload.p, sizeof(v));
+    struct lnt_str rest = f->payload;
+    uint32_t cell, incarnation;
     /* Usually done when its end was seen; the zone does it once. */
-    if (v[0] < lnt_zone_cells(m->zone))
-        lnt_lock_release(m, v[0], v[1]);
+    if (lnt_unpack_u32(&rest, &cell) && lnt_unpack_u32(&rest, &incarnation) &&
+        cell < lnt_zone_cells(m->zone))
+        lnt_lock_release(m, cell, incarnation);
 }
 
 bool
-lnt_queries_frame(struct lnt_master *m, struct lnt_child *c,
-                  const struct lnt_frame *f)
+lnt_master_requests_frame(struct lnt_master *m, struct lnt_child *c,
+                          const struct lnt_frame *f)
 {
     if (f->type == LNT_FRAME_REQUEST)
         forward(m, c, f);
-    else if (f->type == LNT_FRAME_REPLY)
-        lnt_requests_take(m->requests, &c->channel, f->request, f->payload);
     else if (f->type == LNT_FRAME_SET)
         change_value(m, c, f);
     else if (f->type == LNT_FRAME_RESTARTED)
@@ -182,117 +178,74 @@ ask(struct lnt_master *m, struct lnt_child *c, const char *module,
     return rc;
 }
 
-/* The answers of all workers, one behind the other. */
-struct gather {
-    struct lnt_asker *asker;
-    size_t waiting;
-    struct lnt_strbuf out, problems;
-};
-
+/* One line of each connection. */
 static void
-gather_done(struct gather *g)
+on_conns(void *arg, const struct lnt_strbuf *answers,
+         const struct lnt_strbuf *problems)
 {
-    if (--g->waiting)
-        return;
-    lnt_strbuf_add_str(&g->out, lnt_strbuf_str(&g->problems));
-    g->asker->done(g->asker, true, g->out.n ? g->out.p : "");
-    lnt_strbuf_release(&g->out);
-    lnt_strbuf_release(&g->problems);
-    free(g);
-}
-
-static void
-add_problem(struct gather *g, unsigned slot, struct lnt_str why)
-{
-    lnt_strbuf_addf(&g->problems, "worker %u: %.*s\n", slot, LNT_STR_ARG(why));
-}
-
-/* One of those asked. */
-struct gathered {
-    struct gather *gather;
-    const struct lnt_child *child;
-};
-
-/* It was told to end, and has ended: then there is nothing to list, and nothing
-   wrong with that. */
-static bool
-has_retired(const struct lnt_child *c)
-{
-    return c->state == LNT_CHILD_DRAINING && !lnt_channel_is_open(&c->channel);
-}
-
-static void
-on_gathered(void *arg, bool ok, struct lnt_str data)
-{
-    struct gathered *w = arg;
-    struct gather *g = w->gather;
-    if (ok)
-        lnt_strbuf_add_str(&g->out, data);
-    else if (!has_retired(w->child))
-        add_problem(g, w->child->slot, data);
-    free(w);
-    gather_done(g);
+    struct lnt_waiter *w = arg;
+    struct lnt_strbuf out = LNT_STRBUF_INIT;
+    lnt_conns_head(&out);
+    lnt_strbuf_add_str(&out, lnt_strbuf_str(answers));
+    if (problems->n)
+        lnt_strbuf_addf(&out, "%s\n", problems->p);
+    w->done(w, true, out.p);
+    lnt_strbuf_release(&out);
 }
 
 void
-lnt_queries_conns(struct lnt_master *m, struct lnt_asker *a)
+lnt_master_conns(struct lnt_master *m, struct lnt_waiter *w)
 {
-    struct gather *g = lnt_calloc(1, sizeof(*g));
-    g->asker = a;
-    g->waiting = 1; /* ourselves, until all are asked */
-    lnt_conns_head(&g->out);
-    for (struct lnt_child *c = m->children; c; c = c->next) {
-        if (c->state == LNT_CHILD_STARTING)
-            continue;
-        struct gathered *w = lnt_malloc(sizeof(*w));
-        *w = (struct gathered){g, c};
-        if (ask(m, c, "", "conns", lnt_str("", 0), on_gathered, w) == 0) {
-            g->waiting++;
-            continue;
-        }
-        if (c->state != LNT_CHILD_DRAINING || !lnt_reason_is_gone(errno))
-            add_problem(g, c->slot, lnt_str_c(lnt_reason_of_send(errno)));
-        free(w);
-    }
-    gather_done(g);
+    struct lnt_gather *g =
+        lnt_gather_new(m->requests, "\n", false, on_conns, w);
+    struct lnt_strbuf b = LNT_STRBUF_INIT;
+    struct lnt_child *c = NULL;
+    lnt_request_encode(&b, &(struct lnt_request){.name = LNT_STR("conns")});
+    struct lnt_frame f = {.type = LNT_FRAME_REQUEST,
+                          .payload = lnt_strbuf_str(&b)};
+    while ((c = lnt_worker_next(m, c)))
+        if (c->state != LNT_CHILD_STARTING)
+            lnt_gather_ask(g, &c->channel, c->name, &f, ANSWER_TIME);
+    lnt_gather_wait(g);
+    lnt_strbuf_release(&b);
 }
 
 static void
 on_single(void *arg, bool ok, struct lnt_str data)
 {
-    struct lnt_asker *a = arg;
+    struct lnt_waiter *w = arg;
     char *text = lnt_strndup(data.p, data.n);
-    a->done(a, ok, text);
+    w->done(w, ok, text);
     free(text);
 }
 
 static void
 ask_single(struct lnt_master *m, struct lnt_child *c, const char *module,
            const char *name, struct lnt_str data, const char *none,
-           struct lnt_asker *a)
+           struct lnt_waiter *w)
 {
     if (!c)
-        a->done(a, false, none);
-    else if (ask(m, c, module, name, data, on_single, a) < 0)
-        a->done(a, false, lnt_reason_of_send(errno));
+        w->done(w, false, none);
+    else if (ask(m, c, module, name, data, on_single, w) < 0)
+        w->done(w, false, lnt_reason_of_send(errno));
 }
 
 void
-lnt_queries_kick(struct lnt_master *m, struct lnt_str id, struct lnt_asker *a)
+lnt_master_kick(struct lnt_master *m, struct lnt_str id, struct lnt_waiter *w)
 {
     int64_t number;
     const char *why;
     if (lnt_parse_int(id, &number, &why) < 0 || number <= 0) {
-        a->done(a, false, "kick takes an id, as shown by ctl conns");
+        w->done(w, false, "kick takes an id, as shown by ctl conns");
         return;
     }
     uint32_t cell = (uint32_t)number & ((1u << LNT_ID_CELL_BITS) - 1);
     ask_single(m, child_of_cell(m, cell), "", "kick", id,
-               "there is no such connection (any more)", a);
+               "there is no such connection (any more)", w);
 }
 
 struct publish {
-    struct lnt_asker *asker;
+    struct lnt_waiter *waiter;
     const struct lnt_channel *to;
 };
 
@@ -305,14 +258,14 @@ on_published(void *arg, bool ok, struct lnt_str data)
     if (!ok && !lnt_channel_is_open(p->to))
         lnt_strbuf_adds(&text, " before it could say whether it has published "
                                "that; look before you try again");
-    p->asker->done(p->asker, ok, text.n ? text.p : "");
+    p->waiter->done(p->waiter, ok, text.n ? text.p : "");
     lnt_strbuf_release(&text);
     free(p);
 }
 
 void
-lnt_queries_publish(struct lnt_master *m, struct lnt_str room,
-                    struct lnt_str text, struct lnt_asker *a)
+lnt_master_publish(struct lnt_master *m, struct lnt_str room,
+                   struct lnt_str text, struct lnt_waiter *w)
 {
     struct lnt_strbuf b = LNT_STRBUF_INIT;
     const char *why = "no worker serves at the moment";
@@ -321,10 +274,11 @@ lnt_queries_publish(struct lnt_master *m, struct lnt_str room,
     lnt_strbuf_add(&b, "\0server", sizeof("\0server"));
     lnt_strbuf_add_str(&b, text);
     /* Any of them will do. */
-    for (struct lnt_child *c = m->children; c && why; c = c->next) {
+    struct lnt_child *c = NULL;
+    while (why && (c = lnt_worker_next(m, c))) {
         if (c->state != LNT_CHILD_SERVING)
             continue;
-        *p = (struct publish){a, &c->channel};
+        *p = (struct publish){w, &c->channel};
         if (ask(m, c, "chat", "publish", lnt_strbuf_str(&b), on_published, p) ==
             0)
             why = NULL;
@@ -335,71 +289,5 @@ lnt_queries_publish(struct lnt_master *m, struct lnt_str room,
     if (!why)
         return;
     free(p);
-    a->done(a, false, why);
-}
-
-/* ---- the zone ---- */
-
-static void
-add_room(void *arg, const struct lnt_room_info *r)
-{
-    lnt_strbuf_addf(arg, "%-32s %8u %8u\n", r->name, r->members, r->kept);
-}
-
-static bool
-refuse(const struct lnt_master *m, struct lnt_strbuf *out)
-{
-    lnt_strbuf_clear(out);
-    lnt_lock_text(m, out);
-    lnt_strbuf_adds(out, "; try again in a moment");
-    return false;
-}
-
-bool
-lnt_queries_rooms(struct lnt_master *m, struct lnt_strbuf *out)
-{
-    lnt_strbuf_addf(out, "%-32s %8s %8s\n", "room", "members", "history");
-    return lnt_zone_rooms(m->zone, 0, add_room, out) == 0 || refuse(m, out);
-}
-
-static void
-add_share(struct lnt_strbuf *out, const char *what, uint64_t used, uint64_t of)
-{
-    unsigned percent = of ? (unsigned)(used * 100 / of) : 0;
-    lnt_strbuf_addf(out, "%-10s %14" PRIu64 " of %14" PRIu64 "  %3u %%\n", what,
-                    used, of, percent);
-}
-
-bool
-lnt_queries_zone(struct lnt_master *m, struct lnt_strbuf *out)
-{
-    struct lnt_zone_usage u;
-    uint64_t lapped = 0, now = lnt_clock_wall_us();
-    if (lnt_zone_usage(m->zone, &u) < 0)
-        return refuse(m, out);
-    for (unsigned i = 0; i < lnt_zone_cells(m->zone); i++) {
-        const struct lnt_cell *c = lnt_zone_cell(m->zone, i);
-        if (lnt_cell_state(c) != LNT_CELL_FREE)
-            lapped += __atomic_load_n(&c->stats.counters[LNT_C_LAPPED],
-                                      __ATOMIC_RELAXED);
-    }
-    lnt_strbuf_addf(out, "epoch %" PRIu64 ", %" PRIu64 " bytes\n",
-                    lnt_zone_epoch(m->zone), u.size);
-    add_share(out, "log", u.log_used, u.log_bytes);
-    add_share(out, "history", u.history_used, u.history_bytes);
-    add_share(out, "promised", u.history_promised, u.history_bytes);
-    add_share(out, "users", u.users, u.users_max);
-    add_share(out, "rooms", u.rooms, u.rooms_max);
-    add_share(out, "members", u.members, u.members_max);
-    add_share(out, "by address", u.visits, u.visits_max);
-    lnt_strbuf_addf(
-        out,
-        "the log has %" PRIu64 " records of the last %" PRIu64 " s; %" PRIu64
-        " were published; history keeps %" PRIu64
-        " messages\nlapped readers: %" PRIu64 ", repairs: %" PRIu64 "\n"
-        "rooms evicted: %" PRIu64 "\n",
-        u.records,
-        u.oldest_us && now > u.oldest_us ? (now - u.oldest_us) / 1000000 : 0,
-        u.published, u.kept, lapped, u.repairs, u.evicted);
-    return true;
+    w->done(w, false, why);
 }
