@@ -56,52 +56,80 @@ $(BUILD)/objects: force
 
 # ---- tests ----
 
-# What to link each C test with stands in its LINK comment.
-$(BUILD)/tests.mk: auto/tests $(wildcard t/unit t/fuzz t/unit/*.c t/fuzz/*.c)
-	@sh auto/tests >$@.new && mv -f $@.new $@
+# A C test is one file and is linked with archives of all that there is, one a
+# folder of src/ and one of the modules, those too that are left out here.  The
+# linker takes from them what the test uses, and where it has a function of its
+# own instead, that one.
+FOLDERS := $(patsubst src/%/,%,$(sort $(dir $(wildcard src/*/*.c))))
+ARCHIVES := $(FOLDERS:%=$(BUILD)/archives/%.a) $(BUILD)/archives/modules.a
+ALL_ARCHIVES = -Wl,--start-group $(ARCHIVES) -Wl,--end-group
+LEFT_OUT = $(filter-out $(MODULE_SRC),$(wildcard modules/*/*.c))
 
-ifneq ($(filter test check unit fuzz lint,$(MAKECMDGOALS)),)
-include $(BUILD)/tests.mk
-endif
+define folder_archive
+$(BUILD)/archives/$(1).a: $(filter $(BUILD)/src/$(1)/%,$(CORE_OBJ))
+endef
+$(foreach folder,$(FOLDERS),$(eval $(call folder_archive,$(folder))))
+$(BUILD)/archives/modules.a: $(MODULE_OBJ) $(LEFT_OUT:%.c=$(BUILD)/%.o)
+
+# From nothing, as files go away, too; q, as some have one name.
+$(ARCHIVES): $(BUILD)/objects
+	@mkdir -p $(@D)
+	@rm -f $@ && $(AR) qcs $@ $(filter %.o,$^)
+
+UNITS := $(patsubst t/%.c,$(BUILD)/%,$(wildcard t/unit/*.c))
+REPLAYS := $(patsubst t/fuzz/%.c,$(BUILD)/replay/%,$(wildcard t/fuzz/*.c))
+FUZZERS := $(patsubst t/fuzz/%.c,$(BUILD)/fuzzers/%,$(wildcard t/fuzz/*.c))
 
 # The benchmark's programs are tests, too.
 BENCH_TOOLS = $(BUILD)/bench/load $(BUILD)/bench/least $(BUILD)/bench/fanout.so
 
 unit: $(UNITS) $(REPLAYS) $(BENCH_TOOLS)
 
+$(UNITS): $(BUILD)/unit/%: $(BUILD)/t/unit/%.o $(ARCHIVES)
+$(REPLAYS): $(BUILD)/replay/%: $(BUILD)/t/fuzz/%.o $(BUILD)/t/lib/replay.o \
+    $(ARCHIVES)
 $(UNITS) $(REPLAYS):
 	@mkdir -p $(@D)
 	$(Q_LD)$(CC) -pie $(LDFLAGS) -Wl,-E -o $@ $(filter %.o,$^) \
-	    $(TEST_LIBS) $(LIBS)
+	    $(ALL_ARCHIVES) $(LIBS)
 
 # Only the fuzzer's main calls what these define.
 $(BUILD)/t/fuzz/%.o: CFLAGS += -Wno-missing-prototypes
 
 FUZZ_CC = clang
 FUZZ_CFLAGS = -std=c11 -D_GNU_SOURCE -Isrc -I. -I$(BUILD) -g -O1 \
-    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+    -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_SRC = $(filter-out src/main.c,$(SRC)) $(MODULE_SRC) $(LEFT_OUT)
+FUZZ_OBJ = $(FUZZ_SRC:%.c=$(BUILD)/fuzzers/objects/%.o)
 
 fuzz: $(FUZZERS)
 	@echo "run one as: $(BUILD)/fuzzers/NAME t/fuzz/corpus/NAME"
 
-$(FUZZERS):
+# All of it once more, as the fuzzer wants it.
+$(BUILD)/fuzzers/objects/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(Q_LD)$(FUZZ_CC) $(FUZZ_CFLAGS) -o $@ $(filter %.c,$^) $(TEST_LIBS) \
-	    $(LIBS)
+	$(Q_CC)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c \
+	    -o $@ $<
+
+$(BUILD)/fuzzers/objects/all.a: $(FUZZ_OBJ) $(BUILD)/objects
+	@rm -f $@ && $(AR) qcs $@ $(filter %.o,$^)
+
+$(FUZZERS): $(BUILD)/fuzzers/%: t/fuzz/%.c $(BUILD)/fuzzers/objects/all.a
+	$(Q_LD)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer -MMD -MP -MT $@ \
+	    -MF $@.d -o $@ $< $(BUILD)/fuzzers/objects/all.a $(LIBS)
 
 # ---- the benchmark ----
 
 BENCH =
 BENCH_LOAD := $(patsubst %.c,$(BUILD)/%.o,$(filter-out \
     t/bench/least.c t/bench/fanout.c, $(wildcard t/bench/*.c)))
-BENCH_LINK = $(CORE_OBJ) $(BUILD)/modules/websocket/sha1.o \
-    $(BUILD)/modules/websocket/base64.o
 
-$(BUILD)/bench/load: $(BENCH_LOAD) $(BENCH_LINK)
-$(BUILD)/bench/least: $(BUILD)/t/bench/least.o $(BENCH_LINK)
+$(BUILD)/bench/load: $(BENCH_LOAD) $(ARCHIVES)
+$(BUILD)/bench/least: $(BUILD)/t/bench/least.o $(ARCHIVES)
 $(BUILD)/bench/load $(BUILD)/bench/least:
 	@mkdir -p $(@D)
-	$(Q_LD)$(CC) -pie $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q_LD)$(CC) -pie $(LDFLAGS) -o $@ $(filter %.o,$^) $(ALL_ARCHIVES) \
+	    $(LIBS)
 
 $(BUILD)/bench/fanout.so: t/bench/fanout.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -167,10 +195,10 @@ run: all
 
 clean:
 	rm -rf $(BUILD)/src $(BUILD)/modules $(BUILD)/addon $(BUILD)/assets \
-	    $(BUILD)/t $(BUILD)/unit $(BUILD)/replay $(BUILD)/fuzzers \
-	    $(BUILD)/bench $(BUILD)/run
+	    $(BUILD)/t $(BUILD)/archives $(BUILD)/unit $(BUILD)/replay \
+	    $(BUILD)/fuzzers $(BUILD)/bench $(BUILD)/run
 	rm -f $(BUILD)/linnet $(BUILD)/*.so $(BUILD)/*.o $(BUILD)/*.d \
-	    $(BUILD)/objects $(BUILD)/tests.mk
+	    $(BUILD)/objects
 	find $(BUILD)/dynamic -name '*.[od]' -exec rm -f {} + 2>/dev/null || :
 
 help:
@@ -179,4 +207,8 @@ help:
 force:
 
 -include $(LIB_OBJ:.o=.d) $(MAIN_OBJ:.o=.d) \
-    $(wildcard $(BUILD)/t/*/*.d $(BUILD)/bench/*.d $(BUILD)/dynamic/*/*.d)
+    $(wildcard $(BUILD)/t/*/*.d $(BUILD)/bench/*.d $(BUILD)/dynamic/*/*.d) \
+    $(LEFT_OUT:%.c=$(BUILD)/%.d)
+ifneq ($(filter fuzz,$(MAKECMDGOALS)),)
+-include $(FUZZ_OBJ:.o=.d) $(FUZZERS:=.d)
+endif

@@ -1,7 +1,6 @@
 #!/usr/bin/perl
 
-# The C test programs: every t/unit/NAME.c, built by the makefile from its
-# LINK comment.
+# The C test programs: every t/unit/NAME.c.
 
 use strict;
 use warnings;

@@ -1,12 +1,3 @@
-/* LINK: modules/chat/chat.c modules/chat/chat_actions.c
-   modules/chat/chat_conf.c modules/chat/chat_human.c
-   modules/chat/chat_joined.c modules/chat/chat_json.c
-   modules/chat/chat_listen.c modules/chat/chat_move.c modules/chat/chat_past.c
-   modules/chat/chat_plan.c modules/chat/chat_render.c
-   modules/chat/chat_text.c modules/chat/chat_values.c core/conf.c core/conf_schema.c core/conf_value.c
-   core/units.c core/report.c core/utf8.c core/str.c core/strbuf.c
-   core/arena.c core/regex.c core/mem.c core/log.c core/log_line.c os/clock.c
-   os/file.c os/addr.c -ljansson -lpcre2-8 */
 /*
  * The chat under arbitrary requests.  Input: lines; the first byte of each
  * chooses the session that sends the rest: a, b and c are programs, others are

@@ -1,8 +1,3 @@
-/* LINK: core/conf.c core/conf_schema.c core/conf_value.c core/conf_print.c
-         core/regex.c core/units.c core/ini.c core/ini_expand.c core/report.c
-         core/utf8.c core/arena.c core/str.c core/strbuf.c core/mem.c
-         core/log.c core/log_line.c os/addr.c os/clock.c os/file.c -linih
-         -lpcre2-8 */
 /*
  * Typed configuration under arbitrary files.  What is read without an error is
  * printed as -T does, and that must read back without an error and print the

@@ -1,6 +1,3 @@
-/* LINK: ipc/dict.c ipc/requests.c ipc/channel.c event/loop.c event/timers.c
-   core/hash.c core/mem.c core/log.c core/log_line.c core/strbuf.c os/clock.c
-   os/file.c os/socket.c os/addr.c os/fdpass.c */
 /*
  * Fuzz target: what workers send the master inside of frames, changes of
  * shared values and requests.

@@ -1,4 +1,3 @@
-/* LINK: all */
 /*
  * Fuzz target: the bytes of a connection that moves, and what protocols and
  * applications read in theirs.

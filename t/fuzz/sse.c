@@ -1,6 +1,3 @@
-/* LINK: modules/sse/query.c modules/sse/event.c core/utf8.c core/strbuf.c
-   core/buf.c core/str.c core/mem.c core/log.c core/log_line.c os/clock.c
-   os/file.c */
 /*
  * The query of a client that wants to listen, an id that it comes back with,
  * and messages as events: the input is all three.  What comes out must be what

@@ -1,4 +1,3 @@
-/* LINK: core/utf8.c */
 /*
  * The UTF-8 check against RFC 3629 told in another way (by code points), in
  * whatever pieces.

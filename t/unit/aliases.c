@@ -1,5 +1,3 @@
-/* LINK: hub/aliases.c core/log.c core/log_line.c core/mem.c core/strbuf.c
- *       core/units.c core/utf8.c core/str.c os/clock.c os/file.c */
 /*
  * Ids that sessions had before they moved: how long they are known, and when
  * their memory is given back.

@@ -1,4 +1,3 @@
-/* LINK: modules/chat_api/access.c modules/http/request.c core/str.c os/addr.c */
 /*
  * Who may use the API: tokens, and what counts as this machine.
  */

@@ -1,5 +1,3 @@
-/* LINK: core/arena.c core/buf.c core/mem.c core/log.c core/log_line.c
-         os/clock.c os/file.c */
 #include "core/arena.h"
 
 #include <signal.h>

@@ -1,5 +1,3 @@
-/* LINK: worker/arrival.c core/strbuf.c core/mem.c core/log.c core/log_line.c
-   os/clock.c os/file.c */
 /*
  * Connections out of the frames of a link: several in one, one over several,
  * and what no worker sends.

@@ -1,6 +1,3 @@
-/* LINK: ipc/channel.c event/loop.c event/timers.c core/mem.c core/log.c
-   core/log_line.c core/strbuf.c os/clock.c os/file.c os/socket.c os/addr.c
-   os/fdpass.c */
 /*
  * The channel between processes: order under pressure, descriptors, commands
  * that overtake, and what a broken peer may send.

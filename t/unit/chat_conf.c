@@ -1,15 +1,3 @@
-/* LINK: modules/chat/chat_conf.c modules/chat/chat_plan.c
- *      modules/chat/chat_text.c core/conf.c core/conf_schema.c
- *      core/conf_value.c core/ini.c core/ini_expand.c core/units.c
- *      core/report.c core/utf8.c core/str.c core/strbuf.c core/arena.c
- *      core/regex.c core/mem.c core/hash.c core/log.c core/log_line.c
- *      os/clock.c os/file.c os/addr.c os/memory.c os/limits.c zone/zone.c
- *      zone/blocks.c zone/check.c zone/history.c zone/lock.c
- *      zone/log.c zone/masters.c zone/rebuild.c
- *      zone/wakers.c zone/faults.c zone/peers.c zone/pool.c
- *      zone/repair.c zone/ring.c zone/rooms.c zone/steps.c
- *      zone/users.c zone/visits.c zone/creators.c
- *      zone/undo.c -ljansson -lpcre2-8 -linih */
 /*
  * [chat] and [room NAME] from the text of a server.ini.
  */

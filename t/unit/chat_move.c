@@ -1,4 +1,3 @@
-/* LINK: all */
 /*
  * A chat session frozen in one worker and thawed in another: its rooms, its
  * nick, the events between the two workers' places in the log, answers that

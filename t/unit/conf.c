@@ -1,8 +1,3 @@
-/* LINK: core/conf.c core/conf_schema.c core/conf_value.c core/conf_print.c
-         core/conf_reference.c core/regex.c core/units.c core/ini.c
-         core/ini_expand.c core/report.c core/utf8.c core/arena.c core/str.c
-         core/strbuf.c core/mem.c core/log.c core/log_line.c os/addr.c
-         os/clock.c os/file.c -linih -lpcre2-8 */
 #include "core/conf.h"
 
 #include "core/arena.h"

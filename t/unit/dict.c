@@ -1,5 +1,3 @@
-/* LINK: ipc/dict.c core/hash.c core/mem.c core/strbuf.c core/log.c
-   core/log_line.c os/clock.c os/file.c */
 /*
  * Shared values: the table, its limits and what is said of them, and the form
  * in which changes travel.

@@ -1,4 +1,3 @@
-/* LINK: core/log.c core/log_line.c os/clock.c os/file.c */
 /* The source itself, to check its inner function against the paper. */
 #include "core/hash.c"
 

@@ -1,6 +1,3 @@
-/* LINK: core/str.c core/strbuf.c core/mem.c core/log.c core/log_line.c
-   os/clock.c os/file.c
-   modules/http/body.c modules/http/parse.c */
 /*
  * Request bodies: counted and chunked, whole and in pieces of every size.
  */

@@ -1,14 +1,3 @@
-/* LINK: modules/http/conn.c modules/http/pending.c modules/http/parse.c
-   modules/http/head.c modules/http/path.c modules/http/route.c
-   modules/http/body.c modules/http/request.c modules/http/reason.c
-   modules/http/respond.c modules/http/prepared.c modules/http/transfer.c
-   modules/http/date.c modules/http/access.c
-   modules/http/access_format.c modules/http/access_line.c
-   modules/http/upgraded.c modules/http/encoding.c event/flusher.c event/loop.c
-   event/timers.c
-   core/buf.c core/str.c core/strbuf.c core/utf8.c core/mem.c core/log.c
-   core/log_line.c core/regex.c core/arena.c os/clock.c os/file.c os/addr.c
-   -lpcre2-8 -lz */
 /*
  * Requests out of a connection: keep-alive, pipelining, bodies, refusals,
  * large answers, upgrades, deadlines.

@@ -1,4 +1,3 @@
-/* LINK: core/str.c modules/http/date.c */
 /*
  * Dates of HTTP, against the C library over five centuries.
  */

@@ -1,4 +1,3 @@
-/* LINK: core/str.c modules/http/parse.c modules/http/head.c */
 /*
  * The parser of request heads: what is taken, what is refused and with which
  * status, whole and in every way of cutting it, and that its cost is linear.

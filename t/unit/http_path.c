@@ -1,6 +1,3 @@
-/* LINK: core/str.c core/strbuf.c core/mem.c core/log.c core/log_line.c
-   core/utf8.c os/clock.c os/file.c
-   modules/http/path.c modules/http/parse.c modules/http/head.c */
 /*
  * Targets and paths: forms, decoding, normalisation, and that nothing leaves
  * the root.

@@ -1,9 +1,3 @@
-/* LINK: modules/http/routes.c modules/http/route.c modules/http/path.c
-   modules/http/parse.c modules/http/head.c net/endpoint.c net/limits.c
-   core/conf.c core/conf_schema.c core/conf_value.c core/ini.c
-   core/ini_expand.c core/units.c core/report.c core/utf8.c core/str.c
-   core/strbuf.c core/arena.c core/regex.c core/mem.c core/log.c
-   core/log_line.c os/clock.c os/file.c os/addr.c -lpcre2-8 -linih */
 /*
  * [route] sections: every refusal with its place, and which route a request
  * takes.

@@ -1,6 +1,3 @@
-/* LINK: modules/static/precondition.c modules/static/mime.c
-   modules/static/beneath.c modules/http/request.c modules/http/date.c
-   core/str.c os/file.c */
 /*
  * What static files hang on: conditions, ranges, types, and that a path never
  * leads out of the folder.

@@ -1,6 +1,3 @@
-/* LINK: core/ini.c core/ini_expand.c core/report.c core/utf8.c core/arena.c
-         core/str.c core/strbuf.c core/mem.c core/log.c core/log_line.c
-         os/clock.c os/file.c -linih */
 #include "core/ini.h"
 
 #include <sys/stat.h>

@@ -1,5 +1,3 @@
-/* LINK: net/nothing.c modules/line/line.c core/utf8.c core/strbuf.c core/buf.c core/mem.c
-   core/log.c core/log_line.c os/clock.c os/file.c */
 /*
  * The line protocol, without sockets: sessions are made of paper here.  Input
  * is given whole, byte by byte and in every two pieces, and must come to the

@@ -1,4 +1,3 @@
-/* LINK: core/log.c core/log_line.c os/clock.c os/file.c -ljansson */
 #include "core/log.h"
 
 #include <errno.h>

@@ -1,4 +1,3 @@
-/* LINK: all */
 /*
  * A connection as bytes: real sessions over socket pairs are frozen and thawed
  * again; then bytes that were cut short or changed are thawed, which must come

@@ -1,4 +1,3 @@
-/* LINK: all */
 /*
  * Connections that come from another release: the bytes of real sessions are
  * taken apart and written again as a later release would write them (with

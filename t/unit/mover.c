@@ -1,4 +1,3 @@
-/* LINK: all */
 /*
  * Connections over links between two workers in one process.
  */

@@ -1,4 +1,3 @@
-/* LINK: os/file.c os/memory.c os/clock.c */
 #include "os/file.h"
 
 #include <errno.h>

@@ -1,5 +1,3 @@
-/* LINK: os/signals.c os/daemon.c os/user.c os/limits.c os/title.c os/pidfile.c
-         os/notify.c os/file.c os/fds.c os/nowait.c os/dirlock.c */
 #include "os/process.h"
 
 #include <errno.h>

@@ -1,4 +1,3 @@
-/* LINK: os/socket.c os/addr.c os/fdpass.c os/file.c */
 #include "os/socket.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,3 @@
-/* LINK: core/outlet.c os/nowait.c os/syslog.c os/file.c os/fds.c */
 /*
  * Outlets that stall: pipes, terminals, sockets.  Nothing here may wait; an
  * alarm ends the program when something does.

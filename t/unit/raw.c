@@ -1,5 +1,3 @@
-/* LINK: net/nothing.c modules/raw/raw.c core/strbuf.c core/buf.c core/mem.c core/log.c
-   core/log_line.c os/clock.c os/file.c */
 /*
  * The raw protocol: what is written from the input in place, and what is
  * copied.

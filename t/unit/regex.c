@@ -1,5 +1,3 @@
-/* LINK: core/regex.c core/arena.c core/str.c core/strbuf.c core/mem.c
-         core/log.c core/log_line.c os/clock.c os/file.c -lpcre2-8 */
 #include "core/regex.h"
 
 #include <sys/prctl.h>

@@ -1,6 +1,3 @@
-/* LINK: ipc/requests.c ipc/channel.c event/loop.c event/timers.c core/mem.c
-   core/log.c core/log_line.c core/strbuf.c os/clock.c os/file.c os/socket.c
-   os/addr.c os/fdpass.c */
 /*
  * Requests under way: each is called back exactly once, whatever the other
  * side does; answers of any size; and what a request looks like in a frame.

@@ -1,4 +1,3 @@
-/* LINK: all */
 /*
  * Sessions driven at random through all their states while everything that can
  * reach a session hits them: events of rooms, direct messages, gaps in the

@@ -1,6 +1,3 @@
-/* LINK: modules/sse/query.c modules/sse/event.c core/utf8.c core/strbuf.c
-   core/buf.c core/str.c core/mem.c core/log.c core/log_line.c os/clock.c
-   os/file.c */
 /*
  * What protocol sse reads (queries, ids) and what it writes (events).
  */

@@ -1,5 +1,3 @@
-/* LINK: core/str.c core/strbuf.c core/mem.c core/log.c core/log_line.c
-         os/clock.c os/file.c */
 #include "core/str.h"
 #include "core/strbuf.h"
 

@@ -1,5 +1,3 @@
-/* LINK: event/timers.c core/mem.c core/log.c core/log_line.c core/strbuf.c
-   os/clock.c os/file.c */
 /*
  * The heap of timers, against a plain list: whatever is set, moved and
  * stopped, they come due in order.

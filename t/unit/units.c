@@ -1,5 +1,3 @@
-/* LINK: core/units.c core/str.c core/strbuf.c core/mem.c core/log.c
-         core/log_line.c os/clock.c os/file.c */
 #include "core/units.h"
 
 #include "t/unit/tap.h"

@@ -1,4 +1,3 @@
-/* LINK: core/utf8.c */
 /*
  * UTF-8: against a second, slow and obvious validator, over all short
  * sequences, at every place in a block, with every split.

@@ -1,10 +1,3 @@
-/* LINK: modules/websocket/receive.c modules/websocket/send.c
-         modules/websocket/session.c modules/websocket/frame.c
-         modules/websocket/mask.c modules/websocket/deflate.c
-         modules/websocket/compress.c modules/websocket/inflate.c
-         modules/websocket/gather.c modules/websocket/frozen.c core/utf8.c
-         core/buf.c core/mem.c core/strbuf.c core/str.c core/log.c
-         core/log_line.c os/clock.c os/file.c -lz */
 /*
  * Moving a session: frozen in one worker and thawed in another at any moment,
  * it goes on as if nothing had happened.

@@ -1,9 +1,3 @@
-/* LINK: modules/websocket/handshake.c modules/websocket/sha1.c
-         modules/websocket/base64.c modules/websocket/offers.c
-         modules/websocket/deflate.c modules/http/request.c
-         modules/http/origin.c core/regex.c
-         core/arena.c core/buf.c core/mem.c core/strbuf.c core/str.c core/log.c
-         core/log_line.c os/clock.c os/file.c -lpcre2-8 -lz */
 /*
  * Offers of permessage-deflate: their syntax, what is agreed on, the answer.
  */

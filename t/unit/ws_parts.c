@@ -1,5 +1,3 @@
-/* LINK: modules/websocket/sha1.c modules/websocket/base64.c
-         modules/websocket/mask.c modules/websocket/frame.c core/utf8.c */
 /*
  * The parts of the websocket module that have no state: SHA-1, base64,
  * unmasking, heads of frames, close codes.

@@ -1,11 +1,3 @@
-/* LINK: zone/zone.c zone/blocks.c zone/check.c zone/history.c
- *      zone/lock.c zone/log.c zone/masters.c zone/rebuild.c
- *      zone/wakers.c zone/faults.c zone/peers.c zone/pool.c
- *      zone/repair.c zone/ring.c zone/rooms.c zone/steps.c
- *      zone/users.c zone/visits.c zone/creators.c
- *      zone/undo.c core/hash.c core/log.c core/log_line.c core/mem.c
- *      core/strbuf.c core/units.c core/utf8.c core/str.c os/clock.c
- *      os/file.c os/memory.c os/limits.c */
 /*
  * What rooms keep: by count, by age, by quota; reading it backwards and from
  * where somebody was; and that a quiet room's history outlives any noise.

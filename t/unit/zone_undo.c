@@ -1,11 +1,3 @@
-/* LINK: zone/zone.c zone/blocks.c zone/check.c zone/history.c
- *      zone/lock.c zone/log.c zone/masters.c zone/faults.c
- *      zone/peers.c zone/pool.c zone/repair.c zone/ring.c
- *      zone/wakers.c zone/rebuild.c zone/rooms.c
- *      zone/steps.c zone/users.c zone/visits.c
- *      zone/creators.c zone/undo.c core/hash.c core/log.c
- *      core/log_line.c core/mem.c core/strbuf.c core/units.c core/utf8.c
- *      core/str.c os/clock.c os/file.c os/memory.c os/limits.c */
 /*
  * The undo log, byte by byte.  A process that changes the zone copies the whole
  * of it wherever it commits, and is killed at each of its steps in turn.  What
