@@ -57,19 +57,21 @@ $(BUILD)/objects: force
 # ---- tests ----
 
 # A C test is one file and is linked with archives of all that there is, one a
-# folder of src/ and one of the modules, those too that are left out here.  The
-# linker takes from them what the test uses, and where it has a function of its
-# own instead, that one.
+# folder of src/, one of the modules, those too that are left out here, and one
+# of t/lib/.  The linker takes from them what the test uses, and where it has a
+# function of its own instead, that one.
 FOLDERS := $(patsubst src/%/,%,$(sort $(dir $(wildcard src/*/*.c))))
-ARCHIVES := $(FOLDERS:%=$(BUILD)/archives/%.a) $(BUILD)/archives/modules.a
+ARCHIVES := $(patsubst %,$(BUILD)/archives/%.a,$(FOLDERS) modules t)
 ALL_ARCHIVES = -Wl,--start-group $(ARCHIVES) -Wl,--end-group
 LEFT_OUT = $(filter-out $(MODULE_SRC),$(wildcard modules/*/*.c))
+TEST_SRC := $(filter-out t/lib/replay.c,$(wildcard t/lib/*.c))
 
 define folder_archive
 $(BUILD)/archives/$(1).a: $(filter $(BUILD)/src/$(1)/%,$(CORE_OBJ))
 endef
 $(foreach folder,$(FOLDERS),$(eval $(call folder_archive,$(folder))))
 $(BUILD)/archives/modules.a: $(MODULE_OBJ) $(LEFT_OUT:%.c=$(BUILD)/%.o)
+$(BUILD)/archives/t.a: $(TEST_SRC:%.c=$(BUILD)/%.o)
 
 # From nothing, as files go away, too; q, as some have one name.
 $(ARCHIVES): $(BUILD)/objects
@@ -99,7 +101,8 @@ $(BUILD)/t/fuzz/%.o: CFLAGS += -Wno-missing-prototypes
 FUZZ_CC = clang
 FUZZ_CFLAGS = -std=c11 -D_GNU_SOURCE -Isrc -I. -I$(BUILD) -g -O1 \
     -fsanitize=address,undefined -fno-sanitize-recover=all
-FUZZ_SRC = $(filter-out src/main.c,$(SRC)) $(MODULE_SRC) $(LEFT_OUT)
+FUZZ_SRC = $(filter-out src/main.c,$(SRC)) $(MODULE_SRC) $(LEFT_OUT) \
+    $(TEST_SRC)
 FUZZ_OBJ = $(FUZZ_SRC:%.c=$(BUILD)/fuzzers/objects/%.o)
 
 fuzz: $(FUZZERS)

@@ -559,7 +559,5 @@ int lnt_zone_usage(struct lnt_zone *z, struct lnt_zone_usage *u);
 /* What a zone of size bytes would have, without making it: the _max,
    log_bytes and history_bytes. */
 void lnt_zone_plan(size_t size, struct lnt_zone_usage *u);
-/* Checks every invariant under the lock; false with a text in why. */
-bool lnt_zone_check(struct lnt_zone *z, struct lnt_strbuf *why);
 
 #endif

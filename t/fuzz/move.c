@@ -9,6 +9,7 @@
  * Whatever comes of it lives and can be used, or is told to go; its descriptor
  * is closed, and others are not harmed.
  */
+#include "t/lib/zone_check.h"
 #include "t/unit/move_world.h"
 
 enum { CHECK_EVERY = 64, CHANGES_MAX = 16 };

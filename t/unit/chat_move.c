@@ -3,6 +3,7 @@
  * nick, the events between the two workers' places in the log, answers that
  * were not sent yet, and slow mode.
  */
+#include "t/lib/zone_check.h"
 #include "t/unit/move_world.h"
 
 static struct worker *const here = &workers[0], *const there = &workers[1];

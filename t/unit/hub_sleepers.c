@@ -21,6 +21,7 @@
 #include "core/log.h"
 #include "os/clock.h"
 #include "os/memory.h"
+#include "t/lib/zone_check.h"
 #include "t/unit/hub_world.h"
 #include "zone/map.h"
 

@@ -3,6 +3,7 @@
  * again; then bytes that were cut short or changed are thawed, which must come
  * to a living session or to an end, and never harm the others.
  */
+#include "t/lib/zone_check.h"
 #include "t/unit/move_world.h"
 
 static uint32_t seed = 20260101;

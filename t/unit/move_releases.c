@@ -56,6 +56,7 @@
 static int log_fd;
 static const struct lnt_module *all_modules[64];
 
+#include "t/lib/zone_check.h"
 #include "t/unit/move_world.h"
 
 enum { MOVE_MAGIC = 0x6c6e746d, PARTS_MAX = 80 };

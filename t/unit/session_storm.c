@@ -108,6 +108,7 @@
 
 #include "core/pack.h"
 #include "net/app.h"
+#include "t/lib/zone_check.h"
 #include "worker/conns.h"
 
 static const struct lnt_module *storm_modules[64];

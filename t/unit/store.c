@@ -3,6 +3,7 @@
  * between, and comes back into the next zone; files that are no good are
  * refused with the reason.
  */
+#include "t/lib/zone_check.h"
 #include "t/unit/zone_help.h"
 
 #include "auto_config.h"

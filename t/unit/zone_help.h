@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/strbuf.h"
+#include "t/lib/zone_check.h"
 #include "t/unit/tap.h"
 #include "zone/zone.h"
 

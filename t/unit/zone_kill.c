@@ -6,6 +6,7 @@
  * twice: with the undo log, and with children that keep none, after which the
  * tables are made again.
  */
+#include "t/lib/zone_check.h"
 #include "t/unit/zone_ops.h"
 
 #include <signal.h>

@@ -3,6 +3,7 @@
  * wake whoever sleeps, slow readers notice, and processes killed anywhere
  * leave a sound zone behind.
  */
+#include "t/lib/zone_check.h"
 #include "t/unit/zone_help.h"
 
 #include <poll.h>

@@ -4,6 +4,7 @@
  * the one that repairs then finds must be the last copy, in every table.  That
  * process is killed at its steps, too.
  */
+#include "t/lib/zone_check.h"
 #include "t/unit/zone_random.h"
 
 #include <signal.h>

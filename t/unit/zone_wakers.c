@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "core/log.h"
+#include "t/lib/zone_check.h"
 #include "t/unit/zone_help.h"
 #include "zone/map.h"
 #include "zone/rebuild.h"

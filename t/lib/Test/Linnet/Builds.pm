@@ -48,7 +48,7 @@ sub _checked
 {
     my $file = 'modules/status/metrics.c';
     return (
-        ['src/zone/check.c', before => qr/^bool\nlnt_zone_check\(/m, <<'C'],
+        ['t/lib/zone_check.c', before => qr/^bool\nlnt_zone_check\(/m, <<'C'],
 uint64_t
 lnt_zone_features(struct lnt_zone *z)
 {
@@ -57,7 +57,7 @@ lnt_zone_features(struct lnt_zone *z)
 
 C
         [$file, after => qr/^#include "core\/strbuf\.h"\n/m,
-            qq{#include "core/log.h"\n}],
+            qq{#include "core/log.h"\n#include "t/lib/zone_check.h"\n}],
         [$file, before => qr/^    lnt_zone_usage\(z, &u\);\n/m, <<'C'],
     struct lnt_strbuf why = LNT_STRBUF_INIT;
     if (!lnt_zone_check(z, &why))
@@ -163,12 +163,12 @@ C
         r->spoken = (uint64_t)~n << 32 | n;
     }
 C
-        ['src/zone/check.c', after =>
+        ['t/lib/zone_check.c', after =>
             qr/^check_room\(.*\n\{\n.*\n.*lnt_room_at\(z, i\);\n/m, <<'C'],
     if (r->spoken && (uint32_t)~(uint32_t)r->spoken != r->spoken >> 32)
         return bad(c, "room %u does not know what was said in it", i);
 C
-        ['src/zone/check.c', before => qr/^bool\nlnt_zone_check\(/m, <<'C'],
+        ['t/lib/zone_check.c', before => qr/^bool\nlnt_zone_check\(/m, <<'C'],
 uint64_t
 lnt_zone_spoken(struct lnt_zone *z)
 {
@@ -211,7 +211,7 @@ C
     lnt_assert(m->mark == 0 ||
                m->mark == (uint32_t)lnt_mark((uint64_t)m->user << 32 | m->room));
 C
-        ['src/zone/check.c', before =>
+        ['t/lib/zone_check.c', before =>
             qr/^        if \(lnt_member_state\(member\) != LNT_NODE_USED \|\| member->room != i/m,
             <<'C'],
         if (member->mark &&
@@ -240,7 +240,7 @@ C
             qr/^            u->session = session;\n/m, <<'C'],
             lnt_assert(lnt_marked(u->mark, u->serial));
 C
-        ['src/zone/check.c', after =>
+        ['t/lib/zone_check.c', after =>
             qr/^check_user\(.*\n(?:.+\n)+/m, <<'C'],
     if (!lnt_marked(u->mark, u->serial))
         return bad(c, "user %u has the mark of another", i);
@@ -288,7 +288,7 @@ C
             <<'C'],
         .mark = lnt_mark(e->seq),
 C
-        ['src/zone/check.c', before =>
+        ['t/lib/zone_check.c', before =>
             qr/^        if \(k->seq <= seq \|\| k->seq > z->map->seq/m, <<'C'],
         if (k->head >= LNT_KEPT_HEAD && !lnt_marked(k->mark, k->seq))
             return bad(c, "room %u: message %u has the mark of another", i, n);

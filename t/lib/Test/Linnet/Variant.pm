@@ -163,6 +163,13 @@ sub _rules
         $rules .= "$to: $source\n\t$cc $cflags -c -o \$@ \$<\n";
         push @link, $to;
     }
+    # What only tests have is no part of the program without changes.
+    for my $source (sort grep { m{^t/.*\.c$} } keys %{ $self->{files} }) {
+        my $to = "$self->{folder}/objs/" . ($source =~ s{/}{-}gr) . '.o';
+        $rules .= "$to: $self->{folder}/$source\n"
+            . "\t$cc $cflags -c -o \$@ \$<\n";
+        push @link, $to;
+    }
     return "$self->{folder}/linnet: @link\n"
         . "\t$cc -pie $ldflags -Wl,-E -o \$@ \$^ $libs\n$rules";
 }
@@ -197,7 +204,8 @@ place in the sources, or when they do not compile.
 A change is C<[$file, $how, $what, $text]>. C<$what> is a text or a pattern that
 is in the file once; C<$text>, or what it returns when called with the groups of
 the pattern, goes C<after> it, C<before> it or there C<instead> of it. With
-C<end>, C<$what> is the name of a struct, which gets a further field.
+C<end>, C<$what> is the name of a struct, which gets a further field. A C file of
+F<t/> that is changed becomes a part of the program.
 
 C<sources> takes the same, without version, and gives the folder in which the
 changed files are, with their paths.
