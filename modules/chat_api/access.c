@@ -70,8 +70,9 @@ check_token(const struct lnt_strings *tokens, const struct lnt_http_request *r)
 
 /* ---- this machine ---- */
 
-bool
-lnt_api_is_local_host(struct lnt_str host)
+/* Whether a Host stands for this machine: localhost, 127.0.0.1, [::1]. */
+static bool
+is_local_host(struct lnt_str host)
 {
     char last = host.n > 0 && host.p[0] == '[' ? ']' : ':';
     const char *end = host.n > 0 ? memchr(host.p, last, host.n) : NULL;
@@ -106,7 +107,7 @@ lnt_api_access(const struct lnt_strings *tokens,
     if (tokens->n > 0)
         return check_token(tokens, r);
     if (lnt_session_peer(r->session, &peer) == 0 && lnt_addr_is_local(&peer) &&
-        lnt_api_is_local_host(r->host) && !is_through_proxy(r))
+        is_local_host(r->host) && !is_through_proxy(r))
         return LNT_API_GRANTED;
     return LNT_API_ELSEWHERE;
 }

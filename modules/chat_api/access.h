@@ -29,7 +29,5 @@ enum lnt_api_access lnt_api_access(const struct lnt_strings *tokens,
 
 /* Whether a token can be one: RFC 6750, section 2.1. */
 bool lnt_api_is_token(struct lnt_str s);
-/* Whether a Host stands for this machine: localhost, 127.0.0.1, [::1]. */
-bool lnt_api_is_local_host(struct lnt_str host);
 
 #endif

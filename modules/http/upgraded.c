@@ -90,8 +90,9 @@ lnt_http_upgraded_add(struct lnt_http_upgraded *u, uint64_t id,
     u->n++;
 }
 
-struct lnt_http_line *
-lnt_http_upgraded_find(const struct lnt_http_upgraded *u, uint64_t id)
+/* NULL when there is none. */
+static struct lnt_http_line *
+find_line(const struct lnt_http_upgraded *u, uint64_t id)
 {
     const struct entry *e = *slot_of(u, id);
     while (e && e->id != id)
@@ -99,8 +100,9 @@ lnt_http_upgraded_find(const struct lnt_http_upgraded *u, uint64_t id)
     return e ? e->line : NULL;
 }
 
-struct lnt_http_line *
-lnt_http_upgraded_take(struct lnt_http_upgraded *u, uint64_t id)
+/* The same, and it is the caller's. */
+static struct lnt_http_line *
+take_line(struct lnt_http_upgraded *u, uint64_t id)
 {
     struct entry **at = slot_of(u, id);
     while (*at && (*at)->id != id)
@@ -131,7 +133,7 @@ lnt_http_upgrade_ended(struct lnt_session *s)
 {
     struct lnt_http_worker *w = logging_worker(s);
     struct lnt_http_line *line =
-        w ? lnt_http_upgraded_take(w->upgraded, lnt_session_id(s)) : NULL;
+        w ? take_line(w->upgraded, lnt_session_id(s)) : NULL;
     if (!line)
         return;
     if (lnt_session_moved(s))
@@ -145,7 +147,7 @@ lnt_http_upgrade_freeze(struct lnt_session *s, struct lnt_strbuf *out)
 {
     struct lnt_http_worker *w = logging_worker(s);
     struct lnt_http_line *line =
-        w ? lnt_http_upgraded_find(w->upgraded, lnt_session_id(s)) : NULL;
+        w ? find_line(w->upgraded, lnt_session_id(s)) : NULL;
     if (line)
         lnt_http_access_pack(line, s, out);
 }

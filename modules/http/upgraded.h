@@ -16,11 +16,5 @@ void lnt_http_upgraded_free(struct lnt_http_upgraded *u); /* NULL is fine */
 /* Keeps a line (owned from here on) for the session of that id. */
 void lnt_http_upgraded_add(struct lnt_http_upgraded *u, uint64_t id,
                            struct lnt_http_line *line);
-/* NULL when there is none. */
-struct lnt_http_line *lnt_http_upgraded_find(const struct lnt_http_upgraded *u,
-                                             uint64_t id);
-/* The same, and it is the caller's. */
-struct lnt_http_line *lnt_http_upgraded_take(struct lnt_http_upgraded *u,
-                                             uint64_t id);
 
 #endif

@@ -17,6 +17,9 @@
 #include "modules/websocket/sha1.h"
 #include "net/module.h"
 
+/* Of Sec-WebSocket-Accept and -Key. */
+enum { ACCEPT_SIZE = 28, KEY_SIZE = 24 };
+
 /* A header that may stand once only. */
 struct single {
     struct lnt_str value;
@@ -146,16 +149,17 @@ agree(struct lnt_module_ctx *m, const struct lnt_http_request *r,
 
 /* ---- the answer ---- */
 
-void
-lnt_ws_accept(char accept[LNT_WS_ACCEPT_SIZE], struct lnt_str key)
+/* Writes the 28 characters of Sec-WebSocket-Accept. */
+static void
+put_accept(char accept[ACCEPT_SIZE], struct lnt_str key)
 {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    char text[LNT_WS_KEY_SIZE + sizeof(guid) - 1];
+    char text[KEY_SIZE + sizeof(guid) - 1];
     uint8_t digest[LNT_SHA1_SIZE];
 
-    lnt_assert(key.n == LNT_WS_KEY_SIZE);
-    memcpy(text, key.p, LNT_WS_KEY_SIZE);
-    memcpy(text + LNT_WS_KEY_SIZE, guid, sizeof(guid) - 1);
+    lnt_assert(key.n == KEY_SIZE);
+    memcpy(text, key.p, KEY_SIZE);
+    memcpy(text + KEY_SIZE, guid, sizeof(guid) - 1);
     lnt_ws_sha1(text, sizeof(text), digest);
     lnt_ws_base64_encode(accept, digest, sizeof(digest));
 }
@@ -174,12 +178,12 @@ accept_request(struct lnt_http_request *r, const struct offer *o)
                                 "Upgrade: websocket\r\n"
                                 "Connection: Upgrade\r\n"
                                 "Sec-WebSocket-Accept: ";
-    char head[sizeof(begin) + LNT_WS_ACCEPT_SIZE + LNT_WS_SUBPROTOCOL_MAX +
+    char head[sizeof(begin) + ACCEPT_SIZE + LNT_WS_SUBPROTOCOL_MAX +
               LNT_WS_TERMS_TEXT + 128];
     char *p = put(head, lnt_str(begin, sizeof(begin) - 1));
 
-    lnt_ws_accept(p, o->key.value);
-    p += LNT_WS_ACCEPT_SIZE;
+    put_accept(p, o->key.value);
+    p += ACCEPT_SIZE;
     if (o->protocol.p) {
         lnt_assert(o->protocol.n <= LNT_WS_SUBPROTOCOL_MAX);
         p = put(p, LNT_STR("\r\nSec-WebSocket-Protocol: "));
@@ -196,7 +200,7 @@ accept_request(struct lnt_http_request *r, const struct offer *o)
 static bool
 is_key(struct lnt_str key)
 {
-    return key.n == LNT_WS_KEY_SIZE && lnt_ws_base64_count(key.p, key.n) == 16;
+    return key.n == KEY_SIZE && lnt_ws_base64_count(key.p, key.n) == 16;
 }
 
 lnt_verdict

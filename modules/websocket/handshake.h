@@ -37,8 +37,4 @@ lnt_verdict lnt_ws_handshake(struct lnt_module_ctx *m,
 /* A token of RFC 9110, section 5.6.2. */
 bool lnt_ws_is_token(struct lnt_str s);
 
-/* Writes the 28 characters of Sec-WebSocket-Accept. */
-enum { LNT_WS_ACCEPT_SIZE = 28, LNT_WS_KEY_SIZE = 24 };
-void lnt_ws_accept(char accept[LNT_WS_ACCEPT_SIZE], struct lnt_str key);
-
 #endif

@@ -224,6 +224,20 @@ format_address(const struct lnt_addr *a, struct lnt_strbuf *out)
     lnt_strbuf_adds(out, text + (strncmp(text, "*:", 2) == 0 ? 2 : 0));
 }
 
+/* Appends a number in the unit of the key. */
+static void
+format_number(enum lnt_type type, int64_t v, struct lnt_strbuf *out)
+{
+    if (type == LNT_TYPE_SIZE && v >= 0)
+        lnt_format_size(out, (uint64_t)v);
+    else if (type == LNT_TYPE_DURATION && v >= 0)
+        lnt_format_duration(out, (uint64_t)v);
+    else if (type == LNT_TYPE_RATE && v >= 0)
+        lnt_format_rate(out, (uint64_t)v);
+    else
+        lnt_strbuf_addf(out, "%" PRId64, v);
+}
+
 void
 lnt_value_format(const struct lnt_directive *d, const void *data, size_t i,
                  struct lnt_strbuf *out)
@@ -244,7 +258,7 @@ lnt_value_format(const struct lnt_directive *d, const void *data, size_t i,
         if (name)
             lnt_strbuf_adds(out, name);
         else
-            lnt_value_format_number(d->type, *(const int64_t *)from, out);
+            format_number(d->type, *(const int64_t *)from, out);
         break;
     case LNT_TYPE_STRING:
     case LNT_TYPE_PATH:
@@ -271,19 +285,6 @@ lnt_value_format(const struct lnt_directive *d, const void *data, size_t i,
     }
 }
 
-void
-lnt_value_format_number(enum lnt_type type, int64_t v, struct lnt_strbuf *out)
-{
-    if (type == LNT_TYPE_SIZE && v >= 0)
-        lnt_format_size(out, (uint64_t)v);
-    else if (type == LNT_TYPE_DURATION && v >= 0)
-        lnt_format_duration(out, (uint64_t)v);
-    else if (type == LNT_TYPE_RATE && v >= 0)
-        lnt_format_rate(out, (uint64_t)v);
-    else
-        lnt_strbuf_addf(out, "%" PRId64, v);
-}
-
 bool
 lnt_value_format_bounds(const struct lnt_directive *d, struct lnt_strbuf *out)
 {
@@ -293,15 +294,15 @@ lnt_value_format_bounds(const struct lnt_directive *d, struct lnt_strbuf *out)
         d->type == LNT_TYPE_FLAG || d->type == LNT_TYPE_ENUM)
         return false;
     if (d->max == d->min) {
-        lnt_value_format_number(d->type, d->min, out);
+        format_number(d->type, d->min, out);
         return true;
     }
     if (!upper)
         lnt_strbuf_adds(out, "at least ");
-    lnt_value_format_number(d->type, d->min, out);
+    format_number(d->type, d->min, out);
     if (upper) {
         lnt_strbuf_adds(out, " to ");
-        lnt_value_format_number(d->type, d->max, out);
+        format_number(d->type, d->max, out);
     }
     return true;
 }

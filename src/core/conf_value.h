@@ -33,9 +33,6 @@ size_t lnt_value_count(const struct lnt_directive *d, const void *data);
 void lnt_value_format(const struct lnt_directive *d, const void *data, size_t i,
                       struct lnt_strbuf *out);
 
-/* Appends a number in the unit of the key. */
-void lnt_value_format_number(enum lnt_type type, int64_t v,
-                             struct lnt_strbuf *out);
 /* Appends the bounds: "1k to 64m", "at least 1"; false when there are none
    but that numbers are not negative. */
 bool lnt_value_format_bounds(const struct lnt_directive *d,

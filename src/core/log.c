@@ -143,12 +143,6 @@ lnt_log_level(enum lnt_level level)
     sink.level = level;
 }
 
-enum lnt_level
-lnt_log_get_level(void)
-{
-    return sink.level;
-}
-
 void
 lnt_log_stderr_too(bool on)
 {
@@ -168,12 +162,6 @@ void
 lnt_log_conn(uint64_t conn)
 {
     sink.conn = conn;
-}
-
-uint64_t
-lnt_log_lost(void)
-{
-    return sink.lost;
 }
 
 void

@@ -41,7 +41,6 @@ int lnt_log_socket(void); /* of the system log, else -1 */
 /* Opens the current path again (after rotation).  0, or -1 with errno. */
 int lnt_log_reopen(void);
 void lnt_log_level(enum lnt_level level);
-enum lnt_level lnt_log_get_level(void);
 /* Keeps a copy of everything at error and above on stderr, too; for start.
    Also to be called when stderr has become another file. */
 void lnt_log_stderr_too(bool on);
@@ -52,10 +51,9 @@ void lnt_log_write(enum lnt_level level, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 bool lnt_log_wants(enum lnt_level level);
 
-/* Lines of this process that were lost (disk full, nobody reads ...). */
-uint64_t lnt_log_lost(void);
-/* Where they are counted from now on, atomically: many processes may count in
-   one place.  NULL: nowhere.  Not touched again after the next call. */
+/* Where lines of this process that were lost (disk full, nobody reads ...) are
+   counted from now on, atomically: many processes may count in one place.
+   NULL: nowhere.  Not touched again after the next call. */
 void lnt_log_count(uint64_t *counter);
 
 /* For those who can tell when the log takes bytes again: where it writes to,

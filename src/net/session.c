@@ -104,12 +104,6 @@ lnt_session_moved(const struct lnt_session *s)
     return conn(s)->flags & LNT_F_MOVED;
 }
 
-bool
-lnt_session_is_ready(const struct lnt_session *s)
-{
-    return conn(s)->state == LNT_CONN_READY;
-}
-
 /* ---- applications ---- */
 
 void *

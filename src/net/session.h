@@ -81,8 +81,6 @@ bool lnt_session_closing(const struct lnt_session *s);
 /* In close(): whether the session goes on in another process, which has what
    freeze() told; only what is this process's own is to be let go then. */
 bool lnt_session_moved(const struct lnt_session *s);
-/* Whether the handshake is over and the application has it. */
-bool lnt_session_is_ready(const struct lnt_session *s);
 
 /* ---- applications ---- */
 

@@ -55,19 +55,6 @@ lnt_process_nofile(uint64_t n)
 }
 
 int
-lnt_process_core_limit(uint64_t bytes)
-{
-    struct rlimit lim;
-
-    if (getrlimit(RLIMIT_CORE, &lim) < 0)
-        return -1;
-    lim.rlim_cur = bytes;
-    if (lim.rlim_max < bytes)
-        lim.rlim_max = bytes;
-    return setrlimit(RLIMIT_CORE, &lim);
-}
-
-int
 lnt_process_dumpable(void)
 {
     return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);

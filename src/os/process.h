@@ -90,7 +90,6 @@ void lnt_process_user_name(char *text, size_t n);
 /* Sets RLIMIT_NOFILE's soft limit to n (raising the hard one where allowed);
    0 changes nothing.  Returns what is in force. */
 uint64_t lnt_process_nofile(uint64_t n);
-int lnt_process_core_limit(uint64_t bytes);
 /* The cpus this process may use, and pinning to the n-th of them. */
 unsigned lnt_process_cpus(void);
 int lnt_process_pin(unsigned nth);

@@ -184,19 +184,6 @@ lnt_zone_configured(struct lnt_zone *z, uint32_t room)
     lnt_zone_unlock(z);
 }
 
-uint64_t
-lnt_zone_created(struct lnt_zone *z, uint32_t user)
-{
-    uint64_t n = 0;
-
-    lnt_zone_lock(z);
-    if (user > 0 && user < z->map->parts.users.fresh &&
-        lnt_user_at(z, user)->state == LNT_NODE_USED)
-        n = lnt_user_at(z, user)->created;
-    lnt_zone_unlock(z);
-    return n;
-}
-
 void
 lnt_zone_unhold(struct lnt_zone *z, uint32_t hold)
 {
@@ -279,7 +266,7 @@ struct batch {
     uint64_t tag;
     unsigned total; /* members in the room */
     size_t n;
-    struct lnt_member_info v[MEMBERS_AT_ONCE];
+    uint8_t len[MEMBERS_AT_ONCE];
     char nicks[MEMBERS_AT_ONCE][LNT_NICK_MAX];
 };
 
@@ -313,25 +300,17 @@ copy_members(const struct lnt_zone *z, uint32_t number, unsigned max,
          i = lnt_member_at(z, i)->next) {
         const struct lnt_zone_member *m = lnt_member_at(z, i);
         const struct lnt_zone_user *u = lnt_user_at(z, m->user);
-        char *nick = b->nicks[b->n];
 
-        memcpy(nick, u->nick, u->nick_len);
-        b->v[b->n++] = (struct lnt_member_info){
-            .session = u->session,
-            .joined_us = z->map->born_us + (uint64_t)m->joined * 1000000,
-            .cell = u->cell,
-            .incarnation = u->incarnation,
-            .nick = {nick, u->nick_len},
-        };
+        memcpy(b->nicks[b->n], u->nick, u->nick_len);
+        b->len[b->n++] = u->nick_len;
         b->last = i;
         b->tag = m->tag;
     }
 }
 
 unsigned
-lnt_zone_members(struct lnt_zone *z, uint32_t room, unsigned max,
-                 void (*fn)(void *arg, const struct lnt_member_info *m),
-                 void *arg)
+lnt_zone_room_nicks(struct lnt_zone *z, uint32_t room, unsigned max,
+                    struct lnt_strbuf *out)
 {
     struct batch b;
     bool more;
@@ -344,24 +323,10 @@ lnt_zone_members(struct lnt_zone *z, uint32_t room, unsigned max,
         lnt_zone_unlock(z);
         more = b.n == MEMBERS_AT_ONCE && max > b.n;
         max -= (unsigned)b.n;
-        for (size_t i = 0; i < b.n; i++)
-            fn(arg, &b.v[i]);
+        for (size_t i = 0; i < b.n; i++) {
+            lnt_strbuf_add(out, b.nicks[i], b.len[i]);
+            lnt_strbuf_addc(out, '\0');
+        }
     } while (more);
     return b.total;
-}
-
-static void
-add_nick(void *arg, const struct lnt_member_info *m)
-{
-    struct lnt_strbuf *out = arg;
-
-    lnt_strbuf_add_str(out, m->nick);
-    lnt_strbuf_addc(out, '\0');
-}
-
-unsigned
-lnt_zone_room_nicks(struct lnt_zone *z, uint32_t room, unsigned max,
-                    struct lnt_strbuf *out)
-{
-    return lnt_zone_members(z, room, max, add_nick, out);
 }

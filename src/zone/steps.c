@@ -47,8 +47,9 @@ make_room(struct lnt_zone *z, uint32_t app, struct lnt_str name,
     return room;
 }
 
-void
-lnt_room_free(struct lnt_zone *z, uint32_t room)
+/* Frees a room in which nobody is, history and all. */
+static void
+free_room(struct lnt_zone *z, uint32_t room)
 {
     struct lnt_zone_room *r = lnt_room_at(z, room);
 
@@ -74,7 +75,7 @@ evict(struct lnt_zone *z, uint32_t room)
         return false;
     LNT_UNDO_SAVE(z, &z->map->evicted);
     z->map->evicted++;
-    lnt_room_free(z, room);
+    free_room(z, room);
     return true;
 }
 
@@ -128,7 +129,7 @@ lnt_room_settle(struct lnt_zone *z, uint32_t room)
         if (r->idle)
             lnt_creator_busy(z, room);
     } else if (r->kept == 0) {
-        lnt_room_free(z, room);
+        free_room(z, room);
     } else if (!r->idle) {
         lnt_creator_idle(z, room);
     }

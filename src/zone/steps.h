@@ -15,8 +15,6 @@ uint32_t lnt_room_take(struct lnt_zone *z, uint32_t app, struct lnt_str name,
 /* To be called when a member, a hold or the history is gone, or one has come:
    frees a room that nothing keeps. */
 void lnt_room_settle(struct lnt_zone *z, uint32_t room);
-/* Frees a room in which nobody is, history and all. */
-void lnt_room_free(struct lnt_zone *z, uint32_t room);
 /* Frees the room that lnt_creator_victim names, history and all.  false when
    there is none. */
 bool lnt_room_evict(struct lnt_zone *z, uint32_t except, bool quota);

@@ -325,19 +325,6 @@ int lnt_zone_join_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
                      const struct lnt_creator *by, uint32_t user,
                      uint64_t origin, unsigned quiet, uint32_t *member,
                      struct lnt_room_info *info);
-/* The same on behalf of the server. */
-static inline int
-lnt_zone_join(struct lnt_zone *z, uint32_t app, struct lnt_str name,
-              uint32_t user, uint64_t origin, unsigned quiet, uint32_t *member,
-              struct lnt_room_info *info)
-{
-    const struct lnt_creator by = {.family = LNT_CREATOR_SERVER};
-
-    return lnt_zone_join_by(z, app, name, &by, user, origin, quiet, member,
-                            info);
-}
-/* How many rooms that exist a user has created. */
-uint64_t lnt_zone_created(struct lnt_zone *z, uint32_t user);
 /* The room itself goes when it is empty and has neither history nor holds. */
 void lnt_zone_leave(struct lnt_zone *z, uint32_t member, uint64_t origin,
                     unsigned quiet);
@@ -384,20 +371,6 @@ int lnt_zone_room_info(struct lnt_zone *z, uint32_t room,
 int lnt_zone_rooms(struct lnt_zone *z, uint32_t app,
                    void (*fn)(void *arg, const struct lnt_room_info *info),
                    void *arg);
-
-struct lnt_member_info {
-    uint64_t session;
-    uint64_t joined_us; /* to the second */
-    unsigned cell;      /* of its worker */
-    uint32_t incarnation;
-    struct lnt_str nick;
-};
-/* One call for each member, in order of joining; outside the lock, so who
-   comes or goes meanwhile may be in it or not.  Returns how many there are. */
-unsigned lnt_zone_members(struct lnt_zone *z, uint32_t room, unsigned max,
-                          void (*fn)(void *arg,
-                                     const struct lnt_member_info *m),
-                          void *arg);
 
 /* ---- connections by address ---- */
 
@@ -487,15 +460,6 @@ struct lnt_former {
 int lnt_zone_restore_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
                         const struct lnt_keep *keep, const struct lnt_former *f,
                         const struct lnt_event *e);
-static inline int
-lnt_zone_restore(struct lnt_zone *z, uint32_t app, struct lnt_str name,
-                 const struct lnt_keep *keep, uint64_t lost,
-                 const struct lnt_event *e)
-{
-    const struct lnt_former f = {.lost = lost};
-
-    return lnt_zone_restore_by(z, app, name, keep, &f, e);
-}
 
 /* What the history of a room is at the moment. */
 struct lnt_kept {

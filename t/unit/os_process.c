@@ -426,11 +426,6 @@ limits_child(void)
     getrlimit(RLIMIT_NOFILE, &lim);
     if (lnt_process_nofile(0) != lim.rlim_cur)
         return 4;
-    if (lnt_process_core_limit(0) < 0)
-        return 5;
-    getrlimit(RLIMIT_CORE, &lim);
-    if (lim.rlim_cur != 0)
-        return 6;
     unsigned cpus = lnt_process_cpus();
     if (cpus < 1)
         return 7;

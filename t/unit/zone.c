@@ -146,8 +146,7 @@ test_rooms(void)
     ok(other.room != info.room, "another room");
     m[3] = join(z, "lobby", cy, &info);
     is_str(who(z, info.room), "ann bob cy", "in order of joining");
-    ok(lnt_zone_join(z, 1, LNT_STR("lobby"), ann, 0, QUIET, &spare, &other) <
-               0 &&
+    ok(server_join(z, 1, LNT_STR("lobby"), ann, 0, QUIET, &spare, &other) < 0 &&
            errno == EEXIST,
        "once is enough");
     is_int(publish(z, info.room, 0, "hi", NULL), 0, "published");
@@ -180,7 +179,7 @@ test_rooms(void)
 
     memset(name, 'r', sizeof(name));
     name[LNT_ROOM_NAME_MAX + 1] = '\0';
-    ok(lnt_zone_join(z, 1, lnt_str_c(name), cy, 0, QUIET, &spare, &other) < 0 &&
+    ok(server_join(z, 1, lnt_str_c(name), cy, 0, QUIET, &spare, &other) < 0 &&
            errno == EINVAL,
        "too long a name");
     name[LNT_ROOM_NAME_MAX] = '\0';
@@ -205,7 +204,7 @@ test_quiet(void)
     for (unsigned i = 0; i < 5; i++) {
         snprintf(nick, sizeof(nick), "u%u", i);
         user[i] = add_user(z, nick, 0, i + 1);
-        lnt_zone_join(z, 1, LNT_STR("r"), user[i], 0, 3, &member[i], &info);
+        server_join(z, 1, LNT_STR("r"), user[i], 0, 3, &member[i], &info);
         is_int(info.seq, i < 3 ? i + 1 : 3, "seq of join %u", i);
         is_int(info.next, i < 3 ? i + 2 : 4, "and what comes next");
     }
@@ -296,8 +295,8 @@ test_full(void)
     is_sound(z, "full of users");
     for (;; rooms++) {
         snprintf(name, sizeof(name), "room-%u", rooms);
-        if (lnt_zone_join(z, 1, lnt_str_c(name), first, 0, QUIET, &member,
-                          &info) < 0)
+        if (server_join(z, 1, lnt_str_c(name), first, 0, QUIET, &member,
+                        &info) < 0)
             break;
         kept = member;
     }
@@ -310,8 +309,8 @@ test_full(void)
 
         for (room = 0; room < rooms; room++) {
             snprintf(name, sizeof(name), "room-%u", room);
-            if (lnt_zone_join(z, 1, lnt_str_c(name), user, 0, 0, &member,
-                              &info) < 0 &&
+            if (server_join(z, 1, lnt_str_c(name), user, 0, 0, &member, &info) <
+                    0 &&
                 errno == ENOSPC)
                 break;
         }
@@ -322,8 +321,8 @@ test_full(void)
     is_int(u.members, u.members_max, "no more members");
     is_sound(z, "full of members");
     lnt_zone_leave(z, kept, 0, 0);
-    is_int(lnt_zone_join(z, 1, LNT_STR("room-0"), users, 0, 0, &member, &info),
-           0, "one left, one can come");
+    is_int(server_join(z, 1, LNT_STR("room-0"), users, 0, 0, &member, &info), 0,
+           "one left, one can come");
     for (user = 1; user <= users; user++)
         lnt_zone_user_remove(z, user, 0);
     lnt_zone_usage(z, &u);
@@ -392,7 +391,7 @@ test_lists(void)
     for (unsigned i = 0; i < 100; i++) {
         snprintf(name, sizeof(name), "n%u", i);
         uint32_t user = add_user(z, name, 0, i + 1), m;
-        lnt_zone_join(z, 1 + i % 2, lnt_str_c(name), user, 0, 1, &m, &info);
+        server_join(z, 1 + i % 2, lnt_str_c(name), user, 0, 1, &m, &info);
     }
     lnt_zone_rooms(z, 0, count_room, &n);
     is_int(n, 100, "all rooms");

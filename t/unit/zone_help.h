@@ -67,13 +67,25 @@ add_user(struct lnt_zone *z, const char *nick, unsigned cell, uint64_t session)
     return user;
 }
 
+/* On behalf of the server. */
+static inline int
+server_join(struct lnt_zone *z, uint32_t app, struct lnt_str name,
+            uint32_t user, uint64_t origin, unsigned quiet, uint32_t *member,
+            struct lnt_room_info *info)
+{
+    const struct lnt_creator by = {.family = LNT_CREATOR_SERVER};
+
+    return lnt_zone_join_by(z, app, name, &by, user, origin, quiet, member,
+                            info);
+}
+
 static inline uint32_t
 join(struct lnt_zone *z, const char *room, uint32_t user,
      struct lnt_room_info *info)
 {
     uint32_t member = 0;
 
-    if (lnt_zone_join(z, 1, lnt_str_c(room), user, 7, QUIET, &member, info) < 0)
+    if (server_join(z, 1, lnt_str_c(room), user, 7, QUIET, &member, info) < 0)
         fail("join %s: %s", room, strerror(errno));
     return member;
 }

@@ -467,6 +467,15 @@ test_huge(void)
     lnt_zone_close(z);
 }
 
+static int
+restore(struct lnt_zone *z, struct lnt_str name, const struct lnt_keep *keep,
+        const struct lnt_event *e)
+{
+    const struct lnt_former f = {0};
+
+    return lnt_zone_restore_by(z, 1, name, keep, &f, e);
+}
+
 /* Over a restart: a zone goes on where another one ended. */
 static void
 test_restart(bool whole)
@@ -486,7 +495,7 @@ test_restart(bool whole)
     lnt_zone_continue(z, lnt_zone_epoch(old), last, whole);
     ok(lnt_zone_epoch(z) == lnt_zone_epoch(old), "the same epoch");
     for (rest = lnt_strbuf_str(&out); lnt_zone_kept_next(&rest, &e);)
-        if (lnt_zone_restore(z, 1, LNT_STR("r"), &keep, 0, &e) < 0)
+        if (restore(z, LNT_STR("r"), &keep, &e) < 0)
             fail("restore");
     is_sound(z, "restored");
     if (!is_int(lnt_zone_hold(z, 1, LNT_STR("r"), 0, &hold, &info), 0, "r"))
@@ -499,9 +508,9 @@ test_restart(bool whole)
            "what was missed over the restart");
     is_str(since(z, info.room, last - 6, 100), "gone", "longer ago");
     is_str(since(z, info.room, seq, 100), "", "after it");
-    is_int(lnt_zone_restore(z, 1, LNT_STR(""), &keep, 0, &e), -1, "no name");
+    is_int(restore(z, LNT_STR(""), &keep, &e), -1, "no name");
     e.seq = seq + 1;
-    is_int(lnt_zone_restore(z, 1, LNT_STR("r"), &keep, 0, &e), -1, "not yet");
+    is_int(restore(z, LNT_STR("r"), &keep, &e), -1, "not yet");
     is_sound(z, "restarted");
     lnt_zone_close(old);
     lnt_zone_close(z);

@@ -260,8 +260,8 @@ live(struct lnt_zone *z, void *arg)
             lnt_zone_unhold(z, member);
             break;
         case 3:
-            if (lnt_zone_join(z, 1, lnt_str_c(room), user[i], i + 1, 10,
-                              &member, &info) == 0 &&
+            if (server_join(z, 1, lnt_str_c(room), user[i], i + 1, 10, &member,
+                            &info) == 0 &&
                 draw(&w->seed, 2))
                 lnt_zone_leave(z, member, i + 1, 10);
             break;

@@ -132,7 +132,7 @@ op_join(struct lnt_zone *z)
     struct lnt_room_info info;
     uint32_t member;
 
-    lnt_zone_join(z, 1, LNT_STR("attic"), WORKER, 7, QUIET, &member, &info);
+    server_join(z, 1, LNT_STR("attic"), WORKER, 7, QUIET, &member, &info);
 }
 
 static void
@@ -141,7 +141,7 @@ op_join_new(struct lnt_zone *z)
     struct lnt_room_info info;
     uint32_t member;
 
-    lnt_zone_join(z, 1, LNT_STR("new"), WORKER, 7, QUIET, &member, &info);
+    server_join(z, 1, LNT_STR("new"), WORKER, 7, QUIET, &member, &info);
     lnt_zone_leave(z, member, 7, QUIET);
 }
 
@@ -151,7 +151,7 @@ op_join_quiet(struct lnt_zone *z)
     struct lnt_room_info info;
     uint32_t member;
 
-    lnt_zone_join(z, 1, LNT_STR("attic"), WORKER, 7, 0, &member, &info);
+    server_join(z, 1, LNT_STR("attic"), WORKER, 7, 0, &member, &info);
     lnt_zone_leave(z, member, 7, 0);
 }
 
@@ -161,7 +161,7 @@ op_join_idle(struct lnt_zone *z)
     struct lnt_room_info info;
     uint32_t member;
 
-    lnt_zone_join(z, 1, LNT_STR("idle"), WORKER, 7, QUIET, &member, &info);
+    server_join(z, 1, LNT_STR("idle"), WORKER, 7, QUIET, &member, &info);
     lnt_zone_leave(z, member, 7, QUIET);
 }
 

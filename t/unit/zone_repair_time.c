@@ -38,8 +38,8 @@ crowd(void)
         for (unsigned k = 0; k < ROOMS_EACH; k++) {
             snprintf(name, sizeof(name), "room-%u",
                      (i * ROOMS_EACH + k) % ROOM_COUNT);
-            if (lnt_zone_join(z, 1, lnt_str_c(name), user, 1, 0, &member,
-                              &info) < 0)
+            if (server_join(z, 1, lnt_str_c(name), user, 1, 0, &member, &info) <
+                0)
                 fail("join %s: %s", name, strerror(errno));
         }
     }
@@ -65,8 +65,8 @@ join_one(struct lnt_zone *z, void *arg)
     uint32_t member;
 
     (void)arg;
-    return lnt_zone_join(z, 1, LNT_STR("room-7"), 1, 1, UINT32_MAX, &member,
-                         &info) < 0;
+    return server_join(z, 1, LNT_STR("room-7"), 1, 1, UINT32_MAX, &member,
+                       &info) < 0;
 }
 
 static int
