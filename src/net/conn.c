@@ -21,10 +21,10 @@
 #include "core/owner.h"
 #include "net/endpoint.h"
 #include "net/limits.h"
-#include "net/peers.h"
 #include "net/stats.h"
 #include "net/table.h"
 #include "os/socket.h"
+#include "zone/zone.h"
 
 enum {
     BEHIND_MIN =
@@ -99,7 +99,7 @@ lnt_conn_open(struct lnt_net *n, int fd, const struct lnt_endpoint *e,
     struct lnt_conn *c = new_conn(n, fd);
     if (!c) {
         if (visit)
-            n->peers->leave(n->peers->arg, visit);
+            lnt_zone_peer_leave(n->zone, visit, n->cell);
         return NULL;
     }
     c->visit = visit;
@@ -150,7 +150,7 @@ end_conn(struct lnt_conn *c)
     c->in = NULL;
     /* Whoever takes it over takes the count along. */
     if (c->visit && !(c->flags & LNT_F_MOVED))
-        n->peers->leave(n->peers->arg, c->visit);
+        lnt_zone_peer_leave(n->zone, c->visit, n->cell);
     lnt_table_remove(n, c);
     lnt_loop_free(n->loop, c);
 }

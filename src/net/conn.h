@@ -132,9 +132,10 @@ struct lnt_net {
     void *drained_arg;
 
     uint64_t *sent; /* bytes, by index; NULL while nobody wants to know */
-    const struct lnt_peers *peers; /* NULL: addresses are not counted */
-    uint64_t uncounted_at;         /* loop time of the next line about it */
-    struct lnt_strbuf refusal;     /* why lnt_move_thaw failed last */
+    struct lnt_zone *zone;     /* NULL: addresses are not counted */
+    bool counts_peers;         /* those of new connections */
+    uint64_t uncounted_at;     /* loop time of the next line about it */
+    struct lnt_strbuf refusal; /* why lnt_move_thaw failed last */
 };
 
 static inline struct lnt_conn *

@@ -27,13 +27,14 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/owner.h"
+#include "net/accept_share.h"
 #include "net/conn.h"
 #include "net/endpoint.h"
 #include "net/limits.h"
-#include "net/peers.h"
 #include "net/stats.h"
 #include "os/process.h"
 #include "os/socket.h"
+#include "zone/zone.h"
 
 enum {
     BUDGET = 64,       /* accepts a turn */
@@ -48,7 +49,7 @@ struct lnt_listener {
     struct lnt_timer timer;
     struct lnt_net *net;
     const struct lnt_endpoint *endpoint;
-    const struct lnt_accept_policy *policy;
+    struct lnt_accept_share *share;
     bool passed; /* asked another one before this pause: */
     struct lnt_accept_asked asked;
     uint64_t complain_at; /* loop time of the next line about errors */
@@ -74,14 +75,14 @@ resume(struct lnt_listener *l)
 
 struct lnt_listener *
 lnt_listener_open(struct lnt_net *n, int fd, const struct lnt_endpoint *e,
-                  const struct lnt_accept_policy *policy)
+                  struct lnt_accept_share *share)
 {
     struct lnt_listener *l = lnt_calloc(1, sizeof(*l));
     if (!keep_reserve(n))
         lnt_log_warn("no descriptor to keep in reserve: %s", strerror(errno));
     l->net = n;
     l->endpoint = e;
-    l->policy = policy;
+    l->share = share;
     l->watch.fd = fd;
     l->watch.fn = on_event;
     l->timer.fn = on_timer;
@@ -196,12 +197,6 @@ survive(struct lnt_listener *l, int error)
     }
 }
 
-static bool
-counts_peers(const struct lnt_listener *l)
-{
-    return l->net->peers && l->net->peers->wanted;
-}
-
 /* By which the connection is counted for its address, 0: it is not.  false:
    the address has too many. */
 static bool
@@ -211,10 +206,8 @@ count_peer(struct lnt_listener *l, const struct lnt_addr *peer, uint32_t *visit)
     struct lnt_network net;
     uint64_t max = (uint64_t)l->endpoint->limits->connections_per_ip;
     *visit = 0;
-    if (!counts_peers(l) || !lnt_addr_network(peer, &net))
-        return true;
-    *visit = n->peers->enter(n->peers->arg, &net, max);
-    if (*visit)
+    if (!n->counts_peers || !lnt_addr_network(peer, &net) ||
+        lnt_zone_peer_enter(n->zone, &net, n->cell, max, visit) == 0)
         return true;
     if (errno == EUSERS)
         return false;
@@ -257,19 +250,16 @@ leaves_some(struct lnt_net *n, int fd)
 }
 
 static unsigned
-share(const struct lnt_listener *l)
+allowed(const struct lnt_listener *l)
 {
-    const struct lnt_accept_policy *p = l->policy;
-    if (!p->share)
-        return BUDGET;
-    unsigned n = p->share(p->arg);
+    unsigned n = lnt_accept_allowed(l->share);
     return n < BUDGET ? n : BUDGET;
 }
 
 static void
 accept_some(struct lnt_listener *l, unsigned n)
 {
-    bool want_peer = counts_peers(l);
+    bool want_peer = l->net->counts_peers;
     struct lnt_addr peer;
     for (unsigned i = 0; i < n; i++) {
         int fd = lnt_socket_accept(l->watch.fd, want_peer ? &peer : NULL);
@@ -289,18 +279,17 @@ static void
 on_event(struct lnt_watch *w, uint32_t events)
 {
     struct lnt_listener *l = LNT_OWNER(w, struct lnt_listener, watch);
-    const struct lnt_accept_policy *p = l->policy;
     (void)events;
     if (l->passed)
-        p->still_waits(p->arg, l->asked);
+        lnt_accept_still_waits(l->share, l->asked);
     l->passed = false;
-    unsigned n = share(l);
+    unsigned n = allowed(l);
     if (n) {
         accept_some(l, n);
         return;
     }
     l->passed = true;
-    l->asked = p->pass(p->arg);
+    l->asked = lnt_accept_pass(l->share);
     pause_for(l, PASS_PAUSE);
 }
 
@@ -313,7 +302,7 @@ lnt_listener_poll(struct lnt_listener *l)
         watch_again(l);
     }
     l->passed = false;
-    unsigned n = share(l);
+    unsigned n = allowed(l);
     if (n)
         accept_some(l, n);
 }

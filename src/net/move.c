@@ -30,9 +30,9 @@
 #include "core/strbuf.h"
 #include "net/conn.h"
 #include "net/endpoint.h"
-#include "net/peers.h"
 #include "net/stats.h"
 #include "os/socket.h"
+#include "zone/zone.h"
 
 enum {
     MAGIC = 0x6c6e746d,
@@ -68,7 +68,6 @@ static void
 pack_head(const struct lnt_conn *c, struct lnt_strbuf *out)
 {
     const struct lnt_endpoint *e = c->session.endpoint;
-    const struct lnt_peers *peers = c->net->peers;
     size_t head;
     /* t/move_steps.t spoils bytes at places that are counted from here. */
     lnt_pack_u32(out, MAGIC);
@@ -80,7 +79,8 @@ pack_head(const struct lnt_conn *c, struct lnt_strbuf *out)
     lnt_pack_str(out, lnt_str_c(e->app ? e->app->name : ""));
     lnt_pack_u32(out, c->state);
     lnt_pack_u32(out, lnt_net_time(c->net) - c->opened);
-    lnt_pack_u64(out, c->visit ? peers->name(peers->arg, c->visit) : 0);
+    lnt_pack_u64(out,
+                 c->visit ? lnt_zone_peer_name(c->net->zone, c->visit) : 0);
     lnt_pack_end(out, head);
 }
 
@@ -228,19 +228,17 @@ fits(const struct lnt_endpoint *e, const struct frozen *f)
 static void
 count_peer(struct lnt_conn *c, uint64_t name)
 {
-    const struct lnt_peers *p = c->net->peers;
+    struct lnt_net *n = c->net;
     struct lnt_addr peer;
     struct lnt_network net;
-    if (!p)
-        return;
-    if (name)
-        c->visit = p->take(p->arg, name);
-    if (c->visit || !p->wanted || lnt_session_peer(&c->session, &peer) < 0 ||
+    if (name && n->zone && lnt_zone_peer_move(n->zone, name, n->cell) == 0)
+        c->visit = (uint32_t)name;
+    if (c->visit || !n->counts_peers ||
+        lnt_session_peer(&c->session, &peer) < 0 ||
         !lnt_addr_network(&peer, &net))
         return;
-    c->visit = p->enter(p->arg, &net, 0);
-    if (!c->visit)
-        lnt_count(c->net->stats, LNT_C_UNCOUNTED);
+    if (lnt_zone_peer_enter(n->zone, &net, n->cell, 0, &c->visit) < 0)
+        lnt_count(n->stats, LNT_C_UNCOUNTED);
 }
 
 static void

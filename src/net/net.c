@@ -30,7 +30,8 @@ lnt_net_new(const struct lnt_net_params *p)
     n->stats = p->stats;
     n->modules = p->modules;
     n->ctx = p->ctx;
-    n->peers = p->peers;
+    n->zone = p->zone;
+    n->counts_peers = p->zone && p->counts_peers;
     n->start = lnt_loop_now(p->loop) - 1;
     n->reserve_fd = -1;
     n->rbuf_cap = RBUF_SIZE;

@@ -16,8 +16,8 @@ struct lnt_loop;
 struct lnt_module;
 struct lnt_module_ctx;
 struct lnt_net;
-struct lnt_peers;
 struct lnt_stats;
+struct lnt_zone;
 
 enum { LNT_ID_CELL_BITS = 8 };
 
@@ -26,8 +26,10 @@ struct lnt_net_params {
     unsigned cell;
     struct lnt_stats *stats; /* in the zone */
     const struct lnt_module *const *modules;
-    struct lnt_module_ctx *ctx;    /* one a module, same order */
-    const struct lnt_peers *peers; /* NULL: addresses are not counted */
+    struct lnt_module_ctx *ctx; /* one a module, same order */
+    /* In which connections are counted by address; NULL, in tests: nowhere. */
+    struct lnt_zone *zone;
+    bool counts_peers; /* some endpoint has a limit, so new ones are counted */
 };
 
 struct lnt_net *lnt_net_new(const struct lnt_net_params *p);

@@ -12,10 +12,10 @@
 #include "net/conn.h"
 #include "net/endpoint.h"
 #include "net/limits.h"
-#include "net/peers.h"
 #include "net/stats.h"
 #include "net/table.h"
 #include "os/socket.h"
+#include "zone/zone.h"
 
 static struct lnt_conn *
 conn(const struct lnt_session *s)
@@ -358,7 +358,7 @@ lnt_session_admits(const struct lnt_session *s, const struct lnt_endpoint *to)
     if (!c->visit || l->connections_per_ip == 0 ||
         (before && before <= l->connections_per_ip))
         return LNT_ADMITTED;
-    if (n->peers->count(n->peers->arg, c->visit) >
+    if (lnt_zone_peer_count(n->zone, c->visit) >
         (uint64_t)l->connections_per_ip)
         return turn_away(n->stats, LNT_C_REFUSED_PEER, LNT_TOO_MANY_FROM_THERE);
     return LNT_ADMITTED;

@@ -23,16 +23,17 @@
 #include "hub/hub.h"
 #include "ipc/forked.h"
 #include "ipc/requests.h"
+#include "net/accept_share.h"
+#include "net/endpoint.h"
+#include "net/limits.h"
 #include "net/listener.h"
 #include "net/module.h"
 #include "net/net.h"
 #include "os/fds.h"
 #include "os/memory.h"
 #include "os/process.h"
-#include "worker/accept_share.h"
 #include "worker/asks.h"
 #include "worker/mover.h"
-#include "worker/peers.h"
 #include "zone/zone.h"
 
 struct worker {
@@ -40,7 +41,6 @@ struct worker {
     struct lnt_server_info info;
     struct lnt_forked forked;
     struct lnt_asks asks;
-    struct lnt_peer_counter peers;
     struct lnt_net *net;
     struct lnt_hub *hub;
     struct lnt_module_ctx *ctx; /* one a module */
@@ -48,7 +48,6 @@ struct worker {
     struct lnt_listener **listeners;
     size_t nlisteners;
     struct lnt_accept_share share;
-    struct lnt_accept_policy policy;
     struct lnt_mover *mover; /* when there was a link */
     bool draining;
 };
@@ -170,7 +169,7 @@ start_accepting(struct worker *w)
     for (size_t i = 0; i < w->start->nsockets; i++) {
         struct lnt_listener *l =
             lnt_listener_open(w->net, w->start->sockets[i].fd,
-                              w->start->sockets[i].endpoint, &w->policy);
+                              w->start->sockets[i].endpoint, &w->share);
         if (l)
             w->listeners[w->nlisteners++] = l;
         else
@@ -358,6 +357,15 @@ start_modules(struct worker *w, struct lnt_strbuf *why)
     return 0;
 }
 
+static bool
+counts_peers(const struct lnt_config *config)
+{
+    for (const struct lnt_endpoint *e = config->endpoints; e; e = e->next)
+        if (e->limits->connections_per_ip)
+            return true;
+    return false;
+}
+
 static int
 set_up(struct worker *w, struct lnt_strbuf *why)
 {
@@ -372,14 +380,14 @@ set_up(struct worker *w, struct lnt_strbuf *why)
     if (lnt_privileges_drop(conf, why) < 0)
         return -1;
     w->ctx = lnt_calloc(p->config->nmodules + 1, sizeof(*w->ctx));
-    lnt_peer_counter_init(&w->peers, p->zone, p->cell, p->config);
     w->net = lnt_net_new(&(struct lnt_net_params){
         .loop = w->forked.loop,
         .cell = p->cell,
         .stats = &w->forked.cell->stats,
         .modules = p->config->modules,
         .ctx = w->ctx,
-        .peers = &w->peers.peers,
+        .zone = p->zone,
+        .counts_peers = counts_peers(p->config),
     });
     w->hub = lnt_hub_new(&(struct lnt_hub_params){
         .zone = p->zone,
@@ -394,7 +402,6 @@ set_up(struct worker *w, struct lnt_strbuf *why)
         .generation = p->generation,
         .siblings = p->siblings,
     };
-    w->policy = lnt_accept_share_policy(&w->share);
     w->listeners = lnt_calloc(p->nsockets + 1, sizeof(w->listeners[0]));
     struct lnt_loop_hook hook = {on_turn, on_sleep, on_wake, w};
     lnt_loop_set_hook(w->forked.loop, &hook);

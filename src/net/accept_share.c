@@ -7,7 +7,7 @@
  * A sibling that does not come when it is asked is not waited for until it
  * does, or for a moment; the share is then one of those who are there.
  */
-#include "worker/accept_share.h"
+#include "net/accept_share.h"
 
 #include "os/clock.h"
 #include "os/memory.h"
@@ -87,10 +87,11 @@ slack(struct lnt_accept_share *s, const struct lnt_stats *mine)
     return s->slack;
 }
 
-static unsigned
-share(void *arg)
+unsigned
+lnt_accept_allowed(struct lnt_accept_share *s)
 {
-    struct lnt_accept_share *s = arg;
+    if (s->siblings <= 1)
+        return UINT32_MAX;
     struct view v = look(s);
     if (v.fewest_cell < 0)
         return UINT32_MAX;
@@ -100,10 +101,9 @@ share(void *arg)
     return mine < allowed ? (unsigned)(allowed - mine) : 0;
 }
 
-static struct lnt_accept_asked
-pass(void *arg)
+struct lnt_accept_asked
+lnt_accept_pass(struct lnt_accept_share *s)
 {
-    struct lnt_accept_share *s = arg;
     struct view v = look(s);
     struct lnt_accept_asked asked = {v.fewest_cell, v.accepted};
     if (v.fewest_cell < 0)
@@ -120,10 +120,10 @@ pass(void *arg)
 /* That one did not look; or it did, but nobody took anything, twice (it has no
    descriptors, say; the first time it may have been waiting for another one).
    If others did, it may have come too late for them. */
-static void
-still_waits(void *arg, struct lnt_accept_asked asked)
+void
+lnt_accept_still_waits(struct lnt_accept_share *s,
+                       struct lnt_accept_asked asked)
 {
-    struct lnt_accept_share *s = arg;
     if (asked.cell < 0)
         return;
     const struct lnt_cell *c = lnt_zone_cell(s->zone, (unsigned)asked.cell);
@@ -137,16 +137,4 @@ still_waits(void *arg, struct lnt_accept_asked asked)
                                   .accepted = accepted,
                                   .deaf = deaf,
                                   .warned = is_new};
-}
-
-struct lnt_accept_policy
-lnt_accept_share_policy(struct lnt_accept_share *s)
-{
-    struct lnt_accept_policy p = {.arg = s};
-    if (s->siblings > 1) {
-        p.share = share;
-        p.pass = pass;
-        p.still_waits = still_waits;
-    }
-    return p;
 }
