@@ -1,5 +1,6 @@
 # Reads "nm -A -P" of all object files of the program; prints calls upwards,
-# circles between files of a floor, and uses of module descriptors.  Exit
+# calls of the zone by modules, circles between files of a floor, and uses of
+# module descriptors.  Exit
 # status 1 when there was one.  build: the build folder with its slash.
 #
 # A reference counts whether it is a call or the use of a variable.
@@ -86,6 +87,12 @@ function check(object,    n, words, i, symbol, there) {
         if (floor[there] > floor[object]) {
             printf "%s: calls upwards: %s is in %s\n", source(object),
                 symbol, source(there)
+            bad = 1
+        }
+        if (floor[object] == height["modules"] &&
+            floor[there] == height["zone"]) {
+            printf "%s: calls the zone, which modules know through hub/ " \
+                "alone: %s\n", source(object), symbol
             bad = 1
         }
         if (symbol ~ /^lnt_module_/ && floor[there] == height["modules"] &&

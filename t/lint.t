@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # The rule of the floors: that this build keeps it, and that "make lint" sees
-# who does not (a call upwards, a circle, an #include upwards).
+# who does not (a call upwards, a circle, an #include upwards, a module that
+# goes past the hub).
 
 use strict;
 use warnings;
@@ -127,6 +128,30 @@ subtest 'an #include upwards' => sub {
         'modules/chat/chat.h' => "#include \"modules/http/head.h\"\n");
     like($text, qr{^modules/chat/chat\.h: includes a header .*http/head\.h}m,
         'its others are not');
+};
+
+subtest 'a module that goes past the hub' => sub {
+    my %zone = (%clean,
+        'src/zone/z.c' => 'int lnt_z(void) { return 1; }',
+        'src/zone/z.h' => '',
+        'src/hub/h.c' => 'int lnt_z(void); int lnt_h(void) {return lnt_z();}',
+        'src/hub/h.h' => "#include \"zone/z.h\"\n");
+    my ($status, $text) = made_up(%zone,
+        'modules/chat/c.h' => "#include \"hub/h.h\"\n",
+        'modules/chat/c.c' =>
+            'int lnt_h(void); int y(void); int y(void) { return lnt_h(); }');
+    is($status, 0, 'what the hub gives it is fine') or diag $text;
+    ($status, $text) = made_up(%zone,
+        'modules/chat/c.c' =>
+            'int lnt_z(void); int y(void); int y(void) { return lnt_z(); }');
+    is($status, 1, 'a call of the zone fails');
+    like($text, qr{^modules/chat/c\.c: calls the zone, .*hub/ alone: lnt_z$}m,
+        'which is told');
+    ($status, $text) = made_up(%zone,
+        'modules/chat/c.h' => "#include \"zone/z.h\"\n");
+    is($status, 1, 'so does an include of it');
+    like($text, qr{^modules/chat/c\.h: includes the zone, .*zone/z\.h}m,
+        'which is told, too');
 };
 
 subtest 'a call of an application' => sub {

@@ -27,9 +27,9 @@
 
 #include "core/str.h"
 #include "core/strbuf.h"
+#include "hub/hub.h"
 #include "net/module.h"
 #include "net/session.h"
-#include "zone/zone.h"
 
 struct lnt_regex;
 struct lnt_sub;
@@ -211,7 +211,7 @@ enum chat_code chat_find(struct lnt_session *s, struct lnt_str room,
 struct lnt_str chat_nick(const struct lnt_session *s);
 /* How many members a room has; their nicks are in chat_of(s)->names unless
    there are more than presence_limit.  guess: how many there may be. */
-unsigned chat_members(const struct lnt_session *s, uint32_t room,
+unsigned chat_members(const struct lnt_session *s, const struct lnt_sub *sub,
                       unsigned guess);
 /* Leaves everything, without a word to the session itself. */
 void chat_exit(struct lnt_session *s);
@@ -259,8 +259,8 @@ bool chat_begin_joined(struct lnt_session *s, const struct chat_wish *wish,
                        const struct lnt_room_info *info);
 /* Adds "members":[...], and "count" when always or when they are too many to
    list: then the list is empty.  guess: how many there may be. */
-void chat_add_members(struct lnt_session *s, uint32_t room, unsigned guess,
-                      bool always);
+void chat_add_members(struct lnt_session *s, const struct lnt_sub *sub,
+                      unsigned guess, bool always);
 
 /* ---- those who only listen ---- */
 

@@ -164,7 +164,6 @@ static enum chat_code
 enter_as_guest(struct lnt_session *s)
 {
     struct chat_session *chat = chat_session(s);
-    struct lnt_zone *zone = lnt_hub_zone(hub_of(s));
     struct lnt_strbuf *name = &chat_of(s)->data;
 
     if (!chat_conf_of(s)->guests)
@@ -173,7 +172,7 @@ enter_as_guest(struct lnt_session *s)
     for (int i = 0; i < GUEST_TRIES; i++) {
         lnt_strbuf_clear(name);
         lnt_strbuf_adds(name, "guest-");
-        lnt_strbuf_addu(name, lnt_zone_guest(zone));
+        lnt_strbuf_addu(name, lnt_hub_guest(hub_of(s)));
         if (lnt_hub_enter(hub_of(s), s, lnt_strbuf_str(name), &chat->user) ==
             0) {
             chat->entered = true;
@@ -192,7 +191,7 @@ chat_nick(const struct lnt_session *s)
 
     if (!chat->entered)
         return LNT_STR("");
-    return lnt_zone_user_nick(lnt_hub_zone(hub_of(s)), chat->user);
+    return lnt_hub_nick(hub_of(s), chat->user);
 }
 
 enum chat_code
@@ -402,18 +401,18 @@ chat_exit(struct lnt_session *s)
 }
 
 unsigned
-chat_members(const struct lnt_session *s, uint32_t room, unsigned guess)
+chat_members(const struct lnt_session *s, const struct lnt_sub *sub,
+             unsigned guess)
 {
     struct lnt_strbuf *names = &chat_of(s)->names;
-    struct lnt_zone *zone = lnt_hub_zone(hub_of(s));
     unsigned limit = quiet_of(s), count = guess;
 
     lnt_strbuf_clear(names);
     /* Nicks that would not be told are not collected under the zone's lock. */
     if (guess > limit)
-        count = lnt_zone_room_nicks(zone, room, 0, names);
+        count = lnt_hub_who(hub_of(s), sub, 0, names);
     if (count <= limit)
-        count = lnt_zone_room_nicks(zone, room, limit, names);
+        count = lnt_hub_who(hub_of(s), sub, limit, names);
     if (count > limit)
         lnt_strbuf_clear(names);
     return count;
@@ -493,7 +492,7 @@ chat_direct(struct lnt_session *s, struct lnt_str to, struct lnt_str text,
                            "who speaks needs a nick: join a room or take one "
                            "first");
     if (to.n > 0 && to.n <= LNT_NICK_MAX)
-        target = lnt_zone_user_find(lnt_hub_zone(hub_of(s)), to);
+        target = lnt_hub_find(hub_of(s), to);
     if (target == 0)
         return chat_refuse(c, CHAT_NO_SUCH_NICK, "nobody has that nick");
     lnt_strbuf_clear(&c->data);

@@ -60,11 +60,11 @@ refuse_text(struct lnt_session *s, const char *text)
 
 /* "* here: ann, bob (2)", or how many they are. */
 static void
-add_members(struct lnt_session *s, uint32_t room, unsigned guess)
+add_members(struct lnt_session *s, const struct lnt_sub *sub, unsigned guess)
 {
     struct lnt_strbuf *out = &chat_of(s)->out;
     const struct lnt_strbuf *names = &chat_of(s)->names;
-    unsigned count = chat_members(s, room, guess);
+    unsigned count = chat_members(s, sub, guess);
     const char *p = names->p, *end = names->p + names->n;
 
     if (names->n == 0) {
@@ -171,7 +171,7 @@ command_join(struct lnt_session *s, struct lnt_str rest)
         chat_add_plain(out, LNT_STR("* "), motd);
     }
     lnt_strbuf_addc(out, '\n');
-    add_members(s, info.room, info.members);
+    add_members(s, sub, info.members);
     add_past(s, sub, info.next, LINES_AT_JOIN);
     return finish(s);
 }
@@ -221,7 +221,7 @@ command_who(struct lnt_session *s, struct lnt_str rest)
     if (room.n > 0 && chat_find(s, room, &sub) != CHAT_OK)
         return refuse(s);
     answer(s);
-    add_members(s, lnt_sub_room(sub), UINT_MAX);
+    add_members(s, sub, UINT_MAX);
     return finish(s);
 }
 

@@ -10,12 +10,12 @@
 #include "net/module.h"
 
 void
-chat_add_members(struct lnt_session *s, uint32_t room, unsigned guess,
-                 bool always)
+chat_add_members(struct lnt_session *s, const struct lnt_sub *sub,
+                 unsigned guess, bool always)
 {
     struct lnt_strbuf *out = &chat_of(s)->out;
     const struct lnt_strbuf *names = &chat_of(s)->names;
-    unsigned count = chat_members(s, room, guess);
+    unsigned count = chat_members(s, sub, guess);
     const char *p = names->p, *end = names->p + names->n;
 
     lnt_strbuf_adds(out, ",\"members\":[");
@@ -35,7 +35,6 @@ add_past(struct lnt_session *s, const struct chat_wish *wish,
          const struct lnt_sub *sub, uint64_t before)
 {
     struct lnt_strbuf *out = &chat_of(s)->out;
-    struct lnt_zone *zone = lnt_hub_zone(lnt_session_app(s)->hub);
     uint64_t most = (uint64_t)chat_conf_of(s)->history;
     struct chat_past past = {
         .sub = sub,
@@ -49,7 +48,7 @@ add_past(struct lnt_session *s, const struct chat_wish *wish,
     bool recovered;
 
     lnt_strbuf_adds(out, ",\"recovered\":true,\"history\":[");
-    recovered = wish->epoch == lnt_zone_epoch(zone) &&
+    recovered = wish->epoch == lnt_hub_epoch(lnt_session_app(s)->hub) &&
                 chat_past_since(s, &past, wish->since, out);
     if (!recovered) {
         out->n = start;
@@ -74,7 +73,7 @@ chat_begin_joined(struct lnt_session *s, const struct chat_wish *wish,
     chat_add_text(out, "room", lnt_str_c(info->name));
     if (chat_session(s)->entered)
         chat_add_text(out, "nick", chat_nick(s));
-    chat_add_number(out, "epoch", lnt_zone_epoch(lnt_hub_zone(m->hub)));
+    chat_add_number(out, "epoch", lnt_hub_epoch(m->hub));
     chat_add_number(out, "seq", info->seq);
     chat_add_text(out, "topic", lnt_str_c(chat_topic(m->conf, info->name)));
     if (slow > 0) {
@@ -83,6 +82,6 @@ chat_begin_joined(struct lnt_session *s, const struct chat_wish *wish,
     }
     if (motd.p)
         chat_add_text(out, "motd", motd);
-    chat_add_members(s, info->room, info->members, false);
+    chat_add_members(s, sub, info->members, false);
     return add_past(s, wish, sub, info->next);
 }

@@ -295,7 +295,7 @@ request_who(struct request *r)
     if (!sub)
         return;
     chat_add_text(answer(r, "who"), "room", lnt_str_c(lnt_sub_room_name(sub)));
-    chat_add_members(r->session, lnt_sub_room(sub), UINT_MAX, true);
+    chat_add_members(r->session, sub, UINT_MAX, true);
     finish_with_id(r);
 }
 

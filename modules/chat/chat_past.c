@@ -27,10 +27,10 @@ struct piece {
     size_t at, n;
 };
 
-static struct lnt_zone *
-zone_of(const struct lnt_session *s)
+static struct lnt_hub *
+hub_of(const struct lnt_session *s)
 {
-    return lnt_hub_zone(lnt_session_app(s)->hub);
+    return lnt_session_app(s)->hub;
 }
 
 /* Several answers may be asked for at once: none takes more than half of what
@@ -98,10 +98,9 @@ take_chunk(struct lnt_session *s, struct chat_past *p, uint64_t *before,
     unsigned got = 0;
 
     lnt_strbuf_clear(&c->kept);
-    (void)lnt_zone_history(zone_of(s), lnt_sub_room(p->sub), *before, n,
-                           &c->kept);
+    (void)lnt_hub_history(hub_of(s), p->sub, *before, n, &c->kept);
     rest = lnt_strbuf_str(&c->kept);
-    while (got < n && lnt_zone_kept_next(&rest, &events[got]))
+    while (got < n && lnt_hub_past_next(p->sub, &rest, &events[got]))
         got++;
     for (unsigned i = got; i-- > 0;) {
         if (p->count == p->limit || !take_piece(c, p, &events[i], room)) {
@@ -166,10 +165,10 @@ chat_past_since(struct lnt_session *s, struct chat_past *p, uint64_t since,
     p->count = 0;
     p->more = false;
     lnt_strbuf_clear(&c->kept);
-    whole = lnt_zone_since(zone_of(s), lnt_sub_room(p->sub), since, p->before,
-                           MISSED_MAX, &c->kept, &p->count);
+    whole = lnt_hub_since(hub_of(s), p->sub, since, p->before, MISSED_MAX,
+                          &c->kept, &p->count);
     rest = lnt_strbuf_str(&c->kept);
-    while (whole && lnt_zone_kept_next(&rest, &e)) {
+    while (whole && lnt_hub_past_next(p->sub, &rest, &e)) {
         size_t at = out->n;
 
         if (at > start)

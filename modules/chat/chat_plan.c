@@ -10,6 +10,7 @@
 
 #include "core/conf.h"
 #include "core/units.h"
+#include "hub/hub.h"
 #include "net/module.h"
 
 enum {
@@ -46,7 +47,7 @@ fits(uint64_t size, const struct need *need)
 {
     struct lnt_zone_usage u;
 
-    lnt_zone_plan(size, &u);
+    lnt_hub_plan(size, &u);
     /* Half of the nodes are for people. */
     return need->history <= u.history_bytes && need->rooms < u.rooms_max / 2 &&
            need->holds < u.members_max / 2;
@@ -77,7 +78,7 @@ complain(const struct chat_conf *conf, const struct need *need, uint64_t size,
 {
     struct lnt_zone_usage u;
 
-    lnt_zone_plan(size, &u);
+    lnt_hub_plan(size, &u);
     if (need->history > u.history_bytes) {
         if (conf->nrooms == 0)
             lnt_strbuf_adds(out, "a room is promised ");

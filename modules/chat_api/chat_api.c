@@ -171,7 +171,7 @@ answer(struct lnt_module_ctx *m, struct lnt_http_request *r, struct api *api)
     lnt_count(lnt_session_stats(r->session), LNT_C_HTTP_PUBLISHED);
     lnt_strbuf_clear(out);
     lnt_strbuf_adds(out, "{\"result\":{\"epoch\":");
-    lnt_strbuf_addu(out, lnt_zone_epoch(lnt_hub_zone(m->hub)));
+    lnt_strbuf_addu(out, lnt_hub_epoch(m->hub));
     /* The reply is "seq N". */
     lnt_strbuf_adds(out, ",\"seq\":");
     lnt_strbuf_adds(out, api->reply.p + strlen("seq "));

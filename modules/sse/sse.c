@@ -249,7 +249,7 @@ sse_timeout(struct lnt_session *s, enum lnt_timeout which)
 static uint64_t
 epoch_of(const struct lnt_module_ctx *m)
 {
-    return lnt_zone_epoch(lnt_hub_zone(m->hub));
+    return lnt_hub_epoch(m->hub);
 }
 
 static bool

@@ -10,13 +10,12 @@
 #include <inttypes.h>
 
 #include "core/strbuf.h"
-#include "hub/hub.h"
-#include "modules/status/workers.h"
+#include "hub/server.h"
+#include "modules/status/values.h"
 #include "net/module.h"
 #include "net/server_info.h"
 #include "net/stats.h"
 #include "os/process.h"
-#include "zone/zone.h"
 
 static void
 add_head(struct lnt_strbuf *out, const char *name, const char *type,
@@ -27,56 +26,55 @@ add_head(struct lnt_strbuf *out, const char *name, const char *type,
 }
 
 static void
-add_sample(struct lnt_strbuf *out, const char *name, const struct lnt_cell *c,
-           uint64_t value)
+add_sample(struct lnt_strbuf *out, const char *name,
+           const struct lnt_worker_info *w, uint64_t value)
 {
     lnt_strbuf_addf(out,
                     "linnet_%s{worker=\"%" PRIu32 "\",pid=\"%" PRId32
                     "\"} %" PRIu64 "\n",
-                    name, c->slot, c->pid, value);
+                    name, w->slot, w->pid, value);
 }
 
 static void
-add_counters(struct lnt_zone *z, struct lnt_strbuf *out)
+add_counters(struct lnt_hub *h, struct lnt_strbuf *out)
 {
     for (unsigned i = 0; i < LNT_COUNTERS; i++) {
-        const struct lnt_cell *c;
+        struct lnt_worker_info w;
         if (!lnt_counter_names[i])
             continue;
         add_head(out, lnt_counter_names[i], "counter", lnt_counter_help[i]);
         if (i == LNT_C_LOG_LOST) { /* not only by workers */
             lnt_strbuf_addf(out, "linnet_%s %" PRIu64 "\n",
-                            lnt_counter_names[i],
-                            lnt_status_load(lnt_zone_log_lost(z)));
+                            lnt_counter_names[i], lnt_hub_log_lost(h));
             continue;
         }
-        for (unsigned at = 0; (c = lnt_status_next(z, &at));)
-            add_sample(out, lnt_counter_names[i], c,
-                       lnt_status_load(&c->stats.counters[i]));
+        for (unsigned at = 0; lnt_hub_worker_next(h, &at, &w);)
+            add_sample(out, lnt_counter_names[i], &w,
+                       lnt_status_load(&w.stats->counters[i]));
     }
 }
 
 static void
-add_worker_gauges(struct lnt_zone *z, struct lnt_strbuf *out)
+add_worker_gauges(struct lnt_hub *h, struct lnt_strbuf *out)
 {
-    const struct lnt_cell *c;
+    struct lnt_worker_info w;
     add_head(out, "connections", "gauge", "Connections open now.");
-    for (unsigned at = 0; (c = lnt_status_next(z, &at));)
-        add_sample(out, "connections", c,
-                   lnt_status_load(&c->stats.connections));
+    for (unsigned at = 0; lnt_hub_worker_next(h, &at, &w);)
+        add_sample(out, "connections", &w,
+                   lnt_status_load(&w.stats->connections));
     add_head(out, "send_queue_bytes", "gauge",
              "Bytes that wait for slow readers.");
-    for (unsigned at = 0; (c = lnt_status_next(z, &at));)
-        add_sample(out, "send_queue_bytes", c,
-                   lnt_status_load(&c->stats.send_queue));
+    for (unsigned at = 0; lnt_hub_worker_next(h, &at, &w);)
+        add_sample(out, "send_queue_bytes", &w,
+                   lnt_status_load(&w.stats->send_queue));
     add_head(out, "worker_ready", "gauge",
              "1 while the worker accepts connections.");
-    for (unsigned at = 0; (c = lnt_status_next(z, &at));)
-        add_sample(out, "worker_ready", c, lnt_cell_state(c) == LNT_CELL_READY);
+    for (unsigned at = 0; lnt_hub_worker_next(h, &at, &w);)
+        add_sample(out, "worker_ready", &w, w.state == LNT_WORKER_READY);
     add_head(out, "resident_memory_bytes", "gauge",
              "Resident memory of the worker.");
-    for (unsigned at = 0; (c = lnt_status_next(z, &at));)
-        add_sample(out, "resident_memory_bytes", c, lnt_process_rss(c->pid));
+    for (unsigned at = 0; lnt_hub_worker_next(h, &at, &w);)
+        add_sample(out, "resident_memory_bytes", &w, lnt_process_rss(w.pid));
 }
 
 static void
@@ -88,12 +86,12 @@ add_gauge(struct lnt_strbuf *out, const char *name, const char *help,
 }
 
 static void
-add_zone_gauges(struct lnt_zone *z, struct lnt_strbuf *out)
+add_zone_gauges(struct lnt_hub *h, struct lnt_strbuf *out)
 {
     struct lnt_zone_usage u;
-    lnt_zone_usage(z, &u);
+    lnt_hub_usage(h, &u);
     add_gauge(out, "log_head", "Sequence number of the last record.",
-              lnt_zone_head(z));
+              lnt_hub_head(h));
     add_gauge(out, "log_bytes", "Size of the log.", u.log_bytes);
     add_gauge(out, "users", "Users with a nick.", u.users);
     add_gauge(out, "users_max", "Users that fit.", u.users_max);
@@ -131,9 +129,9 @@ add_counter(struct lnt_strbuf *out, const char *name, const char *help,
 
 /* Only where there is one: what never syncs is no reason for an alarm then. */
 static void
-add_store(struct lnt_zone *z, struct lnt_strbuf *out)
+add_store(struct lnt_hub *h, struct lnt_strbuf *out)
 {
-    const struct lnt_store_state *s = lnt_zone_store(z);
+    const struct lnt_store_state *s = lnt_hub_store(h);
     uint64_t synced = lnt_status_load(&s->synced_us);
     uint64_t broken = lnt_status_load(&s->broken_us);
     if (!synced && !broken)
@@ -160,15 +158,15 @@ add_store(struct lnt_zone *z, struct lnt_strbuf *out)
 void
 lnt_status_metrics(struct lnt_module_ctx *m, struct lnt_strbuf *out)
 {
-    struct lnt_zone *z = lnt_hub_zone(m->hub);
+    struct lnt_hub *h = m->hub;
     add_head(out, "info", "gauge", "The server.");
     lnt_strbuf_addf(out, "linnet_info{version=\"%s\"} 1\n", m->server->version);
     add_gauge(out, "generation", "Loads of the configuration that took place.",
               m->server->generation);
     add_gauge(out, "uptime_seconds", "Time since the server started.",
               lnt_status_uptime(m));
-    add_worker_gauges(z, out);
-    add_zone_gauges(z, out);
-    add_store(z, out);
-    add_counters(z, out);
+    add_worker_gauges(h, out);
+    add_zone_gauges(h, out);
+    add_store(h, out);
+    add_counters(h, out);
 }

@@ -14,75 +14,65 @@
 #include "core/mem.h"
 #include "core/strbuf.h"
 #include "hub/hub.h"
+#include "hub/server.h"
 #include "modules/http/http.h"
 #include "modules/status/metrics.h"
-#include "modules/status/workers.h"
+#include "modules/status/values.h"
 #include "net/module.h"
 #include "net/net.h"
 #include "net/server_info.h"
 #include "net/stats.h"
 #include "os/process.h"
-#include "zone/zone.h"
 
 static const char no_store[] = "Cache-Control: no-store\r\n";
 
-static const char *
-state_name(const struct lnt_cell *c)
-{
-    switch ((enum lnt_cell_state)lnt_cell_state(c)) {
-    case LNT_CELL_READY:
-        return "ready";
-    case LNT_CELL_DRAINING:
-        return "draining";
-    case LNT_CELL_STARTING:
-    case LNT_CELL_FREE:
-        break;
-    }
-    return "starting";
-}
+static const char *const state_names[] = {
+    [LNT_WORKER_STARTING] = "starting",
+    [LNT_WORKER_READY] = "ready",
+    [LNT_WORKER_DRAINING] = "draining",
+};
 
 static void
-add_worker(struct lnt_strbuf *out, const struct lnt_cell *c)
+add_worker(struct lnt_strbuf *out, const struct lnt_worker_info *w)
 {
-    const struct lnt_stats *s = &c->stats;
+    const struct lnt_stats *s = w->stats;
     lnt_strbuf_addf(out,
                     "{\"slot\":%" PRIu32 ",\"pid\":%" PRId32
                     ",\"incarnation\":%" PRIu32 ",\"generation\":%" PRIu32
                     ",\"state\":\"%s\",\"connections\":%" PRIu64
                     ",\"messages_in\":%" PRIu64 ",\"messages_out\":%" PRIu64
                     ",\"send_queue\":%" PRIu64 ",\"rss\":%" PRIu64 "}",
-                    c->slot, c->pid, c->incarnation, c->generation,
-                    state_name(c), lnt_status_load(&s->connections),
+                    w->slot, w->pid, w->incarnation, w->generation,
+                    state_names[w->state], lnt_status_load(&s->connections),
                     lnt_status_load(&s->counters[LNT_C_MESSAGES_IN]),
                     lnt_status_load(&s->counters[LNT_C_MESSAGES_OUT]),
-                    lnt_status_load(&s->send_queue), lnt_process_rss(c->pid));
+                    lnt_status_load(&s->send_queue), lnt_process_rss(w->pid));
 }
 
 static void
 add_status(struct lnt_module_ctx *m, struct lnt_strbuf *out)
 {
-    struct lnt_zone *z = lnt_hub_zone(m->hub);
-    const struct lnt_cell *c;
+    struct lnt_worker_info w;
     uint64_t connections = 0;
-    for (unsigned at = 0; (c = lnt_status_next(z, &at));)
-        connections += lnt_status_load(&c->stats.connections);
+    for (unsigned at = 0; lnt_hub_worker_next(m->hub, &at, &w);)
+        connections += lnt_status_load(&w.stats->connections);
     lnt_strbuf_addf(out,
                     "{\"version\":\"%s\",\"epoch\":%" PRIu64
                     ",\"generation\":%" PRIu32 ",\"pid\":%" PRId32
                     ",\"uptime\":%" PRIu64 ",\"connections\":%" PRIu64
                     ",\"workers\":[",
-                    m->server->version, lnt_zone_epoch(z),
+                    m->server->version, lnt_hub_epoch(m->hub),
                     m->server->generation, m->server->master_pid,
                     lnt_status_uptime(m), connections);
     bool first = true;
-    for (unsigned at = 0; (c = lnt_status_next(z, &at)); first = false) {
+    for (unsigned at = 0; lnt_hub_worker_next(m->hub, &at, &w); first = false) {
         if (!first)
             lnt_strbuf_addc(out, ',');
-        add_worker(out, c);
+        add_worker(out, &w);
     }
     lnt_strbuf_adds(out, "],\"counters\":");
     uint64_t sums[LNT_COUNTERS];
-    lnt_zone_counters(z, sums);
+    lnt_hub_counters(m->hub, sums);
     char before = '{';
     for (unsigned i = 0; i < LNT_COUNTERS; i++) {
         if (!lnt_counter_names[i])
@@ -99,10 +89,10 @@ add_status(struct lnt_module_ctx *m, struct lnt_strbuf *out)
 static bool
 is_ready(struct lnt_module_ctx *m)
 {
-    const struct lnt_cell *c;
+    struct lnt_worker_info w;
     unsigned at = 0;
-    while ((c = lnt_status_next(lnt_hub_zone(m->hub), &at)))
-        if (lnt_cell_state(c) == LNT_CELL_READY)
+    while (lnt_hub_worker_next(m->hub, &at, &w))
+        if (w.state == LNT_WORKER_READY)
             return true;
     return false;
 }

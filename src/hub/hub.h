@@ -13,9 +13,10 @@
 
 #include "core/str.h"
 #include "net/module.h"
-#include "zone/zone.h"
+#include "zone/types.h"
 
 struct lnt_hub;
+struct lnt_zone;
 struct lnt_sub; /* one session in one room */
 
 struct lnt_hub_params {
@@ -27,7 +28,6 @@ struct lnt_hub_params {
 
 struct lnt_hub *lnt_hub_new(const struct lnt_hub_params *p);
 void lnt_hub_free(struct lnt_hub *h);
-struct lnt_zone *lnt_hub_zone(struct lnt_hub *h);
 
 /* From now on this worker serves, to be said once: what lnt_hub_pin was asked
    for comes into force. */
@@ -128,6 +128,48 @@ int lnt_hub_direct(struct lnt_hub *h, struct lnt_session *from, uint64_t target,
                    uint64_t *time_us);
 /* The name of a room by its number, as known to this worker ("" unknown). */
 const char *lnt_hub_room_name(struct lnt_hub *h, uint32_t room);
+
+/* ---- what applications ask ---- */
+
+/* Of the zone: below 2^53, not 0; with a seq it names a place in the log. */
+uint64_t lnt_hub_epoch(const struct lnt_hub *h);
+/* A guest number never given out before by this zone. */
+uint64_t lnt_hub_guest(struct lnt_hub *h);
+/* The nick of a user that this worker's session is; valid until the user is
+   renamed or removed. */
+struct lnt_str lnt_hub_nick(const struct lnt_hub *h, uint32_t user);
+/* Who has this nick: its session, or 0.  A direct message to the one that was
+   found last wakes only the worker that has it; to another session, all. */
+uint64_t lnt_hub_find(struct lnt_hub *h, struct lnt_str nick);
+/* Appends up to max nicks of the room, in order of joining, each followed by
+   NUL.  Returns how many members there are. */
+unsigned lnt_hub_who(struct lnt_hub *h, const struct lnt_sub *sub, unsigned max,
+                     struct lnt_strbuf *nicks);
+/*
+ * Appends the last messages (up to limit) with a seq below before, oldest
+ * first, to out, to be taken apart with lnt_hub_past_next.  Returns how many.
+ * After a join, before is info->next: what comes from there on is delivered.
+ */
+unsigned lnt_hub_history(struct lnt_hub *h, const struct lnt_sub *sub,
+                         uint64_t before, unsigned limit,
+                         struct lnt_strbuf *out);
+/*
+ * Appends every message with LNT_EVENT_HISTORY of the room behind since and
+ * below before, oldest first, if that can be had whole.  true with *count, also
+ * when there are none.  false (and out as it was) when some are gone, there are
+ * more than limit or LNT_SINCE_MAX bytes of them, or since is not of this
+ * room's life.
+ */
+bool lnt_hub_since(struct lnt_hub *h, const struct lnt_sub *sub, uint64_t since,
+                   uint64_t before, unsigned limit, struct lnt_strbuf *out,
+                   unsigned *count);
+/* Takes the next message off what the two above appended for sub; false at the
+   end.  e->data points into rest. */
+bool lnt_hub_past_next(const struct lnt_sub *sub, struct lnt_str *rest,
+                       struct lnt_event *e);
+/* What shared memory of that size would have, without making it: the _max,
+   log_bytes and history_bytes.  For configure(). */
+void lnt_hub_plan(size_t zone_size, struct lnt_zone_usage *u);
 
 /* ---- a session that moves to another worker ---- */
 

@@ -27,18 +27,16 @@
 
 #include "core/str.h"
 #include "net/stats.h"
+#include "zone/types.h"
 
 struct lnt_network;
 struct lnt_strbuf;
 struct lnt_zone; /* this process's handle; the mapping survives fork */
 
 enum {
-    LNT_CELLS = 240,        /* cells that any zone has, at most */
-    LNT_NICK_MAX = 32,      /* bytes */
-    LNT_ROOM_NAME_MAX = 64, /* bytes */
-    LNT_ZONE_LAYOUT = 4,    /* see map.h: not to be changed lightly */
+    LNT_CELLS = 240,     /* cells that any zone has, at most */
+    LNT_ZONE_LAYOUT = 4, /* see map.h: not to be changed lightly */
 };
-#define LNT_ZONE_MIN_SIZE (1u << 20)
 
 /* ---- life ---- */
 
@@ -137,31 +135,6 @@ lnt_cell_is_worker(const struct lnt_cell *c)
 }
 
 /* ---- the log ---- */
-
-/* Events that the zone itself writes have kinds below LNT_EVENT_APP. */
-enum {
-    LNT_EVENT_JOIN = 1, /* data: nick */
-    LNT_EVENT_LEAVE,    /* data: nick */
-    LNT_EVENT_NICK,     /* data: old nick, NUL, new nick */
-    LNT_EVENT_APP = 16, /* first free for applications */
-};
-enum {
-    LNT_EVENT_HISTORY = 1,    /* also kept in the room's history */
-    LNT_EVENT_NOT_ORIGIN = 2, /* not delivered to the session origin */
-    LNT_EVENT_DIRECT = 4,     /* for the session target alone */
-};
-
-struct lnt_event {
-    uint64_t seq;     /* in: ignored */
-    uint64_t time_us; /* since the Unix epoch; in: ignored */
-    uint64_t origin;  /* session id of the sender, 0 none */
-    uint64_t target;  /* session id with LNT_EVENT_DIRECT, else 0 */
-    uint32_t app;     /* lnt_zone_app_id of the application */
-    uint32_t room;    /* index, or LNT_ROOM_NONE */
-    uint16_t kind, flags;
-    struct lnt_str data;
-};
-#define LNT_ROOM_NONE UINT32_MAX
 
 /* The number under which an application's rooms and events go. */
 uint32_t lnt_zone_app_id(const char *app_name);
@@ -279,20 +252,6 @@ uint64_t lnt_zone_user_find(struct lnt_zone *z, struct lnt_str nick);
 /* A guest number never given out before by this zone. */
 uint64_t lnt_zone_guest(struct lnt_zone *z);
 
-struct lnt_room_info {
-    uint32_t room;
-    uint32_t app;
-    uint32_t members;
-    uint32_t kept; /* messages in its history */
-    uint64_t seq;  /* the join's own (of one without event: the log's),
-                           else of the room's last record */
-    uint64_t next; /* the first seq that a subscriber from here on gets;
-                           what comes before it is history (after a join:
-                           seq + 1) */
-    char name[LNT_ROOM_NAME_MAX + 1];
-    bool created; /* of lnt_hub_listen alone: it was not there before */
-};
-
 /*
  * Who creates a room.  When the zone is full, rooms without members are evicted,
  * with their history: first those of the creator that has most of them.
@@ -396,18 +355,6 @@ uint64_t lnt_zone_peer_count(struct lnt_zone *z, uint32_t visit);
 /* ---- history ---- */
 
 /*
- * What a room keeps of the events published with LNT_EVENT_HISTORY: at most
- * the last count, none older than age_s.  bytes are its quota: so much of that
- * (32 bytes more a message than its data) is kept whatever other rooms do; what
- * is beyond only while nobody needs the space.
- */
-struct lnt_keep {
-    uint32_t count;
-    uint32_t age_s; /* 0 no limit */
-    uint64_t bytes;
-};
-
-/*
  * Sets it.  0, or -1 with ENOSPC: the quotas of all rooms together would be
  * more than there is; this room then keeps what it can on top of the quota it
  * had.  Before that, if it helps, rooms in which nobody is are evicted.  ENOENT:
@@ -431,7 +378,6 @@ unsigned lnt_zone_history(struct lnt_zone *z, uint32_t room, uint64_t before,
  * it was) when some are gone, there are more than limit or LNT_SINCE_MAX bytes
  * of them, or since is not of this room's life.
  */
-enum { LNT_SINCE_MAX = 1024 * 1024 };
 bool lnt_zone_since(struct lnt_zone *z, uint32_t room, uint64_t since,
                     uint64_t before, unsigned limit, struct lnt_strbuf *out,
                     unsigned *count);
@@ -480,21 +426,6 @@ int lnt_zone_kept(struct lnt_zone *z, uint32_t room, struct lnt_kept *k);
 unsigned lnt_zone_kept_after(struct lnt_zone *z, uint32_t room, uint64_t seq,
                              size_t max, struct lnt_strbuf *out);
 
-/* What the process that writes the store tells all others; atomic, 0 unless
-   there is one. */
-struct lnt_store_state {
-    uint64_t origin;    /* epoch of the zone that this one's history is from */
-    uint64_t rooms;     /* in the store */
-    uint64_t messages;  /* in the store */
-    uint64_t written;   /* messages, ever */
-    uint64_t syncs;     /* ever */
-    uint64_t errors;    /* ever */
-    uint64_t seq;       /* everything up to this is in the store */
-    uint64_t synced_us; /* when that was found last */
-    uint64_t broken_us; /* since when it cannot be written, 0: it can */
-    uint64_t parked;    /* of the rooms in the store: not in the zone */
-    uint64_t loaded;    /* seq up to which the zone's history was loaded */
-};
 struct lnt_store_state *lnt_zone_store(struct lnt_zone *z);
 
 /* Drops history that has become too old and rooms that only it kept alive.  To
@@ -508,16 +439,6 @@ void lnt_zone_rebuild(struct lnt_zone *z);
 
 /* ---- repair ---- */
 
-struct lnt_zone_usage {
-    uint64_t size, log_bytes, log_used, records, published;
-    uint64_t oldest_us; /* time of the oldest record in the log */
-    uint64_t users, users_max, rooms, rooms_max, members, members_max;
-    uint64_t peers, visits, visits_max; /* addresses; their connections */
-    uint64_t history_bytes, history_used, history_promised, kept;
-    uint64_t repairs;
-    uint64_t rebuilds; /* of these, with all tables made again */
-    uint64_t evicted;  /* rooms, ever */
-};
 /* 0, or -1 with EBUSY. */
 int lnt_zone_usage(struct lnt_zone *z, struct lnt_zone_usage *u);
 /* What a zone of size bytes would have, without making it: the _max,

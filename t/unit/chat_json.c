@@ -171,7 +171,7 @@ join_details(void)
             "server_full");
     for (uint32_t i = 0; i < WORLD_ROOMS; i++)
         world.rooms[i].members--;
-    is_int(lnt_zone_user_find(NULL, LNT_STR("bob")), 0,
+    is_int(lnt_hub_find(NULL, LNT_STR("bob")), 0,
            "a refused newcomer's nick is free again");
     world_end();
 }

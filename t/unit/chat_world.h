@@ -1,8 +1,8 @@
 /*
  * A world for the chat module to live in: sessions, a hub and a zone made of
  * small tables in one process, for unit programs and the fuzzer.  Included by
- * exactly one file of a program.  It does what hub/hub.h and zone/zone.h
- * promise, in the simplest way; world_fail makes the next such call fail.
+ * exactly one file of a program.  It does what hub/hub.h promises, in the
+ * simplest way; world_fail makes the next such call fail.
  */
 #ifndef LNT_T_CHAT_WORLD_H
 #define LNT_T_CHAT_WORLD_H
@@ -21,6 +21,7 @@
 #include "net/limits.h"
 #include "net/net.h"
 #include "net/server_info.h"
+#include "net/stats.h"
 
 enum {
     WORLD_SESSIONS = 8,
@@ -247,37 +248,30 @@ world_presence(uint16_t kind, uint32_t room, uint64_t origin, unsigned quiet,
 }
 
 uint64_t
-lnt_zone_epoch(const struct lnt_zone *z)
+lnt_hub_epoch(const struct lnt_hub *h)
 {
-    (void)z;
+    (void)h;
     return 77;
 }
 
 uint64_t
-lnt_zone_head(const struct lnt_zone *z)
+lnt_hub_guest(struct lnt_hub *h)
 {
-    (void)z;
-    return world.head;
-}
-
-uint64_t
-lnt_zone_guest(struct lnt_zone *z)
-{
-    (void)z;
+    (void)h;
     return ++world.guests;
 }
 
 struct lnt_str
-lnt_zone_user_nick(const struct lnt_zone *z, uint32_t user)
+lnt_hub_nick(const struct lnt_hub *h, uint32_t user)
 {
-    (void)z;
+    (void)h;
     return lnt_str_c(world.users[user].nick);
 }
 
 uint64_t
-lnt_zone_user_find(struct lnt_zone *z, struct lnt_str nick)
+lnt_hub_find(struct lnt_hub *h, struct lnt_str nick)
 {
-    (void)z;
+    (void)h;
     for (int i = 0; i < WORLD_USERS; i++) {
         if (world.users[i].session &&
             lnt_str_eq(lnt_str_c(world.users[i].nick), nick))
@@ -287,13 +281,14 @@ lnt_zone_user_find(struct lnt_zone *z, struct lnt_str nick)
 }
 
 unsigned
-lnt_zone_room_nicks(struct lnt_zone *z, uint32_t room, unsigned max,
-                    struct lnt_strbuf *out)
+lnt_hub_who(struct lnt_hub *h, const struct lnt_sub *sub, unsigned max,
+            struct lnt_strbuf *out)
 {
     unsigned n = 0;
 
-    (void)z;
-    for (struct lnt_sub *b = world.rooms[room].subs; b; b = b->next_in_room) {
+    (void)h;
+    for (struct lnt_sub *b = world.rooms[sub->room].subs; b;
+         b = b->next_in_room) {
         if (b->listens)
             continue;
         if (n++ < max) {
@@ -314,8 +309,10 @@ world_keep(struct lnt_strbuf *out, const struct lnt_event *e)
 }
 
 bool
-lnt_zone_kept_next(struct lnt_str *rest, struct lnt_event *e)
+lnt_hub_past_next(const struct lnt_sub *sub, struct lnt_str *rest,
+                  struct lnt_event *e)
 {
+    (void)sub;
     if (rest->n < sizeof(*e))
         return false;
     memcpy(e, rest->p, sizeof(*e));
@@ -325,13 +322,14 @@ lnt_zone_kept_next(struct lnt_str *rest, struct lnt_event *e)
 }
 
 unsigned
-lnt_zone_history(struct lnt_zone *z, uint32_t room, uint64_t before,
-                 unsigned limit, struct lnt_strbuf *out)
+lnt_hub_history(struct lnt_hub *h, const struct lnt_sub *sub, uint64_t before,
+                unsigned limit, struct lnt_strbuf *out)
 {
+    uint32_t room = sub->room;
     const struct world_event *w = world.rooms[room].past;
     unsigned all = 0, kept, n = 0;
 
-    (void)z;
+    (void)h;
     for (const struct world_event *i = w; i; i = i->next)
         all++;
     kept =
@@ -348,12 +346,14 @@ lnt_zone_history(struct lnt_zone *z, uint32_t room, uint64_t before,
 }
 
 bool
-lnt_zone_since(struct lnt_zone *z, uint32_t room, uint64_t since,
-               uint64_t before, unsigned limit, struct lnt_strbuf *out,
-               unsigned *count)
+lnt_hub_since(struct lnt_hub *h, const struct lnt_sub *sub, uint64_t since,
+              uint64_t before, unsigned limit, struct lnt_strbuf *out,
+              unsigned *count)
 {
+    uint32_t room = sub->room;
+
     *count = 0;
-    (void)z;
+    (void)h;
     if (since < world.rooms[room].lost || since > world.head)
         return false;
     for (struct world_event *w = world.rooms[room].past; w; w = w->next) {
@@ -366,7 +366,7 @@ lnt_zone_since(struct lnt_zone *z, uint32_t room, uint64_t since,
 }
 
 void
-lnt_zone_plan(size_t size, struct lnt_zone_usage *u)
+lnt_hub_plan(size_t size, struct lnt_zone_usage *u)
 {
     (void)size;
     memset(u, 0, sizeof(*u));
@@ -374,20 +374,13 @@ lnt_zone_plan(size_t size, struct lnt_zone_usage *u)
 
 /* ---- the hub ---- */
 
-struct lnt_zone *
-lnt_hub_zone(struct lnt_hub *h)
-{
-    (void)h;
-    return NULL;
-}
-
 static int
 world_check_nick(struct lnt_str nick)
 {
     if (world_fails())
         return -1;
     errno = nick.n == 0 || nick.n > LNT_NICK_MAX ? EINVAL : EEXIST;
-    return errno == EINVAL || lnt_zone_user_find(NULL, nick) ? -1 : 0;
+    return errno == EINVAL || lnt_hub_find(NULL, nick) ? -1 : 0;
 }
 
 static void

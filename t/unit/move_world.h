@@ -27,6 +27,7 @@
 #include "net/move.h"
 #include "t/unit/tap.h"
 #include "t/unit/tmp.h"
+#include "zone/zone.h"
 
 extern const struct lnt_module *const lnt_static_modules[];
 

@@ -1,17 +1,12 @@
 /*
- * The workers of the server as their cells in the zone show them.
+ * Values that both pages show.
  */
-#ifndef LNT_STATUS_WORKERS_H
-#define LNT_STATUS_WORKERS_H
+#ifndef LNT_STATUS_VALUES_H
+#define LNT_STATUS_VALUES_H
 
 #include <stdint.h>
 
-struct lnt_cell;
 struct lnt_module_ctx;
-struct lnt_zone;
-
-/* The next worker that is there, at or behind *at (start with 0); NULL. */
-const struct lnt_cell *lnt_status_next(struct lnt_zone *z, unsigned *at);
 
 /* A counter of another process: read once, never torn. */
 static inline uint64_t
