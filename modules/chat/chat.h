@@ -313,10 +313,8 @@ _Static_assert((int)CHAT_MORE > (int)LNT_NICK_MAX, "no length of a nick");
 void chat_pack(struct lnt_strbuf *out, struct lnt_str from,
                const struct lnt_str *to, struct lnt_str text);
 
-/* One event of a room as format has it; false when it has nothing to say. */
-bool chat_render(const struct lnt_event *e, const char *room, unsigned format,
-                 struct lnt_strbuf *out);
-/* lnt_app.event and lnt_app.direct. */
+/* lnt_app.event and lnt_app.direct: an event as format has it; false when it has
+   nothing to say. */
 bool chat_event(struct lnt_module_ctx *m, const struct lnt_event *e,
                 unsigned format, struct lnt_strbuf *out);
 bool chat_event_direct(struct lnt_session *s, const struct lnt_event *e,

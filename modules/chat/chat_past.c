@@ -67,12 +67,13 @@ give_back(struct lnt_strbuf *b)
 
 /* Renders one more; false when it is too much. */
 static bool
-take_piece(struct chat *c, struct chat_past *p, const struct lnt_event *e,
-           size_t room)
+take_piece(struct lnt_session *s, struct chat_past *p,
+           const struct lnt_event *e, size_t room)
 {
+    struct chat *c = chat_of(s);
     struct piece piece = {.at = c->past.n};
 
-    if (!chat_render(e, lnt_sub_room_name(p->sub), p->format, &c->past)) {
+    if (!chat_event(lnt_session_app(s), e, p->format, &c->past)) {
         c->past.n = piece.at;
         return true;
     }
@@ -103,7 +104,7 @@ take_chunk(struct lnt_session *s, struct chat_past *p, uint64_t *before,
     while (got < n && lnt_hub_past_next(p->sub, &rest, &events[got]))
         got++;
     for (unsigned i = got; i-- > 0;) {
-        if (p->count == p->limit || !take_piece(c, p, &events[i], room)) {
+        if (p->count == p->limit || !take_piece(s, p, &events[i], room)) {
             p->more = true;
             return false;
         }
@@ -173,7 +174,7 @@ chat_past_since(struct lnt_session *s, struct chat_past *p, uint64_t since,
 
         if (at > start)
             add_separator(out, p->format);
-        if (!chat_render(&e, lnt_sub_room_name(p->sub), p->format, out))
+        if (!chat_event(lnt_session_app(s), &e, p->format, out))
             out->n = at;
         whole = out->n - start <= room;
     }

@@ -89,11 +89,10 @@ add_time(struct lnt_strbuf *out, uint64_t us)
 
 static void
 presence_json(struct lnt_strbuf *out, const struct lnt_event *e,
-              const char *room, const char *what, struct lnt_str nick,
-              struct lnt_str old)
+              const char *what, struct lnt_str nick, struct lnt_str old)
 {
     chat_begin(out, "presence");
-    chat_add_text(out, "room", lnt_str_c(room));
+    chat_add_text(out, "room", e->room_name);
     chat_add_text(out, "event", lnt_str_c(what));
     chat_add_text(out, "nick", nick);
     if (old.p)
@@ -104,11 +103,11 @@ presence_json(struct lnt_strbuf *out, const struct lnt_event *e,
 
 static void
 message_json(struct lnt_strbuf *out, const struct lnt_event *e,
-             const char *room, struct lnt_str from, struct lnt_str text)
+             struct lnt_str from, struct lnt_str text)
 {
     /* What nearly all events are: in as few pieces as there can be. */
     lnt_strbuf_adds(out, "{\"type\":\"message\",\"room\":");
-    lnt_strbuf_add_json(out, lnt_str_c(room));
+    lnt_strbuf_add_json(out, e->room_name);
     lnt_strbuf_adds(out, ",\"seq\":");
     lnt_strbuf_addu(out, e->seq);
     lnt_strbuf_adds(out, ",\"from\":");
@@ -135,7 +134,7 @@ split_nicks(struct lnt_str data, struct lnt_str *old, struct lnt_str *now)
 }
 
 static bool
-event_json(const struct lnt_event *e, const char *room, struct lnt_strbuf *out)
+event_json(const struct lnt_event *e, struct lnt_strbuf *out)
 {
     struct lnt_str data = e->data, nick, old, none = {0};
 
@@ -143,26 +142,26 @@ event_json(const struct lnt_event *e, const char *room, struct lnt_strbuf *out)
         return false;
     switch (e->kind) {
     case LNT_EVENT_JOIN:
-        presence_json(out, e, room, "join", only_nick(data), none);
+        presence_json(out, e, "join", only_nick(data), none);
         return true;
     case LNT_EVENT_LEAVE:
-        presence_json(out, e, room, "leave", only_nick(data), none);
+        presence_json(out, e, "leave", only_nick(data), none);
         return true;
     case LNT_EVENT_NICK:
         if (!split_nicks(data, &old, &nick))
             return false;
-        presence_json(out, e, room, "nick", nick, old);
+        presence_json(out, e, "nick", nick, old);
         return true;
     case CHAT_MESSAGE:
         if (!unpack_nick(&data, &nick))
             return false;
-        message_json(out, e, room, nick, data);
+        message_json(out, e, nick, data);
         return true;
     case CHAT_TYPING:
         if (!unpack_nick(&data, &nick))
             return false;
         chat_begin(out, "typing");
-        chat_add_text(out, "room", lnt_str_c(room));
+        chat_add_text(out, "room", e->room_name);
         chat_add_text(out, "nick", nick);
         lnt_strbuf_addc(out, '}');
         return true;
@@ -211,23 +210,17 @@ event_line(const struct lnt_event *e, struct lnt_str where,
 }
 
 bool
-chat_render(const struct lnt_event *e, const char *room, unsigned format,
-            struct lnt_strbuf *out)
-{
-    char where[LNT_ROOM_NAME_MAX + 4] = "";
-
-    if (format == CHAT_FORMAT_JSON)
-        return event_json(e, room, out);
-    if (format == CHAT_FORMAT_ROOM_LINE)
-        snprintf(where, sizeof(where), "[%s] ", room);
-    return event_line(e, lnt_str_c(where), out);
-}
-
-bool
 chat_event(struct lnt_module_ctx *m, const struct lnt_event *e, unsigned format,
            struct lnt_strbuf *out)
 {
-    return chat_render(e, lnt_hub_room_name(m->hub, e->room), format, out);
+    char where[LNT_ROOM_NAME_MAX + 4] = "";
+
+    (void)m;
+    if (format == CHAT_FORMAT_JSON)
+        return event_json(e, out);
+    if (format == CHAT_FORMAT_ROOM_LINE)
+        snprintf(where, sizeof(where), "[%.*s] ", LNT_STR_ARG(e->room_name));
+    return event_line(e, lnt_str_c(where), out);
 }
 
 bool

@@ -17,6 +17,7 @@
 #include "core/mem.h"
 #include "core/strbuf.h"
 #include "hub/aliases.h"
+#include "hub/event.h"
 #include "hub/subs.h"
 #include "net/app.h"
 #include "net/module.h"
@@ -212,13 +213,14 @@ to_room(struct lnt_fanout *f, const struct lnt_event *e)
 
     if (!r)
         return;
+    const struct lnt_event shown = lnt_event_shown(e, r);
     if (e->flags & LNT_EVENT_NOT_ORIGIN)
         except = find_named(f, e->origin, e->seq);
     /* A buffer that one of them must not get is not shared with others. */
     if (r != f->room || except)
         lnt_fanout_flush(f);
     f->room = r;
-    add_to_room(f, r, e, except);
+    add_to_room(f, r, &shown, except);
 }
 
 /* ---- to one session ---- */
@@ -231,9 +233,10 @@ to_session(struct lnt_fanout *f, const struct lnt_event *e)
 
     if (!m || lnt_zone_app_id(m->module->name) != e->app)
         return;
+    const struct lnt_event shown = lnt_event_shown(e, NULL);
     lnt_fanout_flush(f);
     lnt_strbuf_clear(&f->direct);
-    if (!lnt_app_direct(s, e, &f->direct))
+    if (!lnt_app_direct(s, &shown, &f->direct))
         return;
     lnt_session_send(s, LNT_TEXT, f->direct.p, f->direct.n);
     lnt_count(f->stats, LNT_C_DELIVERED);

@@ -126,8 +126,6 @@ int lnt_hub_post(struct lnt_hub *h, const struct lnt_module_ctx *m,
 int lnt_hub_direct(struct lnt_hub *h, struct lnt_session *from, uint64_t target,
                    uint16_t kind, struct lnt_str data, uint64_t *seq,
                    uint64_t *time_us);
-/* The name of a room by its number, as known to this worker ("" unknown). */
-const char *lnt_hub_room_name(struct lnt_hub *h, uint32_t room);
 
 /* ---- what applications ask ---- */
 

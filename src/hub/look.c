@@ -2,9 +2,9 @@
  * What applications ask the zone, by way of their hub: who has which nick, who
  * is in a room, what was said there.
  */
+#include "hub/event.h"
 #include "hub/hub.h"
 #include "hub/state.h"
-#include "hub/subs.h"
 
 uint64_t
 lnt_hub_epoch(const struct lnt_hub *h)
@@ -61,6 +61,10 @@ bool
 lnt_hub_past_next(const struct lnt_sub *sub, struct lnt_str *rest,
                   struct lnt_event *e)
 {
-    (void)sub;
-    return lnt_zone_kept_next(rest, e);
+    struct lnt_event read;
+
+    if (!lnt_zone_kept_next(rest, &read))
+        return false;
+    *e = lnt_event_shown(&read, sub->group->room);
+    return true;
 }

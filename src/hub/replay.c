@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/strbuf.h"
+#include "hub/event.h"
 #include "hub/hub.h"
 #include "hub/subs.h"
 #include "net/app.h"
@@ -40,15 +41,22 @@ render(struct replay *r, const struct lnt_event *e)
     struct lnt_module_ctx *m = lnt_session_app(r->session);
     const struct lnt_app *app = m->module->app;
     const struct lnt_sub *sub;
+    struct lnt_event shown;
 
     if (e->app != lnt_zone_app_id(m->module->name))
         return false;
-    if (e->flags & LNT_EVENT_DIRECT)
-        return is_mine(r, e->target) && lnt_app_direct(r->session, e, &r->text);
+    if (e->flags & LNT_EVENT_DIRECT) {
+        shown = lnt_event_shown(e, NULL);
+        return is_mine(r, e->target) &&
+               lnt_app_direct(r->session, &shown, &r->text);
+    }
     if ((e->flags & LNT_EVENT_NOT_ORIGIN) && is_mine(r, e->origin))
         return false;
     sub = e->room == LNT_ROOM_NONE ? NULL : find_sub(r, e->room);
-    return sub && app->event && app->event(m, e, sub->group->format, &r->text);
+    if (!sub || !app->event)
+        return false;
+    shown = lnt_event_shown(e, sub->group->room);
+    return app->event(m, &shown, sub->group->format, &r->text);
 }
 
 uint64_t

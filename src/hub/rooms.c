@@ -292,14 +292,6 @@ lnt_sub_format(const struct lnt_sub *sub)
     return sub->group->format;
 }
 
-const char *
-lnt_hub_room_name(struct lnt_hub *h, uint32_t room)
-{
-    const struct lnt_hub_room *r = lnt_subs_room(h->subs, room);
-
-    return r ? r->name : "";
-}
-
 /* ---- a session's list ---- */
 
 struct lnt_sub *

@@ -148,6 +148,7 @@ lnt_subs_room_take(struct lnt_subs *t, const struct lnt_room_info *info,
     r->room = info->room;
     r->app_id = info->app;
     r->app = app;
+    r->name_n = (uint8_t)(n - 1);
     memcpy(r->name, info->name, n);
     t->rooms[find_slot(t, info->room)] = r;
     return r;

@@ -53,8 +53,9 @@ struct lnt_hub_room {
     struct lnt_module_ctx *app;
     struct lnt_group *groups;
     uint32_t listeners;
-    uint32_t hold; /* for these */
-    bool kept;     /* keep is what the zone was told last */
+    uint32_t hold;  /* for these */
+    bool kept;      /* keep is what the zone was told last */
+    uint8_t name_n; /* bytes */
     struct lnt_keep keep;
     char name[];
 };

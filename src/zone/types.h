@@ -35,6 +35,11 @@ enum {
     LNT_EVENT_DIRECT = 4,     /* for the session target alone */
 };
 
+/*
+ * An event on its way into the log, and out of it.  What an application gets is
+ * filled in one place (hub/event.h), whether it comes from the log, once more
+ * after a move, or from a history.
+ */
 struct lnt_event {
     uint64_t seq;     /* in: ignored */
     uint64_t time_us; /* since the Unix epoch; in: ignored */
@@ -44,6 +49,8 @@ struct lnt_event {
     uint32_t room;    /* index, or LNT_ROOM_NONE */
     uint16_t kind, flags;
     struct lnt_str data;
+    struct lnt_str room_name; /* for applications: valid during the call, empty
+                                 without a room; in: ignored */
 };
 #define LNT_ROOM_NONE UINT32_MAX
 

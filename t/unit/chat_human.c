@@ -273,11 +273,12 @@ later_payloads(void)
         char *data = lnt_malloc(rows[i].data.n);
         struct lnt_event e = {.seq = 7,
                               .kind = rows[i].kind,
-                              .data = lnt_str(data, rows[i].data.n)};
+                              .data = lnt_str(data, rows[i].data.n),
+                              .room_name = LNT_STR("den")};
 
         memcpy(data, rows[i].data.p, rows[i].data.n);
-        (void)chat_render(&e, "den", CHAT_FORMAT_JSON, &json);
-        (void)chat_render(&e, "den", CHAT_FORMAT_LINE, &line);
+        (void)chat_event(&world.ctx, &e, CHAT_FORMAT_JSON, &json);
+        (void)chat_event(&world.ctx, &e, CHAT_FORMAT_LINE, &line);
         is_str(json.p ? json.p : "", rows[i].json, "later payload %zu", i);
         is_str(line.p ? line.p : "", rows[i].line, "... as a line");
         lnt_strbuf_release(&json);

@@ -312,11 +312,11 @@ bool
 lnt_hub_past_next(const struct lnt_sub *sub, struct lnt_str *rest,
                   struct lnt_event *e)
 {
-    (void)sub;
     if (rest->n < sizeof(*e))
         return false;
     memcpy(e, rest->p, sizeof(*e));
     e->data.p = rest->p + sizeof(*e);
+    e->room_name = lnt_str_c(world.rooms[sub->room].name);
     *rest = lnt_str(e->data.p + e->data.n, rest->n - sizeof(*e) - e->data.n);
     return true;
 }
@@ -759,13 +759,6 @@ lnt_hub_direct(struct lnt_hub *h, struct lnt_session *from, uint64_t target,
     return world_publish(&e, seq, time_us);
 }
 
-const char *
-lnt_hub_room_name(struct lnt_hub *h, uint32_t room)
-{
-    (void)h;
-    return world.rooms[room].name;
-}
-
 /* ---- the server ---- */
 
 static bool
@@ -858,6 +851,7 @@ world_turn(void)
                 sub->session->id == w->e.origin)
                 continue;
             lnt_strbuf_clear(&text);
+            w->e.room_name = lnt_str_c(world.rooms[w->e.room].name);
             if (app->event(&world.ctx, &w->e, sub->format, &text))
                 lnt_session_send(sub->session, LNT_TEXT, text.p, text.n);
         }

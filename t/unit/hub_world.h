@@ -47,6 +47,7 @@ static struct lnt_zone *zone;
 static struct lnt_net nets[WORKERS];
 static int bells[LNT_CELLS];
 static unsigned rendered, encoded, appended;
+static struct lnt_event last_event; /* rendered; without its bytes */
 static void (*on_direct)(struct lnt_session *s);
 
 struct lnt_stats *
@@ -197,7 +198,9 @@ static inline bool
 event(struct lnt_module_ctx *m, const struct lnt_event *e, unsigned format,
       struct lnt_strbuf *out)
 {
+    (void)m;
     rendered++;
+    last_event = *e;
     if (format == 1 && lnt_str_eq(e->data, LNT_STR("-")))
         return false;
     if (e->kind == LNT_EVENT_JOIN)
@@ -205,7 +208,7 @@ event(struct lnt_module_ctx *m, const struct lnt_event *e, unsigned format,
     if (e->kind == LNT_EVENT_LEAVE)
         lnt_strbuf_addc(out, '~');
     if (format == 0)
-        lnt_strbuf_addf(out, "%s:", lnt_hub_room_name(m->hub, e->room));
+        lnt_strbuf_addf(out, "%.*s:", LNT_STR_ARG(e->room_name));
     lnt_strbuf_add_str(out, e->data);
     return true;
 }
