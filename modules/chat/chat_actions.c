@@ -46,7 +46,7 @@ hub_of(const struct lnt_session *s)
 }
 
 static unsigned
-quiet_of(const struct lnt_session *s)
+announce_max_of(const struct lnt_session *s)
 {
     return (unsigned)chat_conf_of(s)->presence_limit;
 }
@@ -207,7 +207,7 @@ chat_rename(struct lnt_session *s, struct lnt_str nick)
         return code;
     if (lnt_str_eq(chat_nick(s), nick))
         return CHAT_OK;
-    if (lnt_hub_rename(hub_of(s), chat->user, nick, quiet_of(s)) < 0)
+    if (lnt_hub_rename(hub_of(s), chat->user, nick, announce_max_of(s)) < 0)
         return refuse_nick(chat_of(s), nick);
     return CHAT_OK;
 }
@@ -355,13 +355,13 @@ chat_join(struct lnt_session *s, struct lnt_str room, struct lnt_str nick,
         return code;
     if (chat->human)
         format = chat_bare(chat) ? CHAT_FORMAT_ROOM_LINE : CHAT_FORMAT_LINE;
-    *sub =
-        lnt_hub_join(hub_of(s), s, chat->user, room, format, quiet_of(s), info);
+    *sub = lnt_hub_join(hub_of(s), s, chat->user, room, format,
+                        announce_max_of(s), info);
     if (!*sub) {
         code = refuse_join(s, room);
         /* A refused newcomer does not keep the nick from others. */
         if (newcomer) {
-            lnt_hub_exit(hub_of(s), chat->user, quiet_of(s));
+            lnt_hub_exit(hub_of(s), chat->user, announce_max_of(s));
             chat->entered = false;
         }
         return code;
@@ -385,7 +385,7 @@ chat_leave(struct lnt_session *s, struct lnt_sub *sub)
         chat->current = 0;
     else if (chat->current > place)
         chat->current--;
-    lnt_hub_leave(hub_of(s), sub, quiet_of(s));
+    lnt_hub_leave(hub_of(s), sub, announce_max_of(s));
 }
 
 void
@@ -396,7 +396,7 @@ chat_exit(struct lnt_session *s)
     while (chat->subs)
         chat_leave(s, chat->subs);
     if (chat->entered)
-        lnt_hub_exit(hub_of(s), chat->user, quiet_of(s));
+        lnt_hub_exit(hub_of(s), chat->user, announce_max_of(s));
     chat->entered = false;
 }
 
@@ -405,7 +405,7 @@ chat_members(const struct lnt_session *s, const struct lnt_sub *sub,
              unsigned guess)
 {
     struct lnt_strbuf *names = &chat_of(s)->names;
-    unsigned limit = quiet_of(s), count = guess;
+    unsigned limit = announce_max_of(s), count = guess;
 
     lnt_strbuf_clear(names);
     /* Nicks that would not be told are not collected under the zone's lock. */

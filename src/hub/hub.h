@@ -47,15 +47,18 @@ void lnt_hub_wake(struct lnt_hub *h);
 
 /* ---- for applications ---- */
 
+/* announce_max, wherever it is taken: in rooms with more members than that,
+   joins, leaves and new nicks are not announced. */
+
 /* A session takes a nick.  Errors as lnt_zone_user_add.  One user a session:
    the app keeps the number. */
 int lnt_hub_enter(struct lnt_hub *h, struct lnt_session *s, struct lnt_str nick,
                   uint32_t *user);
 int lnt_hub_rename(struct lnt_hub *h, uint32_t user, struct lnt_str nick,
-                   unsigned quiet);
+                   unsigned announce_max);
 /* To be called from the app's close when it entered; after lnt_hub_leave of
    every sub. */
-void lnt_hub_exit(struct lnt_hub *h, uint32_t user, unsigned quiet);
+void lnt_hub_exit(struct lnt_hub *h, uint32_t user, unsigned announce_max);
 
 /*
  * Joins the room: member in the zone and subscriber here, from the join event
@@ -65,9 +68,10 @@ void lnt_hub_exit(struct lnt_hub *h, uint32_t user, unsigned quiet);
  */
 struct lnt_sub *lnt_hub_join(struct lnt_hub *h, struct lnt_session *s,
                              uint32_t user, struct lnt_str name,
-                             unsigned format, unsigned quiet,
+                             unsigned format, unsigned announce_max,
                              struct lnt_room_info *info);
-void lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub, unsigned quiet);
+void lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub,
+                   unsigned announce_max);
 /* Subscribes without a member: receives, is not seen.  Ends with leave, too.
    A room that is new counts for the network alone, and info->created is set:
    the app counts for the session. */

@@ -28,15 +28,15 @@ lnt_hub_enter(struct lnt_hub *h, struct lnt_session *s, struct lnt_str nick,
 
 int
 lnt_hub_rename(struct lnt_hub *h, uint32_t user, struct lnt_str nick,
-               unsigned quiet)
+               unsigned announce_max)
 {
-    return lnt_zone_user_rename(h->zone, user, nick, quiet);
+    return lnt_zone_user_rename(h->zone, user, nick, announce_max);
 }
 
 void
-lnt_hub_exit(struct lnt_hub *h, uint32_t user, unsigned quiet)
+lnt_hub_exit(struct lnt_hub *h, uint32_t user, unsigned announce_max)
 {
-    lnt_zone_user_remove(h->zone, user, quiet);
+    lnt_zone_user_remove(h->zone, user, announce_max);
 }
 
 /* ---- rooms ---- */
@@ -81,20 +81,20 @@ count_refusal(struct lnt_hub *h)
 /* Who creates the room is asked only when there is none yet. */
 static int
 join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
-     struct lnt_str name, unsigned quiet, uint32_t *member,
+     struct lnt_str name, unsigned announce_max, uint32_t *member,
      struct lnt_room_info *info)
 {
     uint64_t id = lnt_session_id(s);
     struct lnt_creator by;
     int rc = lnt_zone_join_by(h->zone, lnt_hub_app_id(s), name, NULL, user, id,
-                              quiet, member, info);
+                              announce_max, member, info);
 
     if (rc == 0 || errno != ENOENT)
         return rc;
     rc = creator_of(s, user, &by);
     if (rc == 0)
         rc = lnt_zone_join_by(h->zone, lnt_hub_app_id(s), name, &by, user, id,
-                              quiet, member, info);
+                              announce_max, member, info);
     if (rc < 0)
         count_refusal(h);
     return rc;
@@ -139,12 +139,12 @@ lnt_rooms_subscribe(struct lnt_hub *h, struct lnt_session *s, unsigned format,
 
 struct lnt_sub *
 lnt_hub_join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
-             struct lnt_str name, unsigned format, unsigned quiet,
+             struct lnt_str name, unsigned format, unsigned announce_max,
              struct lnt_room_info *info)
 {
     uint32_t member;
 
-    if (join(h, s, user, name, quiet, &member, info) < 0)
+    if (join(h, s, user, name, announce_max, &member, info) < 0)
         return NULL;
     return lnt_rooms_subscribe(h, s, format, member, info);
 }
@@ -183,7 +183,7 @@ lnt_hub_skip(struct lnt_hub *h, struct lnt_sub *sub, uint64_t start)
 }
 
 void
-lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub, unsigned quiet)
+lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub, unsigned announce_max)
 {
     struct lnt_hub_room *r = sub->group->room;
     uint32_t member = sub->member;
@@ -194,7 +194,7 @@ lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub, unsigned quiet)
         held = r->hold;
     lnt_subs_remove(h->subs, sub);
     if (member)
-        lnt_zone_leave(h->zone, member, id, quiet);
+        lnt_zone_leave(h->zone, member, id, announce_max);
     else if (held)
         lnt_zone_unhold(h->zone, held);
 }

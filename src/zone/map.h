@@ -139,7 +139,7 @@ struct lnt_zone_room {
     uint32_t first, last_member;
     uint32_t members;
     uint32_t holds;                /* first hold */
-    uint32_t quiet;                /* as last given by a member */
+    uint32_t announce_max;         /* as last given by a member */
     uint32_t idle_next, idle_prev; /* in its creator's list of rooms without
                                       member or hold */
     uint8_t state;
@@ -265,7 +265,7 @@ struct lnt_zone_journal {
     uint32_t node;
     uint64_t seq; /* the log's before its events */
     uint64_t origin;
-    uint32_t quiet;
+    uint32_t announce_max;
     uint32_t nick_len;
     char nick[LNT_NICK_MAX];
 };

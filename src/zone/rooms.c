@@ -56,11 +56,11 @@ is_in(const struct lnt_zone *z, uint32_t user, uint32_t room)
 
 static int
 join(struct lnt_zone *z, uint32_t user, uint32_t room, uint64_t origin,
-     unsigned quiet, uint32_t *member, struct lnt_room_info *info)
+     unsigned announce_max, uint32_t *member, struct lnt_room_info *info)
 {
     if (is_in(z, user, room))
         return EEXIST;
-    *member = lnt_member_join(z, user, room, origin, quiet);
+    *member = lnt_member_join(z, user, room, origin, announce_max);
     if (!*member) {
         lnt_room_settle(z, room);
         return ENOSPC;
@@ -73,7 +73,8 @@ join(struct lnt_zone *z, uint32_t user, uint32_t room, uint64_t origin,
 int
 lnt_zone_join_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
                  const struct lnt_creator *by, uint32_t user, uint64_t origin,
-                 unsigned quiet, uint32_t *member, struct lnt_room_info *info)
+                 unsigned announce_max, uint32_t *member,
+                 struct lnt_room_info *info)
 {
     uint32_t room;
     int e = 0;
@@ -84,7 +85,7 @@ lnt_zone_join_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
     lnt_assert(lnt_user_at(z, user)->state == LNT_NODE_USED);
     room = lnt_room_take(z, app, name, by, &e);
     if (room)
-        e = join(z, user, room, origin, quiet, member, info);
+        e = join(z, user, room, origin, announce_max, member, info);
     lnt_zone_unlock(z);
     if (e == 0)
         return 0;
@@ -94,14 +95,14 @@ lnt_zone_join_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
 
 void
 lnt_zone_leave(struct lnt_zone *z, uint32_t member, uint64_t origin,
-               unsigned quiet)
+               unsigned announce_max)
 {
     const struct lnt_zone_member *m = lnt_member_at(z, member);
 
     lnt_zone_lock(z);
     lnt_assert(lnt_member_state(m) == LNT_NODE_USED);
     lnt_member_leave(z, member, origin,
-                     lnt_room_at(z, m->room)->members <= quiet);
+                     lnt_room_at(z, m->room)->members <= announce_max);
     lnt_zone_unlock(z);
 }
 

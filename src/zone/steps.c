@@ -285,11 +285,11 @@ journal_end(struct lnt_zone *z)
 
 uint32_t
 lnt_member_join(struct lnt_zone *z, uint32_t user, uint32_t room,
-                uint64_t origin, unsigned quiet)
+                uint64_t origin, unsigned announce_max)
 {
     struct lnt_zone_room *r = lnt_room_at(z, room);
     uint32_t member = lnt_pool_take(z, &z->map->parts.members);
-    bool told = r->members < quiet;
+    bool told = r->members < announce_max;
 
     if (member == 0)
         return 0;
@@ -297,8 +297,8 @@ lnt_member_join(struct lnt_zone *z, uint32_t user, uint32_t room,
         journal(z, LNT_JOURNAL_JOIN, member, origin);
     set_member(z, member, user, room, LNT_NODE_USED);
     lnt_member_link(z, member);
-    LNT_UNDO_SAVE(z, &r->quiet);
-    r->quiet = quiet;
+    LNT_UNDO_SAVE(z, &r->announce_max);
+    r->announce_max = announce_max;
     lnt_room_settle(z, room);
     if (told) {
         tell(z, room, LNT_EVENT_JOIN, origin, nick_of(z, user));
@@ -391,7 +391,7 @@ tell_nicks(struct lnt_zone *z, uint32_t user, uint64_t skip)
          i = lnt_member_at(z, i)->user_next) {
         uint32_t room = lnt_member_at(z, i)->room;
 
-        if (lnt_room_at(z, room)->members > j->quiet)
+        if (lnt_room_at(z, room)->members > j->announce_max)
             continue;
         if (skip > 0)
             skip--;
@@ -403,7 +403,7 @@ tell_nicks(struct lnt_zone *z, uint32_t user, uint64_t skip)
 
 void
 lnt_user_rename(struct lnt_zone *z, uint32_t user, struct lnt_str nick,
-                unsigned quiet)
+                unsigned announce_max)
 {
     struct lnt_zone_journal *j = &z->map->journal;
     struct lnt_zone_user *u = lnt_user_at(z, user);
@@ -412,7 +412,7 @@ lnt_user_rename(struct lnt_zone *z, uint32_t user, struct lnt_str nick,
     LNT_UNDO_SAVE(z, u);
     memcpy(j->nick, u->nick, u->nick_len);
     j->nick_len = u->nick_len;
-    j->quiet = quiet;
+    j->announce_max = announce_max;
     journal(z, LNT_JOURNAL_RENAME, user, 0);
     lnt_slots_remove(z, LNT_SLOTS_NICKS, user);
     set_nick(u, nick);

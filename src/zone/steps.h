@@ -22,10 +22,10 @@ bool lnt_room_evict(struct lnt_zone *z, uint32_t except, bool quota);
 /* Links a node by what it says of itself, behind all others; counts it. */
 void lnt_member_link(struct lnt_zone *z, uint32_t member);
 
-/* Makes user a member; with the event unless the room then has more than quiet
-   members.  The node, or 0 when the table is full. */
+/* Makes user a member; with the event unless the room then has more than
+   announce_max members.  The node, or 0 when the table is full. */
 uint32_t lnt_member_join(struct lnt_zone *z, uint32_t user, uint32_t room,
-                         uint64_t origin, unsigned quiet);
+                         uint64_t origin, unsigned announce_max);
 /* Ends it; told: with the event.  The room may be gone afterwards. */
 void lnt_member_leave(struct lnt_zone *z, uint32_t member, uint64_t origin,
                       bool told);
@@ -36,7 +36,7 @@ void lnt_member_unhold(struct lnt_zone *z, uint32_t member);
 
 /* Gives the user another nick, which nobody has, and tells its rooms. */
 void lnt_user_rename(struct lnt_zone *z, uint32_t user, struct lnt_str nick,
-                     unsigned quiet);
+                     unsigned announce_max);
 
 /* After a crash, before the tables are rebuilt: a nick that was being changed
    is what it was. */

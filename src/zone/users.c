@@ -75,7 +75,7 @@ lnt_zone_user_add(struct lnt_zone *z, struct lnt_str nick, unsigned cell,
 
 int
 lnt_zone_user_rename(struct lnt_zone *z, uint32_t user, struct lnt_str nick,
-                     unsigned quiet)
+                     unsigned announce_max)
 {
     uint32_t other;
 
@@ -85,7 +85,7 @@ lnt_zone_user_rename(struct lnt_zone *z, uint32_t user, struct lnt_str nick,
     lnt_assert(lnt_user_at(z, user)->state == LNT_NODE_USED);
     other = lnt_slots_nick(z, nick);
     if (!other)
-        lnt_user_rename(z, user, nick, quiet);
+        lnt_user_rename(z, user, nick, announce_max);
     lnt_zone_unlock(z);
     if (!other || other == user)
         return 0;
@@ -93,9 +93,10 @@ lnt_zone_user_rename(struct lnt_zone *z, uint32_t user, struct lnt_str nick,
     return -1;
 }
 
-/* by_room: by what the room's members said last instead of quiet. */
+/* by_room: by what the room's members said last instead of announce_max. */
 static void
-remove_user(struct lnt_zone *z, uint32_t user, bool by_room, unsigned quiet)
+remove_user(struct lnt_zone *z, uint32_t user, bool by_room,
+            unsigned announce_max)
 {
     struct lnt_zone_user *u = lnt_user_at(z, user);
 
@@ -105,7 +106,8 @@ remove_user(struct lnt_zone *z, uint32_t user, bool by_room, unsigned quiet)
             lnt_room_at(z, lnt_member_at(z, member)->room);
 
         lnt_member_leave(z, member, u->session,
-                         r->members <= (by_room ? r->quiet : quiet));
+                         r->members <=
+                             (by_room ? r->announce_max : announce_max));
         lnt_undo_commit(z);
     }
     lnt_slots_remove(z, LNT_SLOTS_NICKS, user);
@@ -117,11 +119,11 @@ remove_user(struct lnt_zone *z, uint32_t user, bool by_room, unsigned quiet)
 }
 
 void
-lnt_zone_user_remove(struct lnt_zone *z, uint32_t user, unsigned quiet)
+lnt_zone_user_remove(struct lnt_zone *z, uint32_t user, unsigned announce_max)
 {
     lnt_zone_lock(z);
     lnt_assert(lnt_user_at(z, user)->state == LNT_NODE_USED);
-    remove_user(z, user, false, quiet);
+    remove_user(z, user, false, announce_max);
     lnt_zone_unlock(z);
 }
 

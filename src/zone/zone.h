@@ -229,13 +229,16 @@ void lnt_zone_unwake(struct lnt_zone *z, unsigned cell, const uint32_t *rooms,
    full, EINVAL bad length. */
 int lnt_zone_user_add(struct lnt_zone *z, struct lnt_str nick, unsigned cell,
                       uint64_t session, uint32_t *user);
-/* Another nick; one LNT_EVENT_NICK in each room of the user (rooms with more
-   than quiet members: none).  Errors as above. */
+/* announce_max, here and below: in rooms with more members than that, joins,
+   leaves and nicks are not announced. */
+/* Another nick; one LNT_EVENT_NICK in each room of the user that is not too
+   large for that (announce_max).  Errors as above. */
 int lnt_zone_user_rename(struct lnt_zone *z, uint32_t user, struct lnt_str nick,
-                         unsigned quiet);
+                         unsigned announce_max);
 /* Leaves all rooms (LNT_EVENT_LEAVE in each but the large ones), frees the
    nick. */
-void lnt_zone_user_remove(struct lnt_zone *z, uint32_t user, unsigned quiet);
+void lnt_zone_user_remove(struct lnt_zone *z, uint32_t user,
+                          unsigned announce_max);
 /*
  * The user goes over to a session of another worker's cell, with all its rooms,
  * if it still is old_session's.  0, or -1 with ENOENT: that one's worker has
@@ -275,18 +278,19 @@ struct lnt_creator {
 /*
  * Adds user to the room of that name and application, creating the room if it
  * is new (by NULL: not then); in the same step LNT_EVENT_JOIN goes into the log,
- * with LNT_EVENT_NOT_ORIGIN (unless the room then has more than quiet members).
+ * with LNT_EVENT_NOT_ORIGIN (unless the room then has more than announce_max
+ * members).
  * 0 with *member and *info, or -1: EEXIST is a member already, ENOSPC, EINVAL;
  * EDQUOT, EUSERS: the session or its network has created too many rooms;
  * ENOENT: there is none and by is NULL.
  */
 int lnt_zone_join_by(struct lnt_zone *z, uint32_t app, struct lnt_str name,
                      const struct lnt_creator *by, uint32_t user,
-                     uint64_t origin, unsigned quiet, uint32_t *member,
+                     uint64_t origin, unsigned announce_max, uint32_t *member,
                      struct lnt_room_info *info);
 /* The room itself goes when it is empty and has neither history nor holds. */
 void lnt_zone_leave(struct lnt_zone *z, uint32_t member, uint64_t origin,
-                    unsigned quiet);
+                    unsigned announce_max);
 /* Whether that is a member of the room and the user's is that session. */
 bool lnt_zone_is_member(struct lnt_zone *z, uint32_t member, uint32_t room,
                         uint64_t session);

@@ -231,8 +231,8 @@ world_add(struct lnt_event *e)
 }
 
 static void
-world_presence(uint16_t kind, uint32_t room, uint64_t origin, unsigned quiet,
-               struct lnt_str data)
+world_presence(uint16_t kind, uint32_t room, uint64_t origin,
+               unsigned announce_max, struct lnt_str data)
 {
     struct lnt_event e = {.kind = kind,
                           .room = room,
@@ -240,7 +240,7 @@ world_presence(uint16_t kind, uint32_t room, uint64_t origin, unsigned quiet,
                           .flags = LNT_EVENT_NOT_ORIGIN,
                           .data = data};
 
-    if (world.rooms[room].members > quiet)
+    if (world.rooms[room].members > announce_max)
         return;
     if (kind == LNT_EVENT_NICK)
         e.flags = 0;
@@ -410,7 +410,7 @@ lnt_hub_enter(struct lnt_hub *h, struct lnt_session *s, struct lnt_str nick,
 
 int
 lnt_hub_rename(struct lnt_hub *h, uint32_t user, struct lnt_str nick,
-               unsigned quiet)
+               unsigned announce_max)
 {
     struct lnt_strbuf both = LNT_STRBUF_INIT;
 
@@ -426,8 +426,8 @@ lnt_hub_rename(struct lnt_hub *h, uint32_t user, struct lnt_str nick,
         while (b && b->user != user)
             b = b->next_in_room;
         if (b)
-            world_presence(LNT_EVENT_NICK, r, world.users[user].session, quiet,
-                           lnt_strbuf_str(&both));
+            world_presence(LNT_EVENT_NICK, r, world.users[user].session,
+                           announce_max, lnt_strbuf_str(&both));
     }
     lnt_strbuf_release(&both);
     return 0;
@@ -513,10 +513,10 @@ lnt_hub_replay(struct lnt_hub *h, struct lnt_session *s, struct lnt_sub *subs,
 }
 
 void
-lnt_hub_exit(struct lnt_hub *h, uint32_t user, unsigned quiet)
+lnt_hub_exit(struct lnt_hub *h, uint32_t user, unsigned announce_max)
 {
     (void)h;
-    (void)quiet;
+    (void)announce_max;
     if (!world.users[user].session)
         abort();
     world.users[user].session = 0;
@@ -547,7 +547,7 @@ world_room(struct lnt_str name)
 
 struct lnt_sub *
 lnt_hub_join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
-             struct lnt_str name, unsigned format, unsigned quiet,
+             struct lnt_str name, unsigned format, unsigned announce_max,
              struct lnt_room_info *info)
 {
     struct lnt_sub *sub, **at;
@@ -565,7 +565,7 @@ lnt_hub_join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
         ;
     *at = sub;
     world.rooms[room].members++;
-    world_presence(LNT_EVENT_JOIN, room, s->id, quiet,
+    world_presence(LNT_EVENT_JOIN, room, s->id, announce_max,
                    lnt_str_c(world.users[user].nick));
     info->room = room;
     info->members = world.rooms[room].members;
@@ -643,7 +643,7 @@ lnt_hub_next(const struct lnt_hub *h, const struct lnt_sub *sub)
 }
 
 void
-lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub, unsigned quiet)
+lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub, unsigned announce_max)
 {
     struct lnt_sub **at = &world.rooms[sub->room].subs;
 
@@ -656,7 +656,7 @@ lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub, unsigned quiet)
         return;
     }
     world.rooms[sub->room].members--;
-    world_presence(LNT_EVENT_LEAVE, sub->room, sub->session->id, quiet,
+    world_presence(LNT_EVENT_LEAVE, sub->room, sub->session->id, announce_max,
                    lnt_str_c(world.users[sub->user].nick));
     free(sub);
 }

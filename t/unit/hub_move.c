@@ -117,7 +117,7 @@ join_room(struct one *o, unsigned room)
     snprintf(name, sizeof(name), "room-%u", room);
     snprintf(text, sizeof(text), "+%s:%s ", name, o->nick);
     o->sub[room] = lnt_hub_join(o->s->net->hub, o->s, o->user, lnt_str_c(name),
-                                0, QUIET, &info);
+                                0, ANNOUNCE_MAX, &info);
     if (!o->sub[room])
         fail("join");
     expect_in_room(room, o, text);
@@ -155,7 +155,7 @@ leave_room(struct one *o, unsigned room)
     char text[64];
 
     snprintf(text, sizeof(text), "~room-%u:%s ", room, o->nick);
-    lnt_hub_leave(o->s->net->hub, o->sub[room], QUIET);
+    lnt_hub_leave(o->s->net->hub, o->sub[room], ANNOUNCE_MAX);
     if (o->place[room] == MEMBER)
         expect_in_room(room, o, text);
     o->place[room] = OUT;
@@ -213,7 +213,7 @@ go(struct one *o)
     for (unsigned i = 0; i < ROOMS; i++)
         if (o->place[i] != OUT)
             leave_room(o, i);
-    lnt_hub_exit(o->s->net->hub, o->user, QUIET);
+    lnt_hub_exit(o->s->net->hub, o->user, ANNOUNCE_MAX);
     end_session(o);
     o->n = 0;
     come(o, worker);

@@ -99,16 +99,17 @@ test_users(void)
     is_int(lnt_zone_user_find(z, LNT_STR("an")), 0, "nobody of that nick");
     is_int(lnt_zone_user_find(z, LNT_STR("")), 0, "nobody without nick");
     bob = add_user(z, "bob", 3, 0x203);
-    ok(lnt_zone_user_rename(z, bob, LNT_STR("ann"), QUIET) < 0 &&
+    ok(lnt_zone_user_rename(z, bob, LNT_STR("ann"), ANNOUNCE_MAX) < 0 &&
            errno == EEXIST,
        "no renaming to a taken nick");
-    is_int(lnt_zone_user_rename(z, bob, LNT_STR("bob"), QUIET), 0,
+    is_int(lnt_zone_user_rename(z, bob, LNT_STR("bob"), ANNOUNCE_MAX), 0,
            "renaming to the own nick");
-    is_int(lnt_zone_user_rename(z, bob, LNT_STR("rob"), QUIET), 0, "renamed");
+    is_int(lnt_zone_user_rename(z, bob, LNT_STR("rob"), ANNOUNCE_MAX), 0,
+           "renamed");
     is_int(lnt_zone_user_find(z, LNT_STR("bob")), 0, "the old nick is free");
     is_int(lnt_zone_user_find(z, LNT_STR("rob")), 0x203, "the new one is not");
     ok(lnt_str_eq(lnt_zone_user_nick(z, bob), LNT_STR("rob")), "its nick");
-    lnt_zone_user_remove(z, ann, QUIET);
+    lnt_zone_user_remove(z, ann, ANNOUNCE_MAX);
     is_int(lnt_zone_user_find(z, LNT_STR("ann")), 0, "removed");
 
     memset(longest, 'x', sizeof(longest));
@@ -146,14 +147,15 @@ test_rooms(void)
     ok(other.room != info.room, "another room");
     m[3] = join(z, "lobby", cy, &info);
     is_str(who(z, info.room), "ann bob cy", "in order of joining");
-    ok(server_join(z, 1, LNT_STR("lobby"), ann, 0, QUIET, &spare, &other) < 0 &&
+    ok(server_join(z, 1, LNT_STR("lobby"), ann, 0, ANNOUNCE_MAX, &spare,
+                   &other) < 0 &&
            errno == EEXIST,
        "once is enough");
     is_int(publish(z, info.room, 0, "hi", NULL), 0, "published");
-    lnt_zone_user_rename(z, bob, LNT_STR("rob"), QUIET);
-    lnt_zone_leave(z, m[0], 1, QUIET);
+    lnt_zone_user_rename(z, bob, LNT_STR("rob"), ANNOUNCE_MAX);
+    lnt_zone_leave(z, m[0], 1, ANNOUNCE_MAX);
     is_str(who(z, info.room), "rob cy", "one has left");
-    lnt_zone_user_remove(z, bob, QUIET);
+    lnt_zone_user_remove(z, bob, ANNOUNCE_MAX);
     is_str(read_all(z, &c),
            "1 join ann, 2 join bob, 3 join bob, 4 join cy, 5 app hi, "
            "6 nick bob>rob, 7 nick bob>rob, 8 leave ann, 9 leave rob, "
@@ -170,7 +172,7 @@ test_rooms(void)
     is_sound(z, "rooms");
 
     /* A room of the same name is another room. */
-    lnt_zone_leave(z, m[3], 3, QUIET);
+    lnt_zone_leave(z, m[3], 3, ANNOUNCE_MAX);
     m[3] = join(z, "lobby", cy, &other);
     ok(other.room != info.room, "made again, it has another number");
     is_int(publish(z, info.room, 0, "late", NULL), ENOENT,
@@ -179,7 +181,8 @@ test_rooms(void)
 
     memset(name, 'r', sizeof(name));
     name[LNT_ROOM_NAME_MAX + 1] = '\0';
-    ok(server_join(z, 1, lnt_str_c(name), cy, 0, QUIET, &spare, &other) < 0 &&
+    ok(server_join(z, 1, lnt_str_c(name), cy, 0, ANNOUNCE_MAX, &spare, &other) <
+               0 &&
            errno == EINVAL,
        "too long a name");
     name[LNT_ROOM_NAME_MAX] = '\0';
@@ -295,7 +298,7 @@ test_full(void)
     is_sound(z, "full of users");
     for (;; rooms++) {
         snprintf(name, sizeof(name), "room-%u", rooms);
-        if (server_join(z, 1, lnt_str_c(name), first, 0, QUIET, &member,
+        if (server_join(z, 1, lnt_str_c(name), first, 0, ANNOUNCE_MAX, &member,
                         &info) < 0)
             break;
         kept = member;
@@ -361,7 +364,7 @@ test_many(void)
     is_str(nicks.p + nicks.n - 10, "user-9999", "the last one last");
     is_sound(z, "10000 users");
     for (uint32_t i = 0; i < N; i += 2)
-        lnt_zone_user_remove(z, user[i], QUIET);
+        lnt_zone_user_remove(z, user[i], ANNOUNCE_MAX);
     for (uint32_t i = 0; i < N; i += 4)
         user[i] = add_user(z, "x", 0, i + 1),
         lnt_zone_user_remove(z, user[i], 0);

@@ -104,12 +104,12 @@ test_session(void)
     struct lnt_room_info info;
 
     by.max_session = 2;
-    is_int(lnt_zone_join_by(z, 1, LNT_STR("a"), NULL, user, 1, QUIET, &member,
-                            &info) < 0 &&
+    is_int(lnt_zone_join_by(z, 1, LNT_STR("a"), NULL, user, 1, ANNOUNCE_MAX,
+                            &member, &info) < 0 &&
                errno == ENOENT,
            1, "nobody creates a room");
-    is_int(lnt_zone_join_by(z, 1, LNT_STR("a"), &by, user, 1, QUIET, &first,
-                            &info),
+    is_int(lnt_zone_join_by(z, 1, LNT_STR("a"), &by, user, 1, ANNOUNCE_MAX,
+                            &first, &info),
            0, "one");
     is_int(visit(z, "b", &by), 0, "two");
     is_int(visit(z, "c", &by), EDQUOT, "three are too many");
@@ -118,14 +118,14 @@ test_session(void)
     is_int(lnt_zone_user_move(z, user, 1, OTHER_CELL, 2), 0, "moved");
     is_int(visit(z, "c", &by), EDQUOT, "the limit goes along");
     /* Something was said in it: it stays, and counts. */
-    lnt_zone_leave(z, first, 1, QUIET);
+    lnt_zone_leave(z, first, 1, ANNOUNCE_MAX);
     is_int(visit(z, "c", &by), EDQUOT, "an empty room with history counts");
     lnt_zone_hold(z, 1, LNT_STR("a"), CELL, &member, &info);
     lnt_zone_keep(z, info.room, &(struct lnt_keep){0});
     lnt_zone_unhold(z, member);
     is_int(visit(z, "c", &by), 0, "one that is gone does not");
     /* Another session has the same node. */
-    lnt_zone_user_remove(z, user, QUIET);
+    lnt_zone_user_remove(z, user, ANNOUNCE_MAX);
     is_int(add_user(z, "bob", CELL, 3), user, "another session");
     is_int(visit(z, "d", &by), 0, "and may");
     is_sound(z, "another session");
@@ -235,7 +235,7 @@ test_ranks(void)
         snprintf(nick, sizeof(nick), "flood%u-", i);
         user = add_user(z, nick, CELL, 2 + i);
         visit_all(z, nick, 20, 1, user);
-        lnt_zone_user_remove(z, user, QUIET);
+        lnt_zone_user_remove(z, user, ANNOUNCE_MAX);
     }
     is_sound(z, "many sessions");
     /* Of each flooder's rooms the first is equal to hers, and ten fit. */

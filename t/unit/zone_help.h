@@ -29,7 +29,7 @@ __asan_default_options(void)
 }
 #endif
 
-enum { QUIET = 1000, KIND = LNT_EVENT_APP };
+enum { ANNOUNCE_MAX = 1000, KIND = LNT_EVENT_APP };
 
 static inline struct lnt_zone *
 new_zone(size_t size)
@@ -85,7 +85,8 @@ join(struct lnt_zone *z, const char *room, uint32_t user,
 {
     uint32_t member = 0;
 
-    if (server_join(z, 1, lnt_str_c(room), user, 7, QUIET, &member, info) < 0)
+    if (server_join(z, 1, lnt_str_c(room), user, 7, ANNOUNCE_MAX, &member,
+                    info) < 0)
         fail("join %s: %s", room, strerror(errno));
     return member;
 }

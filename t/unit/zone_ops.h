@@ -117,13 +117,14 @@ op_users_add(struct lnt_zone *z) /* so many that slots are split */
 static void
 op_user_remove(struct lnt_zone *z)
 {
-    lnt_zone_user_remove(z, WORKER, QUIET);
+    lnt_zone_user_remove(z, WORKER, ANNOUNCE_MAX);
 }
 
 static void
 op_rename(struct lnt_zone *z)
 {
-    lnt_zone_user_rename(z, WORKER - 1, LNT_STR("renamed-and-longer"), QUIET);
+    lnt_zone_user_rename(z, WORKER - 1, LNT_STR("renamed-and-longer"),
+                         ANNOUNCE_MAX);
 }
 
 static void
@@ -132,7 +133,8 @@ op_join(struct lnt_zone *z)
     struct lnt_room_info info;
     uint32_t member;
 
-    server_join(z, 1, LNT_STR("attic"), WORKER, 7, QUIET, &member, &info);
+    server_join(z, 1, LNT_STR("attic"), WORKER, 7, ANNOUNCE_MAX, &member,
+                &info);
 }
 
 static void
@@ -141,8 +143,8 @@ op_join_new(struct lnt_zone *z)
     struct lnt_room_info info;
     uint32_t member;
 
-    server_join(z, 1, LNT_STR("new"), WORKER, 7, QUIET, &member, &info);
-    lnt_zone_leave(z, member, 7, QUIET);
+    server_join(z, 1, LNT_STR("new"), WORKER, 7, ANNOUNCE_MAX, &member, &info);
+    lnt_zone_leave(z, member, 7, ANNOUNCE_MAX);
 }
 
 static void
@@ -161,8 +163,8 @@ op_join_idle(struct lnt_zone *z)
     struct lnt_room_info info;
     uint32_t member;
 
-    server_join(z, 1, LNT_STR("idle"), WORKER, 7, QUIET, &member, &info);
-    lnt_zone_leave(z, member, 7, QUIET);
+    server_join(z, 1, LNT_STR("idle"), WORKER, 7, ANNOUNCE_MAX, &member, &info);
+    lnt_zone_leave(z, member, 7, ANNOUNCE_MAX);
 }
 
 static void
@@ -278,12 +280,12 @@ op_create(struct lnt_zone *z)
     for (unsigned i = 0; i < 4; i++) {
         by.prefix = 9 + i / 2;
         snprintf(name, sizeof(name), "by-%u", i);
-        if (lnt_zone_join_by(z, 1, lnt_str_c(name), &by, WORKER, 7, QUIET,
-                             &member, &info) < 0)
+        if (lnt_zone_join_by(z, 1, lnt_str_c(name), &by, WORKER, 7,
+                             ANNOUNCE_MAX, &member, &info) < 0)
             return;
         lnt_zone_keep(z, info.room, &(struct lnt_keep){5, 0, 1000});
         publish(z, info.room, LNT_EVENT_HISTORY, "kept", NULL);
-        lnt_zone_leave(z, member, 7, QUIET);
+        lnt_zone_leave(z, member, 7, ANNOUNCE_MAX);
     }
 }
 

@@ -110,7 +110,7 @@ change_remove(struct lnt_zone *z)
     unsigned i = draw(drawn.nusers);
     uint32_t user = drawn.users[i].node;
 
-    lnt_zone_user_remove(z, user, draw(2) ? QUIET : 0);
+    lnt_zone_user_remove(z, user, draw(2) ? ANNOUNCE_MAX : 0);
     drawn.users[i] = drawn.users[--drawn.nusers];
     for (unsigned k = 0; k < drawn.nmembers;) {
         if (drawn.members[k].user == user)
@@ -125,7 +125,8 @@ change_rename(struct lnt_zone *z)
 {
     if (drawn.nusers > 0)
         lnt_zone_user_rename(z, drawn.users[draw(drawn.nusers)].node,
-                             draw_name("another", 60), draw(2) ? QUIET : 0);
+                             draw_name("another", 60),
+                             draw(2) ? ANNOUNCE_MAX : 0);
 }
 
 static void
@@ -156,7 +157,7 @@ change_join(struct lnt_zone *z)
         by.max_session = draw(2) ? 0 : 9;
     }
     if (lnt_zone_join_by(z, 1, draw_room(), &by, drawn.users[i].node,
-                         drawn.users[i].session, draw(2) ? QUIET : 0,
+                         drawn.users[i].session, draw(2) ? ANNOUNCE_MAX : 0,
                          &drawn.members[n].node, &info) < 0)
         return;
     drawn.members[n].user = drawn.users[i].node;
@@ -172,7 +173,7 @@ change_leave(struct lnt_zone *z)
         return;
     unsigned i = draw(drawn.nmembers);
 
-    lnt_zone_leave(z, drawn.members[i].node, 1, draw(2) ? QUIET : 0);
+    lnt_zone_leave(z, drawn.members[i].node, 1, draw(2) ? ANNOUNCE_MAX : 0);
     drawn.members[i] = drawn.members[--drawn.nmembers];
 }
 

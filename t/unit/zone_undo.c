@@ -135,7 +135,7 @@ static void
 op_remove_middle(struct lnt_zone *z)
 {
     lnt_zone_user_remove(z, 4, 0);
-    lnt_zone_user_remove(z, 2, QUIET);
+    lnt_zone_user_remove(z, 2, ANNOUNCE_MAX);
 }
 
 static void

@@ -120,7 +120,7 @@ test_members(void)
     uint32_t second = join(z, "r", bob, &info);
     (void)rung();
     is_str(say(room), "2 3", "both workers");
-    lnt_zone_leave(z, member, 0, QUIET);
+    lnt_zone_leave(z, member, 0, ANNOUNCE_MAX);
     (void)rung();
     is_str(say(room), "2 3", "one that left: until its worker says so");
     lnt_zone_unwake(z, 2, &room, 1);
@@ -128,7 +128,7 @@ test_members(void)
     publish(z, room, 0, "one", NULL);
     publish(z, other, 0, "two", NULL);
     is_str(rung(), "3", "rooms of several records are put together");
-    lnt_zone_leave(z, second, 0, QUIET);
+    lnt_zone_leave(z, second, 0, ANNOUNCE_MAX);
     lnt_zone_unwake(z, 3, &room, 1);
     (void)rung();
     is_str(say(room), "", "and nobody again");
@@ -209,7 +209,7 @@ test_direct(void)
     lnt_zone_user_move(z, ann, 0x101, 4, 0x104);
     is_str(tell(target), EVERYBODY, "one that has moved since: everybody");
     is_str(tell(lnt_zone_user_find(z, LNT_STR("ann"))), "4", "where it went");
-    lnt_zone_user_remove(z, ann, QUIET);
+    lnt_zone_user_remove(z, ann, ANNOUNCE_MAX);
     is_str(tell(0x104), EVERYBODY, "one that is gone: everybody");
     stop("direct");
 }
