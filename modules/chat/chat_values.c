@@ -32,9 +32,7 @@ static bool
 value_of(const struct lnt_module_ctx *m, struct lnt_str key,
          struct lnt_str *value)
 {
-    const struct lnt_server_info *server = m->server;
-
-    return server && server->get && server->get(server->arg, key, value);
+    return m->server && lnt_server_get(m->server, key, value);
 }
 
 /* ---- words to everybody ---- */

@@ -26,7 +26,7 @@ struct lnt_event;
 struct lnt_http_handler;
 struct lnt_server_info;
 
-enum { LNT_MODULE_ABI = 2 };
+enum { LNT_MODULE_ABI = 3 };
 #define LNT_MODULE_HEAD                                                        \
     .abi = LNT_MODULE_ABI, .struct_size = sizeof(struct lnt_module)
 

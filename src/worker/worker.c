@@ -32,15 +32,15 @@
 #include "os/fds.h"
 #include "os/memory.h"
 #include "os/process.h"
-#include "worker/asks.h"
 #include "worker/mover.h"
+#include "worker/requests.h"
 #include "zone/zone.h"
 
 struct worker {
     const struct lnt_start *start;
     struct lnt_server_info info;
     struct lnt_forked forked;
-    struct lnt_asks asks;
+    struct lnt_worker_requests requests;
     struct lnt_net *net;
     struct lnt_hub *hub;
     struct lnt_module_ctx *ctx; /* one a module */
@@ -141,7 +141,7 @@ on_master_gone(struct lnt_channel *c, bool broken, const char *why)
     lnt_log_warn("the master is %s (%s)", broken ? "not understood" : "gone",
                  why);
     lnt_channel_close(c);
-    lnt_asks_drop(&w->asks, "the master has ended");
+    lnt_worker_requests_drop(&w->requests, "the master has ended");
     lnt_mover_alone(w->mover);
     drain(w, "the master is gone");
 }
@@ -216,7 +216,7 @@ static void
 on_frame(struct lnt_channel *c, const struct lnt_frame *f)
 {
     struct worker *w = LNT_OWNER(c, struct worker, forked.channel);
-    if (lnt_asks_frame(&w->asks, f))
+    if (lnt_worker_requests_frame(&w->requests, f))
         return;
     switch (f->type) {
     case LNT_FRAME_SNAPSHOT:
@@ -342,8 +342,8 @@ start_modules(struct worker *w, struct lnt_strbuf *why)
             .server = &w->info,
         };
     }
-    w->asks.ctx = w->ctx;
-    for (; w->started < c->nmodules; w->asks.nctx = ++w->started) {
+    w->requests.ctx = w->ctx;
+    for (; w->started < c->nmodules; w->requests.nctx = ++w->started) {
         struct lnt_module_ctx *m = &w->ctx[w->started];
         if (!m->module->worker_start || m->module->worker_start(m, why) == 0)
             continue;
@@ -405,8 +405,8 @@ set_up(struct worker *w, struct lnt_strbuf *why)
     w->listeners = lnt_calloc(p->nsockets + 1, sizeof(w->listeners[0]));
     struct lnt_loop_hook hook = {on_turn, on_sleep, on_wake, w};
     lnt_loop_set_hook(w->forked.loop, &hook);
-    w->asks.net = w->net;
-    w->asks.slot = p->slot;
+    w->requests.net = w->net;
+    w->requests.slot = p->slot;
     return 0;
 }
 
@@ -452,13 +452,13 @@ tear_down(struct worker *w)
         (void)lnt_hub_turn(w->hub); /* rings for the leaves just published */
     /* What modules have asked is answered while they are still there. */
     lnt_channel_close(&w->forked.channel);
-    lnt_asks_drop(&w->asks, "the worker ends");
+    lnt_worker_requests_drop(&w->requests, "the worker ends");
     while (w->started) {
         struct lnt_module_ctx *m = &w->ctx[--w->started];
         if (m->module->worker_stop)
             m->module->worker_stop(m);
     }
-    lnt_asks_release(&w->asks);
+    lnt_worker_requests_release(&w->requests);
     if (w->hub)
         lnt_hub_free(w->hub);
     lnt_net_free(w->net);
@@ -476,7 +476,8 @@ lnt_worker_run(const struct lnt_start *start)
     w.info.slot = (int)start->slot;
     if (!lnt_forked_open(&w.forked, start, &channel_handler, on_signal))
         return 1;
-    lnt_asks_init(&w.asks, w.forked.loop, &w.forked.channel, &w.info);
+    lnt_worker_requests_init(&w.requests, w.forked.loop, &w.forked.channel,
+                             &w.info);
     if (set_up(&w, &why) < 0)
         lnt_forked_fail(&w.forked, &why);
     lnt_forked_run(&w.forked);

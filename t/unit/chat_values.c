@@ -31,12 +31,12 @@ begin(void)
 
 /* A value changes; NULL: is unset. */
 static void
-set(int i, const char *key, const char *value)
+set(const char *key, const char *value)
 {
     struct lnt_str data = lnt_str_c(value);
 
-    world.values[i].key = value ? key : NULL;
-    world.values[i].value = value;
+    lnt_dict_apply(&world.values, lnt_str_c(key), value ? &data : NULL,
+                   world.values.version + 1);
     lnt_module_chat.on_value(&world.ctx, lnt_str_c(key), data);
 }
 
@@ -44,7 +44,7 @@ static void
 motd(void)
 {
     begin();
-    set(0, "chat:motd", "Be \"kind\"\nalways");
+    set("chat:motd", "Be \"kind\"\nalways");
     NEXT(ann, NULL, "nobody is told who will read it at the first join");
     ASK(ann, "{\"type\":\"join\",\"room\":\"lobby\",\"nick\":\"ann\"}",
         "{\"type\":\"joined\",\"room\":\"lobby\",\"nick\":\"ann\","
@@ -59,20 +59,20 @@ motd(void)
         "* you are cy in lobby\n* topic: Welcome\n* Be \"kind\"\n* always\n"
         "* here: ann, cy (2)");
     quiet(ann);
-    set(0, "chat:motd", "Be brief");
+    set("chat:motd", "Be brief");
     NEXT(ann, "{\"type\":\"notice\",\"text\":\"Be brief\"}", "a change");
     NEXT(cy, "* Be brief", "is told to people, too");
     NEXT(bob, NULL, "not to those who are not in yet");
-    set(0, "chat:motd", NULL);
-    set(0, "chat:motd", "");
+    set("chat:motd", NULL);
+    set("chat:motd", "");
     NEXT(ann, NULL, "none at all is not");
     ASK(bob, "{\"type\":\"join\",\"room\":\"x\",\"nick\":\"bob\"}",
         "{\"type\":\"joined\",\"room\":\"x\",\"nick\":\"bob\",\"epoch\":77,"
         "\"seq\":44,\"topic\":\"\",\"members\":[\"bob\"],"
         "\"recovered\":false,\"history\":[]}");
-    set(0, "chat:motd", "\xff");
+    set("chat:motd", "\xff");
     NEXT(bob, NULL, "nor what is no UTF-8");
-    set(0, "other:motd", "x");
+    set("other:motd", "x");
     NEXT(bob, NULL, "nor what others have");
     world_end();
 }
@@ -99,7 +99,7 @@ slow_mode(void)
     SEND(bob, "{\"type\":\"join\",\"room\":\"lobby\",\"nick\":\"bob\"}");
     SEND(cy, "/join lobby cy");
     ok(may_say(ann) && may_say(ann), "as fast as one likes");
-    set(0, "chat:slow_mode:lobby", "2");
+    set("chat:slow_mode:lobby", "2");
     ok(may_say(ann), "the first one");
     world.now += 500;
     ASK(ann, SAY,
@@ -133,12 +133,12 @@ slow_mode(void)
     SEND(cy, "two");
     NEXT(cy, "! slow mode: one message every 2 s in this room; wait 2 s",
          "is slowed, too");
-    set(0, "chat:slow_mode:lobby", "0.25");
+    set("chat:slow_mode:lobby", "0.25");
     world.now += 250;
     ok(may_say(ann), "a change has effect at once");
-    set(0, "chat:slow_mode:lobby", "1m");
+    set("chat:slow_mode:lobby", "1m");
     ok(!may_say(ann), "a duration");
-    set(0, "chat:slow_mode:lobby", NULL);
+    set("chat:slow_mode:lobby", NULL);
     ok(may_say(ann) && may_say(ann), "unset");
     world_close(ann);
     world_end();
@@ -168,15 +168,15 @@ slow_rooms(void)
     world.conf.nrooms = 1;
     is_int(chat_slow_mode(&world.ctx, "lobby"), 3000, "as configured");
     is_int(chat_slow_mode(&world.ctx, "den"), 0, "others are not slow");
-    set(0, "chat:slow_mode:lobby", "0");
+    set("chat:slow_mode:lobby", "0");
     is_int(chat_slow_mode(&world.ctx, "lobby"), 0, "set to none");
-    set(0, "chat:slow_mode:lobby", "86400");
+    set("chat:slow_mode:lobby", "86400");
     is_int(chat_slow_mode(&world.ctx, "lobby"), 86400000, "a day");
-    set(0, "chat:slow_mode:lobby", "0.0125");
+    set("chat:slow_mode:lobby", "0.0125");
     is_int(chat_slow_mode(&world.ctx, "lobby"), 12, "in milliseconds");
     lnt_log_level(LNT_ERROR);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        set(0, "chat:slow_mode:lobby", bad[i]);
+        set("chat:slow_mode:lobby", bad[i]);
         is_int(chat_slow_mode(&world.ctx, "lobby"), 3000,
                "\"%s\" has no effect", bad[i]);
     }

@@ -16,6 +16,7 @@
 #include "core/regex.h"
 #include "core/strbuf.h"
 #include "hub/hub.h"
+#include "ipc/dict.h"
 #include "modules/chat/chat.h"
 #include "net/app.h"
 #include "net/limits.h"
@@ -27,7 +28,6 @@ enum {
     WORLD_SESSIONS = 8,
     WORLD_USERS = 16,
     WORLD_ROOMS = 64,
-    WORLD_VALUES = 4,
 };
 
 struct lnt_session {
@@ -69,9 +69,7 @@ static struct world {
         struct world_event *past; /* all there ever were, in order */
         uint64_t lost;            /* what is not newer was not kept */
     } rooms[WORLD_ROOMS];
-    struct {
-        const char *key, *value;
-    } values[WORLD_VALUES]; /* what operators set */
+    struct lnt_dict values; /* what operators set */
     uint64_t now, queued;
     struct lnt_limits limits;
     struct lnt_server_info server;
@@ -761,20 +759,6 @@ lnt_hub_direct(struct lnt_hub *h, struct lnt_session *from, uint64_t target,
 
 /* ---- the server ---- */
 
-static bool
-world_get(void *arg, struct lnt_str key, struct lnt_str *value)
-{
-    (void)arg;
-    for (int i = 0; i < WORLD_VALUES; i++) {
-        if (world.values[i].key &&
-            lnt_str_eq(key, lnt_str_c(world.values[i].key))) {
-            *value = lnt_str_c(world.values[i].value);
-            return true;
-        }
-    }
-    return false;
-}
-
 /* ---- what programs use ---- */
 
 static void
@@ -809,7 +793,8 @@ world_begin(void)
     world.ctx.module = &lnt_module_chat;
     world.ctx.conf = &world.conf;
     world.ctx.server = &world.server;
-    world.server.get = world_get;
+    lnt_dict_init(&world.values);
+    world.server.values = &world.values;
     world.limits.send_queue = 1 << 20;
     world.now = 1000000;
     lnt_module_chat.worker_start(&world.ctx, &why);
@@ -903,6 +888,7 @@ world_close(struct lnt_session *s)
 static void
 world_end(void)
 {
+    lnt_dict_release(&world.values);
     for (int i = 0; i < WORLD_SESSIONS; i++) {
         if (world.sessions[i].open)
             world_close(&world.sessions[i]);

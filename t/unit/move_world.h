@@ -134,15 +134,6 @@ settle(void)
         world_run(&workers[i]);
 }
 
-static inline bool
-world_get(void *arg, struct lnt_str key, struct lnt_str *value)
-{
-    (void)arg;
-    (void)key;
-    (void)value;
-    return false;
-}
-
 static inline void
 world_load(void)
 {
@@ -159,7 +150,6 @@ world_load(void)
     };
     info.slot = -1;
     info.access_fd = WORLD_ACCESS_FD;
-    info.get = world_get;
     config = lnt_config_load(&source, &errors);
     if (!config) {
         diag("%s", errors.p);

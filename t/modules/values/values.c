@@ -142,7 +142,7 @@ send_set(struct setter *w, struct lnt_str key, const struct lnt_str *value)
     struct one *one = lnt_malloc(sizeof(*one));
     one->setter = w;
     one->hash = hash_change(key, value ? *value : lnt_str(NULL, 0));
-    if (server->set(server->arg, key, value, on_done, one) == 0) {
+    if (lnt_server_set(server, key, value, on_done, one) == 0) {
         w->sent++;
         return 0;
     }
@@ -227,7 +227,7 @@ tell_value(struct lnt_session *s, const char *key)
 {
     struct lnt_module_ctx *m = lnt_session_app(s);
     struct lnt_str v;
-    if (!m->server->get(m->server->arg, lnt_str_c(key), &v))
+    if (!lnt_server_get(m->server, lnt_str_c(key), &v))
         say(m, lnt_session_id(s), "not set");
     else if (v.n > 100)
         say(m, lnt_session_id(s), "%zu bytes", v.n);
@@ -282,8 +282,8 @@ ask(struct lnt_session *s, unsigned cell, uint64_t timeout, const char *name,
     struct question *q = lnt_calloc(1, sizeof(*q));
     *q = (struct question){m, lnt_session_id(s), lnt_session_now(s),
                            cell == LNT_MASTER};
-    if (m->server->request(m->server->arg, cell, q->of_master ? "" : "values",
-                           name, data, timeout, on_reply, q) == 0)
+    if (lnt_server_request(m->server, cell, q->of_master ? "" : "values", name,
+                           data, timeout, on_reply, q) == 0)
         return 0;
     int error = errno;
     free(q);
@@ -498,7 +498,7 @@ worker_start(struct lnt_module_ctx *m, struct lnt_strbuf *why)
     struct values *v = lnt_calloc(1, sizeof(*v));
     struct lnt_str value;
     (void)why;
-    v->began = m->server->get(m->server->arg, LNT_STR("began"), &value)
+    v->began = lnt_server_get(m->server, LNT_STR("began"), &value)
                    ? lnt_strndup(value.p, value.n)
                    : lnt_strdup("nothing");
     m->data = v;
