@@ -13,4 +13,11 @@
 #define LNT_OWNER(part, type, member)                                          \
     ((type *)((uintptr_t)(part)-offsetof(type, member)))
 
+/* The same as a function, with the member's offset; NULL stays NULL. */
+static inline void *
+lnt_owner_or_null(void *part, size_t offset)
+{
+    return part ? (char *)part - offset : NULL;
+}
+
 #endif
