@@ -249,25 +249,24 @@ lnt_bringup_begin(struct lnt_master *m, int64_t workers)
     lnt_strbuf_release(&errors);
 }
 
-/* Whether it has failed, or ended; text: why the reload fails. */
-static bool
-has_failed(const struct lnt_child *c, struct lnt_strbuf *text)
+/* Why the reload fails, if this one has failed or ended. */
+static void
+add_failure(const struct lnt_child *c, struct lnt_strbuf *why)
 {
     char how[96];
+    if (!c->failed && c->state != LNT_CHILD_ENDED)
+        return;
     if (c->kind == LNT_KIND_WORKER)
-        lnt_strbuf_addf(text, "new %s", c->name);
-    else if (!c->failed)
-        lnt_strbuf_adds(text, c->name);
-    if (c->failed)
-        lnt_strbuf_addf(text, "%s%s", text->n ? ": " : "", c->failed);
-    else if (c->state == LNT_CHILD_ENDED)
-        lnt_strbuf_addf(text, " %s%s",
+        lnt_strbuf_adds(why, "new ");
+    if (!c->failed)
+        lnt_strbuf_addf(why, "%s %s%s", c->name,
                         lnt_child_how(c->status, how, sizeof(how)),
                         c->late ? ": it did not get ready within start_timeout"
                                 : " before it was ready");
+    else if (c->kind == LNT_KIND_WORKER)
+        lnt_strbuf_addf(why, "%s: %s", c->name, c->failed);
     else
-        lnt_strbuf_clear(text);
-    return text->n > 0;
+        lnt_strbuf_adds(why, c->failed);
 }
 
 static bool
@@ -299,17 +298,17 @@ swap_when_complete(struct lnt_master *m)
 void
 lnt_bringup_step(struct lnt_master *m)
 {
-    struct lnt_strbuf text = LNT_STRBUF_INIT;
-    const struct lnt_child *c = m->children;
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
     if (!m->bringup)
         return;
-    while (c && !(is_of(m->bringup, m, c) && has_failed(c, &text)))
-        c = c->next;
-    if (c)
-        abandon(m, text.p);
+    LNT_LIST_EACH(&m->children, struct lnt_child, c, node)
+        if (why.n == 0 && is_of(m->bringup, m, c))
+            add_failure(c, &why);
+    if (why.n)
+        abandon(m, why.p);
     else
         swap_when_complete(m);
-    lnt_strbuf_release(&text);
+    lnt_strbuf_release(&why);
 }
 
 void

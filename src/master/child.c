@@ -79,29 +79,19 @@ new_child(struct lnt_master *m, enum lnt_child_kind kind, unsigned slot)
     return c;
 }
 
-static void
-add(struct lnt_child *c)
-{
-    c->next = c->m->children;
-    c->m->children = c;
-}
-
 struct lnt_child *
 lnt_child_add(struct lnt_master *m, enum lnt_child_kind kind, pid_t pid)
 {
     struct lnt_child *c = new_child(m, kind, 0);
     c->pid = pid;
-    add(c);
+    lnt_list_add_first(&m->children, &c->node);
     return c;
 }
 
 void
 lnt_child_free(struct lnt_child *c)
 {
-    struct lnt_child **link = &c->m->children;
-    while (*link != c)
-        link = &(*link)->next;
-    *link = c->next;
+    lnt_list_remove(&c->m->children, &c->node);
     free(c->failed);
     lnt_loop_free(c->m->loop, c);
 }
@@ -197,7 +187,7 @@ lnt_child_spawn(struct lnt_master *m, const struct lnt_generation *g,
         errno = error;
         return NULL;
     }
-    add(c);
+    lnt_list_add_first(&m->children, &c->node);
     lnt_timer_at(m->loop, &c->timer,
                  c->started + g->config->server->start_timeout);
     if (c->kind == LNT_KIND_WORKER)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/list.h"
 #include "event/loop.h"
 #include "ipc/channel.h"
 
@@ -40,7 +41,7 @@ enum lnt_child_state {
 };
 
 struct lnt_child {
-    struct lnt_child *next;
+    struct lnt_list_node node;
     struct lnt_master *m;
     enum lnt_child_kind kind;
     char name[32]; /* "worker 1", for people */

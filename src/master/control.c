@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "core/list.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/owner.h"
@@ -39,7 +40,7 @@ enum {
 };
 
 struct peer {
-    struct peer *next;
+    struct lnt_list_node node;
     struct lnt_control *control;
     struct lnt_watch watch;
     struct lnt_timer timer;
@@ -68,7 +69,7 @@ struct lnt_control {
     struct listener *listener; /* NULL: none */
     struct lnt_timer timer;    /* accepts again */
     char *path;
-    struct peer *peers; /* the newest first */
+    struct lnt_list peers; /* the newest first */
     unsigned npeers;
     unsigned turned_away;           /* since the last line about it */
     uint64_t crowd_line, full_line; /* in the log: not before */
@@ -241,10 +242,7 @@ static void
 drop_peer(struct peer *p)
 {
     struct lnt_control *c = p->control;
-    struct peer **link = &c->peers;
-    while (*link != p)
-        link = &(*link)->next;
-    *link = p->next;
+    lnt_list_remove(&c->peers, &p->node);
     c->npeers--;
     if (p->waiting)
         p->waiting->peer = NULL;
@@ -259,17 +257,13 @@ drop_peer(struct peer *p)
 static void
 answer_all(struct lnt_control *c)
 {
-    struct peer *p = c->peers;
-    while (p) {
-        if (p->answered) {
-            p = p->next;
+    LNT_LIST_EACH(&c->peers, struct peer, p, node) {
+        if (p->answered)
             continue;
-        }
         if (c->m->handed_over)
             answer_again(p);
         else
             answer(p, false, LNT_STR("the server has ended"));
-        p = c->peers; /* that one may be gone */
     }
 }
 
@@ -281,8 +275,8 @@ send_some(struct lnt_control *c, int ms)
     struct pollfd fds[PEERS_MAX];
     struct peer *peers[PEERS_MAX];
     nfds_t n = 0;
-    for (struct peer *p = c->peers; p && n < PEERS_MAX; p = p->next) {
-        if (p->sent == p->out.n)
+    LNT_LIST_EACH(&c->peers, struct peer, p, node) {
+        if (n == PEERS_MAX || p->sent == p->out.n)
             continue;
         fds[n] = (struct pollfd){.fd = p->watch.fd, .events = POLLOUT};
         peers[n++] = p;
@@ -311,8 +305,9 @@ lnt_control_free(struct lnt_control *c)
     if (!c)
         return;
     lnt_control_close(c, true);
-    while (c->peers)
-        drop_peer(c->peers);
+    LNT_LIST_EACH(&c->peers, struct peer, p, node) {
+        drop_peer(p);
+    }
     free(c->path);
     free(c);
 }
@@ -535,7 +530,7 @@ static bool
 make_room(struct lnt_control *c)
 {
     struct peer *idle = NULL, *slow = NULL;
-    for (struct peer *p = c->peers; p; p = p->next) {
+    LNT_LIST_EACH(&c->peers, struct peer, p, node) {
         if (p->waiting || p->keep)
             continue;
         if (p->answered)
@@ -612,8 +607,7 @@ add_peer(struct lnt_control *c, int fd)
         free(p);
         return;
     }
-    p->next = c->peers;
-    c->peers = p;
+    lnt_list_add_first(&c->peers, &p->node);
     c->npeers++;
     set_deadline(p, PEER_TIME);
 }

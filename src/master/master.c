@@ -162,7 +162,7 @@ judge_end(struct lnt_master *m, struct lnt_child *c)
 static void
 judge_failures(struct lnt_master *m)
 {
-    for (struct lnt_child *c = m->children; c; c = c->next)
+    LNT_LIST_EACH(&m->children, struct lnt_child, c, node)
         if (c->failed && !c->judged)
             judge_failure(m, c);
 }
@@ -171,13 +171,9 @@ judge_failures(struct lnt_master *m)
 static void
 judge_ends(struct lnt_master *m)
 {
-    struct lnt_child *c = m->children;
-    while (c) {
-        struct lnt_child *next = c->next;
+    LNT_LIST_EACH(&m->children, struct lnt_child, c, node)
         if (c->state == LNT_CHILD_ENDED)
             judge_end(m, c);
-        c = next;
-    }
 }
 
 /* ---- changes ---- */

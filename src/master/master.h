@@ -76,7 +76,7 @@ struct lnt_master {
     struct lnt_upgrade *upgraded; /* over: the newer master waits for ours */
     struct lnt_last_reload last_reload;
 
-    struct lnt_child *children; /* see lnt_child_next */
+    struct lnt_list children; /* see lnt_child_next */
     struct lnt_helper helpers[LNT_HELPERS];
     struct lnt_zone *zone;
     bool zone_is_new; /* made by this process */
@@ -107,10 +107,11 @@ struct lnt_master {
 static inline struct lnt_child *
 lnt_child_next(const struct lnt_master *m, const struct lnt_child *c)
 {
-    struct lnt_child *next = c ? c->next : m->children;
-    while (next && next->state == LNT_CHILD_ENDED)
+    struct lnt_list_node *next = c ? c->node.next : m->children.first;
+    while (next &&
+           LNT_OWNER(next, struct lnt_child, node)->state == LNT_CHILD_ENDED)
         next = next->next;
-    return next;
+    return next ? LNT_OWNER(next, struct lnt_child, node) : NULL;
 }
 
 /* The same for workers alone. */
