@@ -6,15 +6,22 @@
 #include <stdlib.h>
 
 #include "core/hash.h"
+#include "core/log.h"
 #include "core/mem.h"
 
 enum { BITS_FIRST = 4 };
 
-uint64_t
-lnt_map_hash(struct lnt_map *m, uint64_t salt, struct lnt_str key)
+void
+lnt_map_seed(struct lnt_map *m)
 {
     while (m->seed == 0)
         lnt_random(&m->seed, sizeof(m->seed));
+}
+
+uint64_t
+lnt_map_hash(const struct lnt_map *m, uint64_t salt, struct lnt_str key)
+{
+    lnt_assert(m->seed != 0);
     return lnt_hash(m->seed ^ salt, key.p, key.n);
 }
 
@@ -60,7 +67,7 @@ grow(struct lnt_map *m)
 void
 lnt_map_add(struct lnt_map *m, struct lnt_map_node *node, uint64_t hash)
 {
-    if (m->n >= size_of(m))
+    if (m->n * 2 >= size_of(m))
         grow(m);
     node->hash = hash;
     put(m, node);

@@ -1,6 +1,6 @@
 /*
  * A hash table of structs that have a node in them: chained, twice as large
- * when it is full, never smaller.  Owns the table, not what is in it.
+ * when half of it is full, never smaller.  Owns the table, not what is in it.
  *
  * The caller computes hashes and compares keys: what has the hash of a key is
  * what lnt_map_find and lnt_map_more give.  The hash of a number is that of no
@@ -26,16 +26,22 @@ struct lnt_map {
     struct lnt_map_node **slots; /* 1 << bits */
     unsigned bits;
     size_t n;
-    uint64_t seed; /* 0 until it is needed */
+    uint64_t seed; /* of lnt_map_hash */
 };
 
-/* Of bytes that strangers choose.  salt: what else belongs to the key. */
-uint64_t lnt_map_hash(struct lnt_map *m, uint64_t salt, struct lnt_str key);
-
-/* Of a number that no stranger chooses. */
+/* Draws the seed, unless there is one. */
+void lnt_map_seed(struct lnt_map *m);
+/* Of bytes that strangers choose; the map has a seed.  salt: what else belongs
+   to the key. */
+uint64_t lnt_map_hash(const struct lnt_map *m, uint64_t salt,
+                      struct lnt_str key);
+/* Of a number that no stranger chooses.  Each step can be taken back, so no
+   other number has it. */
 static inline uint64_t
 lnt_map_number(uint64_t key)
 {
+    key *= UINT64_C(0x9e3779b97f4a7c15);
+    key ^= key >> 32;
     return key * UINT64_C(0x9e3779b97f4a7c15);
 }
 

@@ -8,78 +8,70 @@
  */
 #include "hub/aliases.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "core/mem.h"
 
 enum {
-    SLOTS_MIN = 1024,
+    FULL_MIN = 512,
     /* Records that an alias outlives: somebody may have looked for the session
        just before it moved, and publish just after. */
     LATE = 4096,
 };
 
+struct named {
+    struct lnt_map_node node;
+    struct lnt_alias alias;
+};
+
+static void
+drop(struct lnt_aliases *t, struct named *e)
+{
+    lnt_map_remove(&t->map, &e->node);
+    free(e);
+}
+
 void
 lnt_aliases_release(struct lnt_aliases *t)
 {
-    free(t->v);
-    *t = (struct lnt_aliases){.v = NULL};
+    LNT_MAP_EACH(&t->map, struct named, e, node)
+        free(e);
+    lnt_map_release(&t->map);
+    *t = (struct lnt_aliases){0};
 }
 
-/* Where the id is, or where it would be. */
-static struct lnt_alias *
+static struct named *
 find(const struct lnt_aliases *t, uint64_t old_id)
 {
-    uint64_t hash = old_id * UINT64_C(0x9e3779b97f4a7c15) >> 32;
-    size_t i = (size_t)hash & (t->slots - 1);
-
-    while (t->v[i].old_id && t->v[i].old_id != old_id)
-        i = (i + 1) & (t->slots - 1);
-    return &t->v[i];
+    return LNT_MAP_FIND(&t->map, lnt_map_number(old_id), struct named, node);
 }
 
 static void
-put(struct lnt_aliases *t, const struct lnt_alias *a)
+drop_old(struct lnt_aliases *t, uint64_t seq)
 {
-    struct lnt_alias *to = find(t, a->old_id);
-
-    t->n += to->old_id == 0;
-    *to = *a;
-}
-
-/* Leaves half of the slots free, at least. */
-static void
-make_room(struct lnt_aliases *t, uint64_t seq)
-{
-    struct lnt_aliases old = *t;
-    size_t needed = 1;
-
-    for (size_t i = 0; i < old.slots; i++) {
-        if (old.v[i].until + LATE <= seq)
-            old.v[i].old_id = 0;
-        needed += old.v[i].old_id != 0;
+    LNT_MAP_EACH(&t->map, struct named, e, node) {
+        if (e->alias.until + LATE <= seq)
+            drop(t, e);
     }
-    t->slots = SLOTS_MIN;
-    while (t->slots < needed * 4)
-        t->slots *= 2;
-    t->n = 0;
-    t->v = lnt_calloc(t->slots, sizeof(*t->v));
-    for (size_t i = 0; i < old.slots; i++) {
-        if (old.v[i].old_id)
-            put(t, &old.v[i]);
-    }
-    free(old.v);
+    t->full = t->map.n * 2 < FULL_MIN ? FULL_MIN : t->map.n * 2;
 }
 
 void
-lnt_aliases_add(struct lnt_aliases *t, const struct lnt_alias *a, uint64_t seq)
+lnt_aliases_add(struct lnt_aliases *t, uint64_t old_id,
+                const struct lnt_alias *a, uint64_t seq)
 {
-    if (a->old_id == 0)
+    struct named *e;
+
+    if (old_id == 0)
         return;
-    if ((t->n + 1) * 2 > t->slots)
-        make_room(t, seq);
-    put(t, a);
+    if (t->map.n >= t->full)
+        drop_old(t, seq);
+    e = find(t, old_id);
+    if (!e) {
+        e = lnt_malloc(sizeof(*e));
+        lnt_map_add(&t->map, &e->node, lnt_map_number(old_id));
+    }
+    e->alias = *a;
     if (t->last < a->until)
         t->last = a->until;
 }
@@ -87,17 +79,14 @@ lnt_aliases_add(struct lnt_aliases *t, const struct lnt_alias *a, uint64_t seq)
 void
 lnt_aliases_forget(struct lnt_aliases *t, uint64_t seq)
 {
-    if (t->n > 0 && t->last + LATE <= seq)
+    if (t->map.n > 0 && t->last + LATE <= seq)
         lnt_aliases_release(t);
 }
 
 uint64_t
 lnt_aliases_id(const struct lnt_aliases *t, uint64_t id, uint64_t seq)
 {
-    const struct lnt_alias *a;
+    const struct named *e = find(t, id);
 
-    if (t->n == 0 || id == 0)
-        return id;
-    a = find(t, id);
-    return a->old_id && seq > a->after ? a->id : id;
+    return e && seq > e->alias.after ? e->alias.id : id;
 }

@@ -192,9 +192,9 @@ void
 lnt_fanout_alias(struct lnt_fanout *f, uint64_t old_id, uint64_t id,
                  uint64_t after, uint64_t until)
 {
-    const struct lnt_alias a = {old_id, id, after, until};
+    const struct lnt_alias a = {id, after, until};
 
-    lnt_aliases_add(&f->aliases, &a, f->seq);
+    lnt_aliases_add(&f->aliases, old_id, &a, f->seq);
 }
 
 /* The session of that id as an event with that seq names it, if it is here. */

@@ -17,8 +17,7 @@
 #include "net/session.h"
 
 enum {
-    SLAB = 128,     /* subs allocated at once */
-    ROOMS_MIN = 16, /* slots, a power of two */
+    SLAB = 128, /* subs allocated at once */
     WAITING_MIN = 64,
     WAITING_KEEP = 4096, /* more are freed when nobody waits */
     GONE_MIN = 64,
@@ -37,8 +36,7 @@ struct waiting {
 };
 
 struct lnt_subs {
-    struct lnt_hub_room **rooms; /* open addressing, linear probing */
-    uint32_t slots, n;
+    struct lnt_map rooms; /* by number */
     struct lnt_sub *free;
     struct slab *slabs;
     struct waiting *waiting; /* in the order of their start */
@@ -52,11 +50,7 @@ struct lnt_subs {
 struct lnt_subs *
 lnt_subs_new(void)
 {
-    struct lnt_subs *t = lnt_calloc(1, sizeof(*t));
-
-    t->slots = ROOMS_MIN;
-    t->rooms = lnt_calloc(t->slots, sizeof(struct lnt_hub_room *));
-    return t;
+    return lnt_calloc(1, sizeof(struct lnt_subs));
 }
 
 static void
@@ -69,10 +63,8 @@ free_group(struct lnt_group *g)
 void
 lnt_subs_free(struct lnt_subs *t)
 {
-    for (uint32_t i = 0; i < t->slots; i++) {
-        struct lnt_hub_room *r = t->rooms[i];
-
-        while (r && r->groups) {
+    LNT_MAP_EACH(&t->rooms, struct lnt_hub_room, r, node) {
+        while (r->groups) {
             struct lnt_group *g = r->groups;
 
             r->groups = g->next;
@@ -88,49 +80,17 @@ lnt_subs_free(struct lnt_subs *t)
     }
     free(t->waiting);
     free(t->gone);
-    free(t->rooms);
+    lnt_map_release(&t->rooms);
     free(t);
 }
 
 /* ---- rooms ---- */
 
-static uint32_t
-slot_of(const struct lnt_subs *t, uint32_t room)
-{
-    return (uint32_t)(room * UINT64_C(0x9e3779b97f4a7c15) >> 32) &
-           (t->slots - 1);
-}
-
-/* Where the room is, or where it would be. */
-static uint32_t
-find_slot(const struct lnt_subs *t, uint32_t room)
-{
-    uint32_t i = slot_of(t, room);
-
-    while (t->rooms[i] && t->rooms[i]->room != room)
-        i = (i + 1) & (t->slots - 1);
-    return i;
-}
-
 struct lnt_hub_room *
 lnt_subs_room(const struct lnt_subs *t, uint32_t room)
 {
-    return t->rooms[find_slot(t, room)];
-}
-
-static void
-grow_rooms(struct lnt_subs *t)
-{
-    struct lnt_hub_room **old = t->rooms;
-    uint32_t slots = t->slots;
-
-    t->slots *= 2;
-    t->rooms = lnt_calloc(t->slots, sizeof(struct lnt_hub_room *));
-    for (uint32_t i = 0; i < slots; i++) {
-        if (old[i])
-            t->rooms[find_slot(t, old[i]->room)] = old[i];
-    }
-    free(old);
+    return LNT_MAP_FIND(&t->rooms, lnt_map_number(room), struct lnt_hub_room,
+                        node);
 }
 
 struct lnt_hub_room *
@@ -142,15 +102,13 @@ lnt_subs_room_take(struct lnt_subs *t, const struct lnt_room_info *info,
 
     if (r)
         return r;
-    if (++t->n * 2 > t->slots)
-        grow_rooms(t);
     r = lnt_calloc(1, sizeof(*r) + n);
     r->room = info->room;
     r->app_id = info->app;
     r->app = app;
     r->name_n = (uint8_t)(n - 1);
     memcpy(r->name, info->name, n);
-    t->rooms[find_slot(t, info->room)] = r;
+    lnt_map_add(&t->rooms, &r->node, lnt_map_number(r->room));
     return r;
 }
 
@@ -183,22 +141,10 @@ lnt_subs_gone(struct lnt_subs *t)
     return 0;
 }
 
-/* Moves those behind it up, so that no search ends too early. */
 static void
 free_room(struct lnt_subs *t, struct lnt_hub_room *r)
 {
-    uint32_t mask = t->slots - 1, hole = find_slot(t, r->room);
-
-    for (uint32_t i = (hole + 1) & mask; t->rooms[i]; i = (i + 1) & mask) {
-        uint32_t home = slot_of(t, t->rooms[i]->room);
-
-        if (((i - home) & mask) >= ((i - hole) & mask)) {
-            t->rooms[hole] = t->rooms[i];
-            hole = i;
-        }
-    }
-    t->rooms[hole] = NULL;
-    t->n--;
+    lnt_map_remove(&t->rooms, &r->node);
     note_gone(t, r->room);
     free(r);
 }
@@ -438,10 +384,8 @@ void
 lnt_subs_each(const struct lnt_subs *t,
               void (*fn)(void *arg, const struct lnt_sub *sub), void *arg)
 {
-    for (uint32_t i = 0; i < t->slots; i++) {
-        const struct lnt_group *g = t->rooms[i] ? t->rooms[i]->groups : NULL;
-
-        for (; g; g = g->next) {
+    LNT_MAP_EACH(&t->rooms, const struct lnt_hub_room, r, node) {
+        for (const struct lnt_group *g = r->groups; g; g = g->next) {
             for (uint32_t k = 0; k < g->n; k++) {
                 if (g->entries[k].sub)
                     fn(arg, g->entries[k].sub);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/map.h"
 #include "zone/zone.h"
 
 struct lnt_buf;
@@ -48,6 +49,7 @@ struct lnt_group {
 };
 
 struct lnt_hub_room {
+    struct lnt_map_node node;
     uint32_t room; /* the zone's number */
     uint32_t app_id;
     struct lnt_module_ctx *app;

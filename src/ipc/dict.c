@@ -13,48 +13,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/hash.h"
 #include "core/mem.h"
 #include "core/strbuf.h"
-
-enum { BUCKETS = 1024 };
 
 void
 lnt_dict_init(struct lnt_dict *d)
 {
     *d = (struct lnt_dict){0};
-    lnt_random(&d->seed, sizeof(d->seed));
-    d->buckets = lnt_calloc(BUCKETS, sizeof(d->buckets[0]));
+    lnt_map_seed(&d->map);
 }
 
 void
 lnt_dict_release(struct lnt_dict *d)
 {
-    for (size_t i = 0; d->buckets && i < BUCKETS; i++) {
-        while (d->buckets[i]) {
-            struct lnt_dict_entry *e = d->buckets[i];
-            d->buckets[i] = e->next;
-            free(e);
-        }
-    }
-    free(d->buckets);
+    LNT_MAP_EACH(&d->map, struct lnt_dict_entry, e, node)
+        free(e);
+    lnt_map_release(&d->map);
     *d = (struct lnt_dict){0};
 }
 
-static struct lnt_dict_entry **
+static struct lnt_dict_entry *
 find(const struct lnt_dict *d, struct lnt_str key)
 {
-    struct lnt_dict_entry **link =
-        &d->buckets[lnt_hash(d->seed, key.p, key.n) % BUCKETS];
-    while (*link && !lnt_str_eq((*link)->key, key))
-        link = &(*link)->next;
-    return link;
+    struct lnt_map_node *node =
+        lnt_map_find(&d->map, lnt_map_hash(&d->map, 0, key));
+
+    for (; node; node = lnt_map_more(node)) {
+        struct lnt_dict_entry *e = LNT_OWNER(node, struct lnt_dict_entry, node);
+        if (lnt_str_eq(e->key, key))
+            return e;
+    }
+    return NULL;
 }
 
 const struct lnt_dict_entry *
 lnt_dict_get(const struct lnt_dict *d, struct lnt_str key)
 {
-    return *find(d, key);
+    return find(d, key);
 }
 
 static bool
@@ -75,7 +70,7 @@ bool
 lnt_dict_check(const struct lnt_dict *d, struct lnt_str key,
                const struct lnt_str *value, struct lnt_strbuf *why)
 {
-    const struct lnt_dict_entry *old = is_key(key) ? *find(d, key) : NULL;
+    const struct lnt_dict_entry *old = is_key(key) ? find(d, key) : NULL;
     size_t freed = old ? old->key.n + old->value.n : 0;
     if (!is_key(key))
         lnt_strbuf_addf(why, "a key has 1 to %d letters, digits and . _ : / -",
@@ -85,7 +80,7 @@ lnt_dict_check(const struct lnt_dict *d, struct lnt_str key,
     else if (value->n > LNT_DICT_VALUE_MAX)
         lnt_strbuf_addf(why, "a value has at most %d bytes, this one %zu",
                         LNT_DICT_VALUE_MAX, value->n);
-    else if (!old && d->n >= LNT_DICT_KEYS_MAX)
+    else if (!old && d->map.n >= LNT_DICT_KEYS_MAX)
         lnt_strbuf_addf(why,
                         "there are %d values already, the most there "
                         "can be; unset some",
@@ -104,28 +99,24 @@ void
 lnt_dict_apply(struct lnt_dict *d, struct lnt_str key,
                const struct lnt_str *value, uint64_t version)
 {
-    struct lnt_dict_entry **link = find(d, key), *old = *link;
-    struct lnt_dict_entry *e = NULL;
+    struct lnt_dict_entry *old = find(d, key);
+    if (old) {
+        lnt_map_remove(&d->map, &old->node);
+        d->size -= old->key.n + old->value.n;
+    }
     if (value) {
-        e = lnt_malloc(sizeof(*e) + key.n + value->n + 1);
+        struct lnt_dict_entry *e =
+            lnt_malloc(sizeof(*e) + key.n + value->n + 1);
         e->version = version;
         memcpy(e->bytes, key.p, key.n);
         memcpy(e->bytes + key.n, value->p, value->n);
         e->bytes[key.n + value->n] = '\0';
         e->key = lnt_str(e->bytes, key.n);
         e->value = lnt_str(e->bytes + key.n, value->n);
-        e->next = old ? old->next : NULL;
-        d->n++;
+        lnt_map_add(&d->map, &e->node, lnt_map_hash(&d->map, 0, e->key));
         d->size += key.n + value->n;
     }
-    if (old) {
-        d->n--;
-        d->size -= old->key.n + old->value.n;
-        *link = e ? e : old->next;
-        free(old);
-    } else if (e) {
-        *link = e;
-    }
+    free(old);
     d->version = version;
 }
 
@@ -141,11 +132,10 @@ compare(const void *a, const void *b)
 const struct lnt_dict_entry **
 lnt_dict_sorted(const struct lnt_dict *d)
 {
-    const struct lnt_dict_entry **v = lnt_calloc(d->n + 1, sizeof(*v));
+    const struct lnt_dict_entry **v = lnt_calloc(d->map.n + 1, sizeof(*v));
     size_t n = 0;
-    for (size_t i = 0; i < BUCKETS; i++)
-        for (const struct lnt_dict_entry *e = d->buckets[i]; e; e = e->next)
-            v[n++] = e;
+    LNT_MAP_EACH(&d->map, const struct lnt_dict_entry, e, node)
+        v[n++] = e;
     qsort(v, n, sizeof(*v), compare);
     return v;
 }

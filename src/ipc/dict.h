@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/map.h"
 #include "core/str.h"
 
 struct lnt_strbuf;
@@ -22,15 +23,13 @@ enum {
 };
 
 struct lnt_dict {
-    struct lnt_dict_entry **buckets;
-    size_t n;         /* keys */
-    size_t size;      /* bytes of keys and values */
-    uint64_t version; /* of the last change, 0 none yet */
-    uint64_t seed;
+    struct lnt_map map; /* by key */
+    size_t size;        /* bytes of keys and values */
+    uint64_t version;   /* of the last change, 0 none yet */
 };
 
 struct lnt_dict_entry {
-    struct lnt_dict_entry *next;
+    struct lnt_map_node node;
     uint64_t version; /* of its last change */
     struct lnt_str key, value;
     char bytes[];
@@ -51,7 +50,7 @@ bool lnt_dict_check(const struct lnt_dict *d, struct lnt_str key,
 /* Makes a change that was checked, or that comes from the master. */
 void lnt_dict_apply(struct lnt_dict *d, struct lnt_str key,
                     const struct lnt_str *value, uint64_t version);
-/* All entries, sorted by key; the array (n of them) is the caller's to free. */
+/* All entries, sorted by key; the array (map.n of them) is the caller's to free. */
 const struct lnt_dict_entry **lnt_dict_sorted(const struct lnt_dict *d);
 
 /*

@@ -326,7 +326,7 @@ hand_values(struct lnt_upgrade *u, struct lnt_strbuf *text)
     const struct lnt_dict_entry **all = lnt_dict_sorted(d);
     int rc = 0;
     lnt_strbuf_clear(text);
-    for (size_t i = 0; rc == 0 && i < d->n; i++) {
+    for (size_t i = 0; rc == 0 && i < d->map.n; i++) {
         lnt_strbuf_add(text, "value", sizeof("value"));
         lnt_dict_encode(text, all[i]->key, &all[i]->value, all[i]->version);
         rc = hand(u, text, NULL, 0);

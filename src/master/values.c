@@ -81,7 +81,7 @@ lnt_values_snapshot(struct lnt_master *m, struct lnt_child *c)
 {
     struct lnt_strbuf b = LNT_STRBUF_INIT;
     const struct lnt_dict_entry **all = lnt_dict_sorted(&m->dict);
-    for (size_t i = 0; i < m->dict.n; i++) {
+    for (size_t i = 0; i < m->dict.map.n; i++) {
         lnt_strbuf_clear(&b);
         lnt_dict_encode(&b, all[i]->key, &all[i]->value, all[i]->version);
         send_or_kill(c, LNT_FRAME_VALUE, lnt_strbuf_str(&b));
@@ -121,7 +121,7 @@ void
 lnt_values_list(const struct lnt_master *m, struct lnt_strbuf *out)
 {
     const struct lnt_dict_entry **all = lnt_dict_sorted(&m->dict);
-    for (size_t i = 0; i < m->dict.n; i++) {
+    for (size_t i = 0; i < m->dict.map.n; i++) {
         lnt_strbuf_addf(out, "%.*s = ", LNT_STR_ARG(all[i]->key));
         if (is_text(all[i]->value, ' '))
             lnt_strbuf_add_str(out, all[i]->value);

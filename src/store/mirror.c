@@ -159,10 +159,9 @@ where_to_go_on(struct lnt_mirror *m, uint64_t *seq, struct lnt_strbuf *why)
 static int
 park_rooms(struct lnt_mirror *m, struct lnt_strbuf *why)
 {
-    struct lnt_stored_room *r = NULL;
     struct lnt_room_info info;
 
-    while ((r = lnt_stored_next(&m->rooms, r))) {
+    LNT_MAP_EACH(&m->rooms.rooms, struct lnt_stored_room, r, node) {
         bool parked =
             lnt_zone_room_find(m->zone, r->row.app, r->row.name, &info) < 0;
 
@@ -496,11 +495,9 @@ look_at(void *arg, const struct lnt_room_info *info)
 static int
 park_gone(struct lnt_mirror *m, struct lnt_strbuf *why)
 {
-    struct lnt_stored_room *r = lnt_stored_next(&m->rooms, NULL), *next;
     struct lnt_room_info info;
 
-    for (; r; r = next) {
-        next = lnt_stored_next(&m->rooms, r);
+    LNT_MAP_EACH(&m->rooms.rooms, struct lnt_stored_room, r, node) {
         if (r->seen == m->looks)
             continue;
         /* It may have come again where the look had passed. */
@@ -544,7 +541,7 @@ save_all(struct lnt_mirror *m, struct lnt_strbuf *why)
     lnt_zone_rooms(m->zone, 0, look_at, &l);
     if (l.result < 0 || park_gone(m, why) < 0 || drop_excess(m, why) < 0)
         return -1;
-    m->in_zone = m->rooms.rooms - m->rooms.parked;
+    m->in_zone = m->rooms.rooms.n - m->rooms.parked;
     m->unsure = false;
     return 0;
 }
@@ -580,7 +577,7 @@ tell(struct lnt_mirror *m)
 {
     struct lnt_store_state *s = m->state;
 
-    set(&s->rooms, m->rooms.rooms);
+    set(&s->rooms, m->rooms.rooms.n);
     set(&s->parked, m->rooms.parked);
     set(&s->messages, m->rooms.messages);
     set(&s->written, s->written + m->written);
@@ -619,7 +616,7 @@ lnt_mirror_sync(struct lnt_mirror *m, bool all, struct lnt_strbuf *why)
         lnt_mirror_let_go(m);
         return -1;
     }
-    m->all = m->rooms.rooms - m->rooms.parked > m->in_zone * 2 + GROWTH;
+    m->all = m->rooms.rooms.n - m->rooms.parked > m->in_zone * 2 + GROWTH;
     m->nmarks = 0;
     m->put = 0;
     tell(m);

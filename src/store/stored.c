@@ -1,75 +1,43 @@
 /*
- * A hash table of rooms.
+ * The table of rooms, and which of them go first.
  */
 #include "store/stored.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/hash.h"
 #include "core/mem.h"
 
-enum {
-    SLOTS_FIRST = 64,
-    FEW = 32, /* rooms of one creator that are not many */
-};
-
-static size_t
-slot_of(const struct lnt_stored *t, uint32_t app, struct lnt_str name)
-{
-    return lnt_hash(t->hash_key ^ app, name.p, name.n) & (t->nslots - 1);
-}
-
-static void
-grow(struct lnt_stored *t)
-{
-    struct lnt_stored_room **old = t->slots;
-    size_t n = t->nslots;
-
-    if (n == 0)
-        lnt_random(&t->hash_key, sizeof(t->hash_key));
-    t->nslots = n ? n * 2 : SLOTS_FIRST;
-    t->slots = lnt_calloc(t->nslots, sizeof(*t->slots));
-    for (size_t i = 0; i < n; i++) {
-        for (struct lnt_stored_room *r = old[i], *next; r; r = next) {
-            size_t to = slot_of(t, r->row.app, r->row.name);
-
-            next = r->next;
-            r->next = t->slots[to];
-            t->slots[to] = r;
-        }
-    }
-    free(old);
-}
+enum { FEW = 32 }; /* rooms of one creator that are not many */
 
 struct lnt_stored_room *
 lnt_stored_find(const struct lnt_stored *t, uint32_t app, struct lnt_str name)
 {
-    struct lnt_stored_room *r;
+    struct lnt_map_node *node = NULL;
 
-    if (t->nslots == 0)
-        return NULL;
-    r = t->slots[slot_of(t, app, name)];
-    while (r && (r->row.app != app || !lnt_str_eq(r->row.name, name)))
-        r = r->next;
-    return r;
+    if (t->rooms.n > 0)
+        node = lnt_map_find(&t->rooms, lnt_map_hash(&t->rooms, app, name));
+    for (; node; node = lnt_map_more(node)) {
+        struct lnt_stored_room *r =
+            LNT_OWNER(node, struct lnt_stored_room, node);
+
+        if (r->row.app == app && lnt_str_eq(r->row.name, name))
+            return r;
+    }
+    return NULL;
 }
 
 struct lnt_stored_room *
 lnt_stored_add(struct lnt_stored *t, const struct lnt_store_room *row)
 {
     struct lnt_stored_room *r = lnt_calloc(1, sizeof(*r));
-    size_t slot;
 
-    if (t->rooms >= t->nslots)
-        grow(t);
     r->row = *row;
     memcpy(r->name, row->name.p, row->name.n);
     r->row.name.p = r->name;
-    slot = slot_of(t, row->app, r->row.name);
-    r->next = t->slots[slot];
-    t->slots[slot] = r;
-    t->rooms++;
+    lnt_map_seed(&t->rooms);
+    lnt_map_add(&t->rooms, &r->node,
+                lnt_map_hash(&t->rooms, row->app, r->row.name));
     t->messages += row->messages;
     t->parked += row->parked;
     return r;
@@ -78,13 +46,7 @@ lnt_stored_add(struct lnt_stored *t, const struct lnt_store_room *row)
 void
 lnt_stored_remove(struct lnt_stored *t, struct lnt_stored_room *r)
 {
-    struct lnt_stored_room **at =
-        &t->slots[slot_of(t, r->row.app, r->row.name)];
-
-    while (*at != r)
-        at = &(*at)->next;
-    *at = r->next;
-    t->rooms--;
+    lnt_map_remove(&t->rooms, &r->node);
     t->messages -= r->row.messages;
     t->parked -= r->row.parked;
     free(r);
@@ -93,13 +55,9 @@ lnt_stored_remove(struct lnt_stored *t, struct lnt_stored_room *r)
 void
 lnt_stored_clear(struct lnt_stored *t)
 {
-    for (size_t i = 0; i < t->nslots; i++) {
-        for (struct lnt_stored_room *r = t->slots[i], *next; r; r = next) {
-            next = r->next;
-            free(r);
-        }
-    }
-    free(t->slots);
+    LNT_MAP_EACH(&t->rooms, struct lnt_stored_room, r, node)
+        free(r);
+    lnt_map_release(&t->rooms);
     *t = (struct lnt_stored){0};
 }
 
@@ -147,10 +105,10 @@ by_rank(const void *a, const void *b)
 struct lnt_stored_room **
 lnt_stored_excess(const struct lnt_stored *t, size_t *n)
 {
-    struct lnt_stored_room **v = lnt_calloc(t->parked + 1, sizeof(*v)), *r;
+    struct lnt_stored_room **v = lnt_calloc(t->parked + 1, sizeof(*v));
     size_t found = 0;
 
-    for (r = lnt_stored_next(t, NULL); r; r = lnt_stored_next(t, r)) {
+    LNT_MAP_EACH(&t->rooms, struct lnt_stored_room, r, node) {
         if (r->row.parked && !r->row.configured)
             v[found++] = r;
     }
@@ -171,18 +129,4 @@ lnt_stored_excess(const struct lnt_stored *t, size_t *n)
     if (*n > found)
         *n = found;
     return v;
-}
-
-struct lnt_stored_room *
-lnt_stored_next(const struct lnt_stored *t, const struct lnt_stored_room *r)
-{
-    size_t slot = 0;
-
-    if (r && r->next)
-        return r->next;
-    if (r)
-        slot = slot_of(t, r->row.app, r->row.name) + 1;
-    while (slot < t->nslots && !t->slots[slot])
-        slot++;
-    return slot < t->nslots ? t->slots[slot] : NULL;
 }

@@ -8,11 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/map.h"
 #include "store/store.h"
 
 struct lnt_stored_room {
-    struct lnt_stored_room *next; /* in its slot */
-    struct lnt_store_room row;    /* as it is in the store */
+    struct lnt_map_node node;
+    struct lnt_store_room row; /* as it is in the store */
     uint64_t seen; /* the last look at all rooms that found it in the zone */
     size_t rank;   /* of lnt_stored_excess */
     char name[LNT_ROOM_NAME_MAX];
@@ -20,11 +21,9 @@ struct lnt_stored_room {
 
 /* Zeroed is an empty one. */
 struct lnt_stored {
-    struct lnt_stored_room **slots;
-    size_t nslots, rooms;
+    struct lnt_map rooms;
     uint64_t messages; /* of all rooms */
     size_t parked;     /* rooms that are */
-    uint64_t hash_key;
 };
 
 struct lnt_stored_room *lnt_stored_find(const struct lnt_stored *t,
@@ -47,8 +46,5 @@ void lnt_stored_park(struct lnt_stored *t, struct lnt_stored_room *r,
  */
 struct lnt_stored_room **lnt_stored_excess(const struct lnt_stored *t,
                                            size_t *n);
-/* The room behind r, in no order; r NULL: the first. */
-struct lnt_stored_room *lnt_stored_next(const struct lnt_stored *t,
-                                        const struct lnt_stored_room *r);
 
 #endif

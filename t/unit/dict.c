@@ -35,8 +35,8 @@ is_consistent(const char *name)
         disorder += c > 0 || (c == 0 && a >= b);
     }
     free(all);
-    ok(n == d.n && size == d.size && disorder == 0,
-       "%s: %zu keys, %zu bytes, sorted", name, d.n, d.size);
+    ok(n == d.map.n && size == d.size && disorder == 0,
+       "%s: %zu keys, %zu bytes, sorted", name, d.map.n, d.size);
 }
 
 static void
@@ -59,7 +59,7 @@ test_table(void)
     set("a", "another, longer one", 5);
     e = lnt_dict_get(&d, LNT_STR("a"));
     is_mem(e->value.p, e->value.n, "another, longer one", 19, "set again");
-    is_int(d.n, 4, "which adds no key");
+    is_int(d.map.n, 4, "which adds no key");
     set("a", NULL, 6);
     ok(!lnt_dict_get(&d, LNT_STR("a")), "unset");
     ok(lnt_dict_get(&d, LNT_STR("ab")) != NULL, "others stay");
@@ -69,7 +69,7 @@ test_table(void)
     set("b", NULL, 8);
     set("ab", NULL, 9);
     set("a/b", NULL, 10);
-    ok(d.n == 0 && d.size == 0, "empty again");
+    ok(d.map.n == 0 && d.size == 0, "empty again");
     lnt_dict_release(&d);
 }
 
