@@ -203,8 +203,11 @@ lnt_moves_level(struct lnt_master *m)
         return;
     lnt_log_info("worker %u gives %u connections to worker %u", most->slot,
                  batch, least->slot);
+    struct lnt_strbuf b = LNT_STRBUF_INIT;
+    lnt_pack_u32(&b, batch);
     (void)lnt_channel_send(&most->channel, LNT_FRAME_GIVE, 0,
-                           lnt_str(&batch, sizeof(batch)), NULL, 0);
+                           lnt_strbuf_str(&b), NULL, 0);
+    lnt_strbuf_release(&b);
 }
 
 static bool
