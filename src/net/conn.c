@@ -72,10 +72,13 @@ open_protocol(struct lnt_conn *c, const struct lnt_endpoint *e)
 
 /* Into the table and into epoll; NULL, and the descriptor closed. */
 static struct lnt_conn *
-new_conn(struct lnt_net *n, int fd)
+new_conn(struct lnt_net *n, int fd, const struct lnt_endpoint *e)
 {
-    struct lnt_conn *c = lnt_calloc(1, sizeof(*c));
+    bool filtered = lnt_endpoint_listener(e)->filter != NULL;
+    size_t behind = filtered ? sizeof(struct lnt_filtered) : 0;
+    struct lnt_conn *c = lnt_calloc(1, sizeof(*c) + behind);
     c->net = n;
+    c->flags = filtered ? LNT_F_FILTERED : 0;
     c->watch.fd = fd;
     c->watch.fn = on_event;
     c->timer.fn = on_timer;
@@ -96,7 +99,7 @@ struct lnt_conn *
 lnt_conn_open(struct lnt_net *n, int fd, const struct lnt_endpoint *e,
               uint32_t visit)
 {
-    struct lnt_conn *c = new_conn(n, fd);
+    struct lnt_conn *c = new_conn(n, fd, e);
     if (!c) {
         if (visit)
             lnt_zone_peer_leave(n->zone, visit, n->cell);
@@ -106,10 +109,16 @@ lnt_conn_open(struct lnt_net *n, int fd, const struct lnt_endpoint *e,
     lnt_count(n->stats, LNT_C_ACCEPTED);
     lnt_log_conn(lnt_table_id(c));
     lnt_verdict v = open_protocol(c, e);
-    if (v)
+    if ((c->flags & LNT_F_FILTERED) && lnt_filter_open(c, e) < 0) {
+        lnt_conn_kill(c);
+        c = NULL;
+    } else if (v) {
         lnt_conn_goodbye(c, v, NULL);
-    else
+    } else {
+        if (c->flags & LNT_F_FILTERED)
+            lnt_output_touch(c); /* it may have spoken first */
         lnt_deadline_set(c);
+    }
     lnt_log_conn(0);
     return c;
 }
@@ -117,7 +126,7 @@ lnt_conn_open(struct lnt_net *n, int fd, const struct lnt_endpoint *e,
 struct lnt_conn *
 lnt_conn_attach(struct lnt_net *n, int fd, const struct lnt_endpoint *e)
 {
-    struct lnt_conn *c = new_conn(n, fd);
+    struct lnt_conn *c = new_conn(n, fd, e);
     if (!c)
         return NULL;
     begin_session(c, e);
@@ -146,6 +155,8 @@ end_conn(struct lnt_conn *c)
     c->state = LNT_CONN_DEAD;
     lnt_timer_stop(n->loop, &c->timer);
     lnt_output_release(c);
+    if (c->flags & LNT_F_FILTERED)
+        lnt_filter_release(c);
     free(c->in);
     c->in = NULL;
     /* Whoever takes it over takes the count along. */
@@ -197,6 +208,9 @@ lnt_conn_finish(struct lnt_conn *c)
     if (c->state >= LNT_CONN_FINISHING)
         return;
     lnt_app_close(c);
+    /* What has no way out would be waited for in vain. */
+    if (lnt_conn_is_shaking(c))
+        lnt_output_drop(c);
     c->state = LNT_CONN_FINISHING;
     bound_state(c, FINISH_TIME);
     lnt_output_touch(c);
@@ -366,11 +380,58 @@ on_eof(struct lnt_conn *c, uint8_t *p, size_t have)
     handle_input(c, p, have, true);
 }
 
+/* What comes is no good, as its filter sees it. */
+static void
+end_filter(struct lnt_conn *c)
+{
+    struct lnt_filtered *f = lnt_conn_filter(c);
+    if (c->state >= LNT_CONN_FINISHING)
+        return;
+    lnt_count(c->net->stats, LNT_C_PROTOCOL_ERRORS);
+    lnt_log_info("the bytes that come are no good for %s", f->ops->name);
+    f->failed = f->finished = true;
+    lnt_output_drop(c);
+    lnt_conn_finish(c);
+}
+
+/* have plain bytes, and behind them got raw ones in front of which the filter
+   has its rest. */
+static void
+on_raw(struct lnt_conn *c, uint8_t *p, size_t have, size_t got)
+{
+    struct lnt_filtered *f = lnt_conn_filter(c);
+    size_t raw = f->raw ? f->raw->n : 0, plain;
+    if (raw)
+        memcpy(p + have, f->raw->data, raw);
+    enum lnt_filter_verdict v =
+        lnt_filter_pull(c, p + have, raw + got, got == 0, &plain);
+    if (f->own || c->out)
+        lnt_output_touch(c);
+    if (v == LNT_FILTER_FAIL && got == 0) {
+        lnt_conn_kill(c);
+        return;
+    }
+    have += plain;
+    if (v == LNT_FILTER_END || (got == 0 && v == LNT_FILTER_GO_ON))
+        on_eof(c, p, have);
+    else if (plain)
+        handle_input(c, p, have, false);
+    else if (have)
+        lnt_conn_keep(c, p, have);
+    if (c->state == LNT_CONN_DEAD)
+        return;
+    if (v == LNT_FILTER_FAIL)
+        end_filter(c);
+    lnt_deadline_set(c);
+}
+
 static void
 on_readable(struct lnt_conn *c)
 {
     struct lnt_net *n = c->net;
     size_t have = c->in ? c->in->n : 0;
+    if ((c->flags & LNT_F_FILTERED) && lnt_conn_filter(c)->raw)
+        have += lnt_conn_filter(c)->raw->n;
     uint8_t *p = input_space(n, have);
     __builtin_prefetch(c->session.state); /* while we are in the kernel */
     ssize_t got = recv(c->watch.fd, p + have, n->rbuf_cap - have, 0);
@@ -395,7 +456,9 @@ on_readable(struct lnt_conn *c)
         return;
     }
     (void)take_rest(c, &have);
-    if (got == 0)
+    if (c->flags & LNT_F_FILTERED)
+        on_raw(c, p, have, (size_t)got);
+    else if (got == 0)
         on_eof(c, p, have);
     else
         handle_input(c, p, have + (size_t)got, false);
@@ -456,6 +519,9 @@ lnt_conn_settle(struct lnt_conn *c)
     if (c->state == LNT_CONN_DEAD)
         return;
     bool had = c->out != NULL;
+    /* Nothing goes out before the giver knows, and nothing ends. */
+    if ((c->flags & (LNT_F_COMING | LNT_F_DOOMED)) == LNT_F_COMING)
+        return;
     if ((c->flags & LNT_F_DOOMED) || lnt_output_flush(c) < 0) {
         lnt_conn_kill(c);
         return;
@@ -478,7 +544,7 @@ lnt_conn_settle(struct lnt_conn *c)
 void
 lnt_conn_poll(struct lnt_conn *c)
 {
-    if (!(c->flags & (LNT_F_EOF | LNT_F_HELD)))
+    if (!(c->flags & (LNT_F_EOF | LNT_F_HELD | LNT_F_COMING)))
         on_readable(c);
 }
 
@@ -486,6 +552,8 @@ static void
 on_event(struct lnt_watch *w, uint32_t events)
 {
     struct lnt_conn *c = LNT_OWNER(w, struct lnt_conn, watch);
+    if (c->flags & LNT_F_COMING)
+        return;
     lnt_log_conn(lnt_table_id(c));
     if (events & EPOLLIN)
         on_readable(c);
@@ -506,6 +574,25 @@ time_out(struct lnt_conn *c, enum lnt_timeout which, enum lnt_counter counter)
     if (p->timeout)
         (void)p->timeout(&c->session, which);
     lnt_conn_goodbye(c, LNT_CLOSE_AWAY, "timeout");
+}
+
+/* Its handshake, or what it has begun, is not whole in time. */
+static bool
+filter_is_late(struct lnt_conn *c, uint32_t now)
+{
+    if (!(c->flags & LNT_F_FILTERED) || !lnt_filter_is_due(c, now))
+        return false;
+    /* We may have been kept from reading it, or did not want to. */
+    lnt_conn_poll(c);
+    if (c->state == LNT_CONN_DEAD)
+        return true;
+    if (!lnt_conn_is_shaking(c) && !(c->watch.events & EPOLLIN))
+        lnt_filter_later(c);
+    if (!lnt_filter_is_due(c, now))
+        return false;
+    lnt_count(c->net->stats, LNT_C_TIMEOUTS_HANDSHAKE);
+    lnt_conn_kill(c);
+    return true;
 }
 
 /* Nobody seems to be there: goodbye is said, but not waited for. */
@@ -581,6 +668,10 @@ on_timer(struct lnt_timer *t)
     uint32_t now = lnt_net_time(c->net), at;
     const struct lnt_limits *l = c->session.endpoint->limits;
     lnt_log_conn(lnt_table_id(c));
+    if (filter_is_late(c, now)) {
+        lnt_log_conn(0);
+        return;
+    }
     switch ((enum lnt_conn_state)c->state) {
     case LNT_CONN_HANDSHAKE:
         if (lnt_deadline_handshake(c, &at) && lnt_net_due(now, at)) {

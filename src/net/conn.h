@@ -15,6 +15,7 @@
 
 #include "core/owner.h"
 #include "event/loop.h"
+#include "net/filter.h"
 #include "net/module.h"
 #include "net/net.h"
 #include "net/session.h"
@@ -46,6 +47,7 @@ enum {                        /* lnt_conn.flags */
                                descriptor for a while yet */
        LNT_F_MOVED = 1024,    /* lives on in another process */
        LNT_F_HELD = 512,      /* no input until the output queue is empty */
+       LNT_F_FILTERED = 8192, /* there is a struct lnt_filtered behind it */
        LNT_F_COMING = 4096,   /* is being taken over: nothing may be sent before
                                the giver knows */
 };
@@ -93,6 +95,22 @@ struct lnt_conn {
                                  is not */
 };
 
+/* Of a connection with a filter; in one allocation with it, behind it. */
+struct lnt_filtered {
+    const struct lnt_filter *ops; /* NULL: not begun */
+    void *state;
+    struct lnt_piece *raw; /* input that it has not consumed */
+    struct lnt_buf *own;   /* output of its own, before all that is not filtered
+                              yet */
+    struct lnt_stats *stats;
+    uint32_t due; /* net time by which the handshake is over or raw is consumed;
+                      0 none */
+    bool ready;   /* the handshake is over */
+    bool sealed;  /* the first buffer queued is filtered already */
+    bool finished; /* nothing is sent behind what was filtered */
+    bool failed;
+};
+
 struct lnt_close {
     struct lnt_conn *conn;
     int code;
@@ -135,6 +153,7 @@ struct lnt_net {
     struct lnt_zone *zone;     /* NULL: addresses are not counted */
     bool counts_peers;         /* those of new connections */
     uint64_t uncounted_at;     /* loop time of the next line about it */
+    struct lnt_strbuf raw;     /* what is being filtered, to be written */
     struct lnt_strbuf refusal; /* why lnt_move_thaw failed last */
 };
 
@@ -142,6 +161,20 @@ static inline struct lnt_conn *
 lnt_conn_of(const struct lnt_session *s)
 {
     return LNT_OWNER(s, struct lnt_conn, session);
+}
+
+/* Only with LNT_F_FILTERED. */
+static inline struct lnt_filtered *
+lnt_conn_filter(const struct lnt_conn *c)
+{
+    return (struct lnt_filtered *)(uintptr_t)(c + 1);
+}
+
+/* Whether its filter is still in its handshake: no plain byte goes in or out. */
+static inline bool
+lnt_conn_is_shaking(const struct lnt_conn *c)
+{
+    return (c->flags & LNT_F_FILTERED) && !lnt_conn_filter(c)->ready;
 }
 
 /* Whether the application has the session: between its open and its close, and
@@ -206,7 +239,38 @@ lnt_output_fits(struct lnt_conn *c, size_t n, uint64_t cap)
 /* See lnt_session_send_file; without waiting for more. */
 ssize_t lnt_output_file(struct lnt_conn *c, int fd, uint64_t offset,
                         uint64_t n);
+/* Forgets what is queued and not filtered yet. */
+void lnt_output_drop(struct lnt_conn *c);
+/* Queues bytes that were filtered elsewhere, in front of all. */
+void lnt_output_sealed(struct lnt_conn *c, struct lnt_str raw);
 void lnt_output_release(struct lnt_conn *c);
+
+/* ---- filter.c: connections with a filter ---- */
+
+/* 0, or -1: the connection must end. */
+int lnt_filter_open(struct lnt_conn *c, const struct lnt_endpoint *e);
+void lnt_filter_release(struct lnt_conn *c);
+/* n raw bytes that begin with what it had left; *plain bytes at p come of them.
+   The caller has taken raw. */
+enum lnt_filter_verdict lnt_filter_pull(struct lnt_conn *c, uint8_t *p,
+                                        size_t n, bool eof, size_t *plain);
+/* Its own output, then the pieces, then (last) its last words.  0, or -1: the
+   connection must be cut. */
+int lnt_filter_push(struct lnt_conn *c, const struct lnt_str *pieces, size_t n,
+                    bool last, struct lnt_strbuf *raw);
+/* Whether its handshake, or what it has not consumed, should be over or whole
+   by now; and more time for the latter. */
+bool lnt_filter_is_due(const struct lnt_conn *c, uint32_t now);
+void lnt_filter_later(struct lnt_conn *c);
+/* All but its plain output that is queued; 0, or -1: not now. */
+int lnt_filter_freeze(const struct lnt_conn *c, struct lnt_strbuf *out);
+/* Whether what was frozen (empty: a connection without) is of the filter that
+   the endpoint's connections have. */
+bool lnt_filter_fits(const struct lnt_endpoint *e, struct lnt_str frozen);
+/* In place of open, of one that fits; *sent is to be sent first.  0, or -1 with
+   errno as of a protocol's thaw. */
+int lnt_filter_thaw(struct lnt_conn *c, struct lnt_str frozen,
+                    struct lnt_str *sent);
 
 /* ---- app.c ---- */
 

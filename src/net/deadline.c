@@ -58,6 +58,13 @@ next_due(const struct lnt_conn *c, uint32_t *at)
         any = true;
     }
     uint32_t t;
+    if (c->flags & LNT_F_FILTERED) {
+        t = lnt_conn_filter(c)->due;
+        if (t && (!any || lnt_net_due(*at, t))) {
+            *at = t;
+            any = true;
+        }
+    }
     if ((c->state == LNT_CONN_HANDSHAKE && lnt_deadline_handshake(c, &t)) ||
         (c->state == LNT_CONN_READY && lnt_deadline_silence(c, &t))) {
         *at = !any || lnt_net_due(*at, t) ? t : *at;
@@ -70,7 +77,7 @@ void
 lnt_deadline_set(struct lnt_conn *c)
 {
     struct lnt_loop *loop = c->net->loop;
-    uint32_t at;
+    uint32_t at = 0;
     if (!next_due(c, &at))
         return;
     int32_t delay = (int32_t)(at - lnt_net_time(c->net));

@@ -72,6 +72,17 @@ effective_limits(struct lnt_arena *a, struct lnt_section *section,
     return from->data;
 }
 
+/* That of the listener with that section. */
+static const struct lnt_endpoint *
+find_listener(const struct lnt_module_setup *setup,
+              const struct lnt_section *section)
+{
+    const struct lnt_endpoint *e = setup->endpoints;
+    while (e && e->section != section)
+        e = e->next;
+    return e;
+}
+
 struct lnt_endpoint *
 lnt_endpoint_make(struct lnt_module_setup *setup, struct lnt_section *section,
                   const char *protocol, const char *app,
@@ -95,10 +106,12 @@ lnt_endpoint_make(struct lnt_module_setup *setup, struct lnt_section *section,
     e->name = lnt_arena_printf(setup->arena, "%s %s", section->kind->kind,
                                section->name);
     e->id = e->name;
-    if (up)
+    if (up) {
+        e->listener = find_listener(setup, up);
         e->id = lnt_arena_printf(setup->arena, "%s\n%s", e->name, up->name);
-    else
+    } else {
         up = lnt_section_find(setup->sections, "limits");
+    }
     e->limits = effective_limits(setup->arena, section, up);
     e->protocol = setup->modules[p];
     e->protocol_index = (unsigned)p;

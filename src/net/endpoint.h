@@ -9,6 +9,7 @@
 
 #include "core/str.h"
 
+struct lnt_filter;
 struct lnt_limits;
 struct lnt_module;
 struct lnt_module_setup;
@@ -23,8 +24,21 @@ struct lnt_endpoint {
     unsigned protocol_index, app_index; /* in the list of modules */
     const struct lnt_limits *limits;
     const struct lnt_section *section; /* for module's own keys */
-    struct lnt_endpoint *next;         /* of the configuration */
+    /* Of a route: that of its listener.  A listener's is NULL. */
+    const struct lnt_endpoint *listener;
+    /* Of a listener: what its connections are filtered by (net/filter.h), NULL
+       nothing, and what the filter is given of it. */
+    const struct lnt_filter *filter;
+    const void *filter_conf;
+    struct lnt_endpoint *next; /* of the configuration */
 };
+
+/* Where its connections were accepted. */
+static inline const struct lnt_endpoint *
+lnt_endpoint_listener(const struct lnt_endpoint *e)
+{
+    return e->listener ? e->listener : e;
+}
 
 /*
  * Resolves the names (app may be NULL or empty when the protocol is bare) and

@@ -7,11 +7,16 @@
  *   magic, version, the linnet that wrote it (these three never move),
  *   a counted head: endpoint's id, protocol's name, application's name, state,
  *       age, by which name it is counted for its address,
- *   the protocol's bytes, the application's, unread input, unsent output.
+ *   the protocol's bytes, the application's, unread input, unsent output,
+ *   what its filter is (filter.c); empty or left out: it has none.
  *
  * A field about the connection goes to the end of the head, a further piece to
  * the end of all.  What the protocol and the application write is theirs; they
  * keep to the same rules, and say in errno what they do not understand.
+ *
+ * Who does not know of filters would take such a connection for one of plain
+ * bytes.  So that with a filter is version 4 and needs 4, any other still
+ * version 3.
  *
  * Up to release 0.1.0 that was version 2: the same fields, without the one who
  * wrote it and not counted.
@@ -38,7 +43,7 @@ enum {
     MAGIC = 0x6c6e746d,
     OLD_VERSION = 2, /* of release 0.1.0 */
     VERSION = 3,
-    NEEDS = 3,
+    FILTER_VERSION = 4,
     WRITER_MAX = 40, /* of which so much is told */
 };
 
@@ -47,7 +52,7 @@ struct frozen {
     struct lnt_str endpoint, protocol, app;
     uint32_t state, age;
     uint64_t visit;
-    struct lnt_str protocol_state, app_state, input, output;
+    struct lnt_str protocol_state, app_state, input, output, filter;
 };
 
 /* ---- freeze ---- */
@@ -69,9 +74,10 @@ pack_head(const struct lnt_conn *c, struct lnt_strbuf *out)
 {
     const struct lnt_endpoint *e = c->session.endpoint;
     size_t head;
+    uint32_t version = c->flags & LNT_F_FILTERED ? FILTER_VERSION : VERSION;
     /* t/move_steps.t spoils bytes at places that are counted from here. */
     lnt_pack_u32(out, MAGIC);
-    lnt_pack_version(out, VERSION, NEEDS);
+    lnt_pack_version(out, version, version);
     lnt_pack_str(out, LNT_STR(LNT_VERSION));
     head = lnt_pack_begin(out);
     lnt_pack_str(out, lnt_str_c(e->id));
@@ -87,15 +93,28 @@ pack_head(const struct lnt_conn *c, struct lnt_strbuf *out)
 static void
 pack_output(const struct lnt_conn *c, struct lnt_strbuf *out)
 {
-    lnt_pack_u32(out, c->out_bytes);
-    if (!c->out)
-        return;
-    lnt_strbuf_add(out, c->out->data + c->out_off, c->out->len - c->out_off);
+    size_t output = lnt_pack_begin(out);
+    bool sealed = (c->flags & LNT_F_FILTERED) && lnt_conn_filter(c)->sealed;
+    if (c->out && !sealed)
+        lnt_strbuf_add(out, c->out->data + c->out_off,
+                       c->out->len - c->out_off);
     for (uint32_t i = 0; c->more && i < c->more->n; i++) {
         const struct lnt_buf *b =
             c->more->bufs[(c->more->head + i) & (c->more->cap - 1)];
         lnt_strbuf_add(out, b->data, b->len);
     }
+    lnt_pack_end(out, output);
+}
+
+static int
+pack_filter(const struct lnt_conn *c, struct lnt_strbuf *out)
+{
+    if (!(c->flags & LNT_F_FILTERED))
+        return 0;
+    size_t filter = lnt_pack_begin(out);
+    int rc = lnt_filter_freeze(c, out);
+    lnt_pack_end(out, filter);
+    return rc;
 }
 
 /* 0 or a negative errno. */
@@ -114,6 +133,8 @@ pack(struct lnt_conn *c, struct lnt_strbuf *out)
     lnt_pack_str(out, lnt_strbuf_str(&state));
     lnt_pack_str(out, c->in ? lnt_str(c->in->data, c->in->n) : lnt_str("", 0));
     pack_output(c, out);
+    if (rc == 0)
+        rc = pack_filter(c, out) < 0 ? -EBUSY : 0;
     lnt_strbuf_release(&state);
     return rc;
 }
@@ -203,13 +224,14 @@ unpack(struct lnt_net *n, struct lnt_str bytes, struct frozen *f,
     if (!lnt_unpack_u32(&rest, &magic) || magic != MAGIC)
         return false;
     from_version = rest;
-    int error = lnt_unpack_version(&rest, VERSION, &v) ? EPROTO : errno;
+    int error = lnt_unpack_version(&rest, FILTER_VERSION, &v) ? EPROTO : errno;
     if (v.is == OLD_VERSION && v.needs == 0)
         return unpack_head(&rest, f) && unpack_pieces(&rest, f) && rest.n == 0;
     if (v.is < VERSION || !lnt_unpack_str(&rest, &f->writer))
         return false;
     if (error != ENOTSUP && lnt_unpack_part(&rest, &head) &&
-        unpack_head(&head, f) && unpack_pieces(&rest, f))
+        unpack_head(&head, f) && unpack_pieces(&rest, f) &&
+        lnt_unpack_late_str(&rest, &f->filter))
         return true;
     *why = tell(n, "a moved connection", "", f->writer, from_version, error);
     return false;
@@ -220,7 +242,7 @@ fits(const struct lnt_endpoint *e, const struct frozen *f)
 {
     return lnt_str_eq(f->protocol, lnt_str_c(e->protocol->name)) &&
            lnt_str_eq(f->app, lnt_str_c(e->app ? e->app->name : "")) &&
-           e->protocol->protocol->thaw;
+           e->protocol->protocol->thaw && lnt_filter_fits(e, f->filter);
 }
 
 /* Counted for its address as it was, or from now on; it is here, so however
@@ -288,6 +310,7 @@ lnt_move_thaw(struct lnt_net *n, int fd, struct lnt_str bytes,
     if (!c)
         return refuse(-1, ENFILE, "no room for a moved connection", why);
     const struct lnt_protocol *p = e->protocol->protocol;
+    struct lnt_str sealed = lnt_str("", 0);
     c->flags |= LNT_F_COMING;
     c->opened -= f.age;
     count_peer(c, f.visit);
@@ -298,17 +321,43 @@ lnt_move_thaw(struct lnt_net *n, int fd, struct lnt_str bytes,
         lnt_conn_kill(c);
         return refuse(-1, EPROTO, *why, why);
     }
+    errno = EPROTO;
+    if (f.filter.n && lnt_filter_thaw(c, f.filter, &sealed) < 0) {
+        *why = tell(n, "what filters it", "", f.writer, f.filter, errno);
+        lnt_conn_kill(c);
+        return refuse(-1, EPROTO, *why, why);
+    }
+    if (sealed.n)
+        lnt_output_sealed(c, sealed);
     if (f.output.n)
         lnt_output_copy(c, f.output.p, f.output.n);
     if (f.input.n)
         lnt_conn_keep(c, f.input.p, f.input.n);
     if (f.state == LNT_CONN_READY)
         thaw_app(c, &f);
-    c->flags &= (uint16_t)~LNT_F_COMING;
+    /* One with a filter stays so until lnt_move_go. */
+    if (!f.filter.n)
+        c->flags &= (uint16_t)~LNT_F_COMING;
     /* It came while we were going ourselves. */
     if (n->draining)
         lnt_conn_ask_close(c, LNT_CLOSE_AWAY, "server is going away");
     lnt_deadline_set(c);
     lnt_count(n->stats, LNT_C_MOVED_IN);
     return &c->session;
+}
+
+bool
+lnt_move_waits(const struct lnt_session *s)
+{
+    return lnt_conn_of(s)->flags & LNT_F_COMING;
+}
+
+void
+lnt_move_go(struct lnt_session *s)
+{
+    struct lnt_conn *c = lnt_conn_of(s);
+    if (!(c->flags & LNT_F_COMING))
+        return;
+    c->flags &= (uint16_t)~LNT_F_COMING;
+    lnt_output_touch(c);
 }

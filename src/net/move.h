@@ -5,6 +5,8 @@
 #ifndef LNT_NET_MOVE_H
 #define LNT_NET_MOVE_H
 
+#include <stdbool.h>
+
 #include "core/str.h"
 
 struct lnt_endpoint;
@@ -36,5 +38,21 @@ struct lnt_session *lnt_move_thaw(
     struct lnt_net *n, int fd, struct lnt_str frozen,
     const struct lnt_endpoint *(*find)(void *arg, struct lnt_str name),
     void *arg, const char **why);
+
+/*
+ * A session with a filter (net/filter.h) is not read from and not written to
+ * when it was thawed: of the two processes that could go on, only one may ever
+ * use the filter's keys and numbers.  It waits for one of:
+ *
+ *   lnt_move_go      the other one cannot go on any more, or never could: it
+ *                    was told that this one serves the session; or this one is
+ *                    where it was frozen, and the other has refused it or is
+ *                    gone without a word
+ *   lnt_session_cut  nobody knows
+ *
+ * Others do not wait, and lnt_move_go does nothing for them.
+ */
+bool lnt_move_waits(const struct lnt_session *s);
+void lnt_move_go(struct lnt_session *s);
 
 #endif

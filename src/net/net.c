@@ -56,6 +56,7 @@ lnt_net_free(struct lnt_net *n)
     free(n->free_list);
     free(n->sent);
     free(n->rbuf);
+    lnt_strbuf_release(&n->raw);
     lnt_strbuf_release(&n->refusal);
     free(n);
 }

@@ -24,6 +24,7 @@ enum {
     READ_PAUSE = 64 * 1024, /* queued bytes above which we stop reading */
     COPY_MIN = 256,         /* smallest buffer made for copies */
     FILE_TURN = 256 * 1024, /* of a file, in one turn */
+    SEAL_BATCH = 64 * 1024, /* after which no further buffer is filtered */
     OVERRUN = 64 * 1024,    /* for the protocol's own words over the cap */
 };
 
@@ -99,6 +100,14 @@ count_sent(struct lnt_conn *c, size_t n)
     c->out_bytes -= (uint32_t)n;
     c->net->stats->send_queue -= n;
     lnt_net_count_sent(c, n);
+}
+
+/* They are queued no more, but for other reasons. */
+static void
+uncount_queued(struct lnt_conn *c, size_t n)
+{
+    c->out_bytes -= (uint32_t)n;
+    c->net->stats->send_queue -= n;
 }
 
 /* Whether n more bytes still fit; dooms the connection when not. */
@@ -239,6 +248,153 @@ unblock(struct lnt_conn *c)
     return lnt_output_watch(c);
 }
 
+/* ---- connections with a filter ---- */
+
+/* In front of all; takes over one reference. */
+static void
+push_front(struct lnt_conn *c, struct lnt_buf *b, uint32_t offset)
+{
+    struct lnt_buf *next = c->out;
+    c->out = b;
+    c->out_off = offset;
+    if (!next)
+        return;
+    if (!c->more || c->more->n == c->more->cap)
+        c->more = grow_queue(c->more);
+    struct lnt_outq *q = c->more;
+    q->head = (q->head - 1) & (q->cap - 1);
+    q->bufs[q->head] = next;
+    q->n++;
+}
+
+/* Bytes that are filtered already, in front of what is not. */
+static void
+push_sealed(struct lnt_conn *c, struct lnt_str a, struct lnt_str b)
+{
+    struct lnt_buf *buf = lnt_buf_new(a.n + b.n);
+    memcpy(buf->data, a.p, a.n);
+    memcpy(buf->data + a.n, b.p, b.n);
+    buf->len = (uint32_t)(a.n + b.n);
+    push_front(c, buf, 0);
+    lnt_conn_filter(c)->sealed = true;
+    count_queued(c, a.n + b.n);
+}
+
+void
+lnt_output_sealed(struct lnt_conn *c, struct lnt_str raw)
+{
+    push_sealed(c, raw, lnt_str("", 0));
+    lnt_output_touch(c);
+}
+
+/*
+ * Filters what is queued (or the echo, when nothing is) into net->raw: whole
+ * buffers, which go, up to a batch.  What stays is what many connections may
+ * share.
+ */
+static int
+seal(struct lnt_conn *c, struct lnt_str echo)
+{
+    struct lnt_str pieces[IOV_MAX_HERE];
+    size_t n = 0, bytes = 0;
+    bool ready = lnt_conn_filter(c)->ready;
+    const struct lnt_outq *q = c->more;
+    if (c->out && ready) {
+        pieces[n++] = lnt_str(c->out->data, c->out->len);
+        bytes = c->out->len;
+        for (uint32_t i = 0; q && i < q->n && n < IOV_MAX_HERE; i++) {
+            const struct lnt_buf *b = q->bufs[(q->head + i) & (q->cap - 1)];
+            if (bytes >= SEAL_BATCH)
+                break;
+            pieces[n++] = lnt_str(b->data, b->len);
+            bytes += b->len;
+        }
+    } else if (echo.n) {
+        pieces[n++] = echo;
+    }
+    bool all = !c->out || (ready && n == 1u + (q ? q->n : 0));
+    if (lnt_filter_push(c, pieces, n, all && c->state == LNT_CONN_FINISHING,
+                        &c->net->raw) < 0)
+        return -1;
+    while (bytes) {
+        bytes -= c->out->len;
+        uncount_queued(c, c->out->len);
+        pop(c);
+    }
+    return 0;
+}
+
+static ssize_t
+send_both(struct lnt_conn *c, struct lnt_str a, struct lnt_str b)
+{
+    if (a.n == 0)
+        return send(c->watch.fd, b.p, b.n, MSG_NOSIGNAL);
+    struct iovec iov[2] = {{.iov_base = (void *)(uintptr_t)a.p, .iov_len = a.n},
+                           {.iov_base = (void *)(uintptr_t)b.p,
+                            .iov_len = b.n}};
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
+    return sendmsg(c->watch.fd, &m, MSG_NOSIGNAL);
+}
+
+/*
+ * One write: what was filtered before and not taken, then what is filtered now.
+ * When much of the former waits, no more is filtered.
+ */
+static int
+flush_filtered(struct lnt_conn *c, struct lnt_str echo)
+{
+    struct lnt_filtered *f = lnt_conn_filter(c);
+    struct lnt_strbuf *raw = &c->net->raw;
+    struct lnt_buf *front = NULL;
+    struct lnt_str rest = lnt_str("", 0);
+    if (c->flags & LNT_F_COMING)
+        return 0;
+    if (f->sealed) {
+        front = lnt_buf_ref(c->out);
+        rest = lnt_str(front->data + c->out_off, front->len - c->out_off);
+        uncount_queued(c, rest.n);
+        pop(c);
+        f->sealed = false;
+    }
+    lnt_strbuf_clear(raw);
+    int rc = rest.n < SEAL_BATCH ? seal(c, echo) : 0;
+    size_t total = rest.n + raw->n, done = 0;
+    if (rc == 0 && total) {
+        ssize_t sent = send_both(c, rest, lnt_strbuf_str(raw));
+        rc = send_result(c, sent);
+        done = sent > 0 ? (size_t)sent : 0;
+        lnt_net_count_sent(c, done);
+    }
+    if (rc == 0 && front && raw->n == 0 && done < rest.n) {
+        uint32_t offset = front->len - (uint32_t)(rest.n - done);
+        push_front(c, lnt_buf_ref(front), offset);
+        count_queued(c, rest.n - done);
+        f->sealed = true;
+    } else if (rc == 0 && done < total) {
+        size_t of_rest = done < rest.n ? done : rest.n;
+        size_t of_raw = done - of_rest;
+        push_sealed(c, lnt_str(rest.p + of_rest, rest.n - of_rest),
+                    lnt_str(raw->p + of_raw, raw->n - of_raw));
+    }
+    if (front)
+        lnt_buf_unref(front);
+    if (rc < 0) {
+        c->flags |= LNT_F_DOOMED;
+        return -1;
+    }
+    /* More in the next turn; or when the handshake is over. */
+    return c->out && (f->sealed || f->ready) ? lnt_output_block(c) : unblock(c);
+}
+
+static void
+echo_filtered(struct lnt_conn *c, struct lnt_str echo)
+{
+    if (lnt_conn_is_shaking(c) || (c->flags & LNT_F_COMING))
+        append_copy(c, echo.p, echo.n);
+    else if (flush_filtered(c, echo) < 0)
+        lnt_output_touch(c);
+}
+
 void
 lnt_output_echo(struct lnt_net *net)
 {
@@ -247,6 +403,10 @@ lnt_output_echo(struct lnt_net *net)
     if (n == 0)
         return;
     net->echo_n = 0;
+    if (c->flags & LNT_F_FILTERED) {
+        echo_filtered(c, lnt_str(net->echo, n));
+        return;
+    }
     ssize_t sent = send(c->watch.fd, net->echo, n, MSG_NOSIGNAL);
     if (sent == (ssize_t)n) {
         lnt_net_count_sent(c, n);
@@ -297,6 +457,8 @@ is_file_error(int error)
 int
 lnt_output_flush(struct lnt_conn *c)
 {
+    if (c->flags & LNT_F_FILTERED)
+        return flush_filtered(c, lnt_str("", 0));
     if (!c->out)
         return unblock(c);
     ssize_t sent = send_queue(c);
@@ -348,6 +510,10 @@ ssize_t
 lnt_output_file(struct lnt_conn *c, int fd, uint64_t offset, uint64_t n)
 {
     off_t at = (off_t)offset;
+    if (c->flags & LNT_F_FILTERED) {
+        errno = EINVAL; /* its bytes have to be seen */
+        return -1;
+    }
     if (c->out || (c->flags & LNT_F_DOOMED) || c->state > LNT_CONN_GOODBYE)
         return 0;
     ssize_t sent =
@@ -365,6 +531,19 @@ lnt_output_file(struct lnt_conn *c, int fd, uint64_t offset, uint64_t n)
     lnt_net_count_sent(c, (size_t)sent);
     c->active = lnt_net_time(c->net);
     return sent;
+}
+
+void
+lnt_output_drop(struct lnt_conn *c)
+{
+    struct lnt_filtered *f = lnt_conn_filter(c);
+    struct lnt_buf *front = f->sealed ? lnt_buf_ref(c->out) : NULL;
+    uint32_t offset = c->out_off;
+    lnt_output_release(c);
+    if (!front)
+        return;
+    push_front(c, front, offset);
+    count_queued(c, front->len - offset);
 }
 
 void

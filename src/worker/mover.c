@@ -49,6 +49,9 @@ struct link {
     bool foreign; /* what comes was in another zone */
     struct lnt_departure departure;
     struct lnt_arrival arrival;
+    uint64_t waiting[LNT_FDS_MAX + 1]; /* came with the frame in hand, and wait
+                                          for our answer to be out */
+    size_t nwaiting;
 };
 
 struct lnt_mover {
@@ -195,10 +198,18 @@ wake(struct lnt_mover *mv)
     lnt_timer_at(mv->p.loop, &mv->timer, now + pause);
 }
 
-/* Takes one up again here, where it was frozen.  unreadable: those who follow
-   us do not understand it. */
+/* Why one is taken up again where it was frozen. */
+enum back {
+    BACK_UNTAKEN,    /* the taker has not all of it, refused it, or is gone and
+                        had not said that it serves it */
+    BACK_UNREADABLE, /* those who follow us do not understand it */
+    BACK_UNSURE,     /* the taker may serve it: its word was not awaited */
+};
+
+/* If both went on where it was, one with a filter would use the same keys and
+   numbers twice: it is cut when that is not sure. */
 static void
-take_back(struct lnt_mover *mv, struct lnt_moving *g, bool unreadable)
+take_back(struct lnt_mover *mv, struct lnt_moving *g, enum back reason)
 {
     const char *why;
     mv->under_way--; /* of all links; it is on none any more */
@@ -206,13 +217,18 @@ take_back(struct lnt_mover *mv, struct lnt_moving *g, bool unreadable)
         mv->p.net, g->fd, lnt_strbuf_str(&g->bytes), find_endpoint, mv, &why);
     if (!s)
         lnt_log_error("a connection is lost on its move: %s", why);
-    else if (unreadable)
+    else if (reason == BACK_UNREADABLE)
         lnt_session_close(s, LNT_CLOSE_RESTART, "cannot be taken over");
+    if (s && reason == BACK_UNSURE && lnt_move_waits(s))
+        lnt_session_cut(s);
+    else if (s)
+        lnt_move_go(s);
     lnt_moving_free(g);
 }
 
+/* reason: what that means for those under way. */
 static void
-drop_link(struct link *l)
+drop_link(struct link *l, enum back reason)
 {
     struct lnt_mover *mv = l->mover;
     struct link **at = &mv->links;
@@ -225,7 +241,7 @@ drop_link(struct link *l)
     lnt_arrival_release(&l->arrival);
     struct lnt_moving *g;
     while ((g = lnt_departure_any(&l->departure)))
-        take_back(mv, g, false);
+        take_back(mv, g, reason);
     lnt_departure_release(&l->departure);
     lnt_loop_free(mv->p.loop, l);
 }
@@ -236,7 +252,7 @@ take_back_failed(struct link *l)
 {
     struct lnt_moving *g;
     while ((g = lnt_departure_failed(&l->departure)))
-        take_back(l->mover, g, false);
+        take_back(l->mover, g, BACK_UNTAKEN);
 }
 
 static bool
@@ -282,7 +298,8 @@ give(struct lnt_mover *mv, struct link *l, struct lnt_session *s)
     lnt_move_step(LNT_MOVE_FROZEN);
     mv->under_way++;
     if (g->bytes.n > BYTES_MAX) {
-        take_back(mv, g, false); /* it stays, and ends when this worker does */
+        take_back(mv, g,
+                  BACK_UNTAKEN); /* it stays, and ends when this worker does */
         return 0;
     }
     size_t n = g->bytes.n;
@@ -323,7 +340,7 @@ end_some(struct lnt_mover *mv)
     while (l) {
         struct link *next = l->next;
         if (l->gives && (l->some || mv->all))
-            drop_link(l);
+            drop_link(l, BACK_UNSURE); /* there are none */
         l = next;
     }
 }
@@ -432,7 +449,7 @@ static void
 drop_spent(struct link *l)
 {
     if (l->some && l->mover->all && l->departure.n == 0)
-        drop_link(l);
+        drop_link(l, BACK_UNSURE); /* there are none */
 }
 
 void
@@ -477,7 +494,9 @@ settle(struct link *l, uint32_t number, uint32_t verdict)
         close(g->fd);
         lnt_moving_free(g);
     } else {
-        take_back(mv, g, verdict == LNT_MOVE_UNREADABLE);
+        take_back(mv, g,
+                  verdict == LNT_MOVE_UNREADABLE ? BACK_UNREADABLE
+                                                 : BACK_UNTAKEN);
     }
     lnt_move_step(LNT_MOVE_GIVEN);
 }
@@ -507,7 +526,11 @@ take(void *arg, int fd, struct lnt_str bytes)
     enum lnt_verdict_on_move v = LNT_MOVE_ACCEPTED;
     if (l->foreign)
         lnt_hub_foreign(mv->p.hub, true);
-    if (!lnt_move_thaw(mv->p.net, fd, bytes, find_endpoint, mv, &why))
+    struct lnt_session *s =
+        lnt_move_thaw(mv->p.net, fd, bytes, find_endpoint, mv, &why);
+    if (s && lnt_move_waits(s))
+        l->waiting[l->nwaiting++] = lnt_session_id(s);
+    if (!s)
         v = errno == EPROTO ? LNT_MOVE_UNREADABLE : LNT_MOVE_REFUSED;
     if (v == LNT_MOVE_UNREADABLE)
         lnt_log_warn("a connection cannot be taken over and ends: %s", why);
@@ -520,6 +543,30 @@ take(void *arg, int fd, struct lnt_str bytes)
     return v;
 }
 
+/*
+ * Those that wait go on when the giver has our word in its socket, which it
+ * reads before it gives us up, or is gone.  As long as the word is in a queue of
+ * ours it may be lost with us.
+ */
+static void
+answer(struct link *l, struct lnt_str verdicts)
+{
+    struct lnt_net *net = l->mover->p.net;
+    int rc =
+        lnt_channel_send(&l->channel, LNT_FRAME_MOVED, 0, verdicts, NULL, 0);
+    bool gone = rc < 0 && (errno == EPIPE || errno == ECONNRESET);
+    if (rc < 0)
+        lnt_log_debug("link: %s", strerror(errno));
+    for (size_t i = 0; i < l->nwaiting; i++) {
+        struct lnt_session *s = lnt_net_session(net, l->waiting[i]);
+        if (s && (gone || (rc == 0 && l->channel.queued == 0)))
+            lnt_move_go(s);
+        else if (s)
+            lnt_session_cut(s);
+    }
+    l->nwaiting = 0;
+}
+
 static void
 on_move(struct link *l, const struct lnt_frame *f)
 {
@@ -527,15 +574,14 @@ on_move(struct link *l, const struct lnt_frame *f)
     bool good =
         lnt_arrival_frame(&l->arrival, f->payload, f->fds, f->nfds, &reply);
     /* Also when the rest is not understood: those are served here. */
-    if (reply.n && lnt_channel_send(&l->channel, LNT_FRAME_MOVED, 0,
-                                    lnt_strbuf_str(&reply), NULL, 0) < 0)
-        lnt_log_debug("link: %s", strerror(errno));
+    if (reply.n)
+        answer(l, lnt_strbuf_str(&reply));
     for (size_t n = reply.n / LNT_VERDICT_SIZE; n > 0; n--)
         lnt_move_step(LNT_MOVE_TAKEN);
     lnt_strbuf_release(&reply);
     if (!good) {
         lnt_log_error("link to another worker: a frame is not understood");
-        drop_link(l);
+        drop_link(l, BACK_UNSURE);
     }
 }
 
@@ -548,7 +594,7 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
     else if (f->type == LNT_FRAME_MOVED && l->gives)
         on_moved(l, f->payload);
     else if (f->type == LNT_FRAME_MOVE || f->type == LNT_FRAME_MOVED)
-        drop_link(l); /* it takes us for what it is itself */
+        drop_link(l, BACK_UNSURE); /* it takes us for what it is itself */
     else
         lnt_log_info("link to another worker: a frame %s means nothing here "
                      "and is skipped",
@@ -562,7 +608,8 @@ on_closed(struct lnt_channel *c, bool broken, const char *why)
     struct lnt_mover *mv = l->mover;
     if (broken)
         lnt_log_error("link to another worker: %s", why);
-    drop_link(l);
+    /* At the end of file we have heard all that it ever said. */
+    drop_link(l, broken ? BACK_UNSURE : BACK_UNTAKEN);
     wake(mv);
 }
 
@@ -573,7 +620,7 @@ lnt_mover_free(struct lnt_mover *mv)
         return;
     mv->ended = true;
     while (mv->links)
-        drop_link(mv->links);
+        drop_link(mv->links, BACK_UNSURE);
     lnt_timer_stop(mv->p.loop, &mv->timer);
     free(mv);
 }

@@ -5,6 +5,11 @@
  * The giver freezes a connection, sends the bytes and the descriptor, and
  * keeps both until the taker says that it serves it.  If the taker refuses, or
  * dies before, the giver takes the connection up again where it was.
+ *
+ * A connection with a filter must never go on in both (net/move.h).  Its taker
+ * reads and writes nothing before the giver's socket has the answer; its giver
+ * takes it up again when it is refused, or at the end of file of a link of which
+ * it has heard everything, and else cuts it.
  */
 #ifndef LNT_WORKER_MOVER_H
 #define LNT_WORKER_MOVER_H

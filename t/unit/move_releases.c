@@ -335,8 +335,10 @@ write_again(struct how *how, struct lnt_str in, struct lnt_strbuf *out)
     put_part(how, lnt_strbuf_str(&b), false, out);
     lnt_strbuf_release(&b);
     lnt_strbuf_add_str(out, in); /* input and output */
-    if (how->more && !how->old)
+    if (how->more && !how->old) {
+        lnt_pack_str(out, LNT_STR("")); /* no filter */
         lnt_strbuf_adds(out, how->more);
+    }
 }
 
 /* ---- moves ---- */

@@ -138,7 +138,7 @@ static inline void
 world_load(void)
 {
     struct lnt_strbuf errors = LNT_STRBUF_INIT;
-    char folder[PATH_MAX];
+    static char folder[PATH_MAX];
     snprintf(folder, sizeof(folder), "%s/", tmp_dir());
     const char *path =
         tmp_write("server.ini", world_text, sizeof(world_text) - 1);
@@ -148,6 +148,7 @@ world_load(void)
         .builtin = WORLD_MODULES,
         .info = &info,
     };
+    info.prefix = folder;
     info.slot = -1;
     info.access_fd = WORLD_ACCESS_FD;
     config = lnt_config_load(&source, &errors);
