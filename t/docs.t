@@ -38,7 +38,7 @@ is_deeply([sort $errors =~ /^\| `(\w+)`/mg], \@codes,
     'docs/chat.md has every error code');
 
 my $json = slurp("$top/modules/chat/chat_json.c");
-my @types = sort $json =~ /\{"(\w+)", request_\w+\}/g;
+my @types = sort $json =~ /\{"(\w+)", request_\w+[,}]/g;
 my ($requests) = slurp("$top/docs/chat.md") =~ /^## Requests\n(.*?)^\*\*/ms;
 is_deeply([sort $requests =~ /^\| `\{"type":"(\w+)"/mg], \@types,
     '... and every request');

@@ -156,33 +156,25 @@ take_field(struct lnt_str *rest, struct lnt_str *field)
 
 /* "linnet ctl publish ROOM TEXT" and programs of the operator's: room, NUL,
    from, NUL, text.  The answer is "seq N", or "code: why not". */
-static bool
+static void
 on_request(struct lnt_module_ctx *m, struct lnt_str name, struct lnt_str data,
-           struct lnt_strbuf *reply)
+           const struct lnt_requester *to)
 {
     struct lnt_str room, from;
-    enum chat_code code;
-    uint64_t seq;
+    struct lnt_strbuf why = LNT_STRBUF_INIT;
 
     if (!lnt_str_eq(name, LNT_STR("publish"))) {
-        lnt_strbuf_addf(reply, "unknown_type: chat knows no request %.*s",
+        lnt_strbuf_addf(&why, "unknown_type: chat knows no request %.*s",
                         LNT_STR_ARG(name));
-        return false;
+        lnt_answer(to, false, lnt_strbuf_str(&why));
+        lnt_strbuf_release(&why);
+    } else if (!take_field(&data, &room) || !take_field(&data, &from)) {
+        lnt_answer(to, false,
+                   LNT_STR("bad_request: publish takes a room, NUL, a nick, "
+                           "NUL and a text"));
+    } else {
+        chat_publish(m, room, from, data, to);
     }
-    if (!take_field(&data, &room) || !take_field(&data, &from)) {
-        lnt_strbuf_adds(reply, "bad_request: publish takes a room, NUL, a "
-                               "nick, NUL and a text");
-        return false;
-    }
-    code = chat_publish(m, room, from, data, &seq);
-    if (code == CHAT_OK) {
-        lnt_strbuf_adds(reply, "seq ");
-        lnt_strbuf_addu(reply, seq);
-        return true;
-    }
-    lnt_strbuf_addf(reply, "%s: %s", chat_code_names[code],
-                    ((struct chat *)m->data)->why.p);
-    return false;
 }
 
 static void

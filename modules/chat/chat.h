@@ -6,7 +6,8 @@
  *   chat_plan.c     whether the zone has room for what these promise
  *   chat_json.c     requests of programs, one JSON object each
  *   chat_human.c    lines of people, plain text and /commands
- *   chat_actions.c  what both ask for: join, say, leave, rename ...
+ *   chat_actions.c  what both ask for: say, direct, rename ...
+ *   chat_enter.c    nicks and rooms: join, leave, who is there
  *   chat_joined.c   what programs are told of a room that they enter
  *   chat_listen.c   those who only listen
  *   chat_past.c     what was said before, for those who come later
@@ -95,6 +96,7 @@ enum {
 enum {
     CHAT_ROOMS_MAX = 1000, /* of one session */
     CHAT_PLACE = 0x3fff,   /* bits that a room's place in its list takes */
+    CHAT_ID_TEXT = 800,    /* bytes of a request's id as JSON */
 };
 
 /*
@@ -106,7 +108,8 @@ struct chat_session {
     struct chat_said *said; /* of chat_values.c; NULL none */
     uint32_t user;          /* in the zone, once entered */
     uint32_t rooms : 14;
-    uint32_t current : 14; /* place in subs of the one where lines go */
+    uint32_t current : 14; /* place in subs of the one where lines go; of one
+                              that only listens: rooms that it created */
     bool entered : 1;      /* has a nick */
     bool greeted : 1;      /* was told the message of the day */
     bool human : 1;
@@ -163,6 +166,7 @@ enum chat_code {
     CHAT_SERVER_FULL,
     CHAT_NO_SUCH_NICK,
     CHAT_RATE_LIMITED,
+    CHAT_TIMED_OUT,
 };
 
 /* As on the wire: "bad_json" ... */
@@ -172,29 +176,107 @@ extern const char *const chat_code_names[];
 enum chat_code chat_refuse(struct chat *c, enum chat_code code, const char *fmt,
                            ...) __attribute__((format(printf, 3, 4)));
 
+/* What is asked for of the past. */
+struct chat_wish {
+    uint64_t epoch, since; /* 0 for one who was not here before */
+    uint64_t limit;        /* messages */
+    unsigned others;       /* as in chat_past */
+    size_t told;
+};
+
 /*
- * Those with a code return CHAT_OK, or why not, with a text for the asker in
- * chat_of(s)->why.  seq (may be NULL) becomes that of the record in the log.
+ * What an action was asked with, and who answers.  These are plain bytes: when
+ * the hub completes an action later, it keeps a copy until then.
  */
+struct chat_ask {
+    /* Called exactly once, before the action returns or later, but not when the
+       session has ended meanwhile.  A code that is not CHAT_OK has its text in
+       chat_of(s)->why.  done: what the hub said; NULL when it was not asked. */
+    void (*answer)(struct lnt_session *s, const struct chat_ask *ask,
+                   enum chat_code code, const struct lnt_result *done);
+    struct chat_wish wish; /* of a join */
+    bool newcomer;         /* from here on the action's own: */
+    uint8_t tries;
+    uint8_t room_n;
+    char room[LNT_ROOM_NAME_MAX];
+    uint16_t id_n; /* the request's id as JSON; without one 0 */
+    char id[CHAT_ID_TEXT];
+};
+_Static_assert(sizeof(struct chat_ask) <= LNT_OP_ARG_MAX, "the hub keeps it");
+
+static inline void
+chat_ask_init(struct chat_ask *ask,
+              void (*answer)(struct lnt_session *s, const struct chat_ask *ask,
+                             enum chat_code code,
+                             const struct lnt_result *done))
+{
+    ask->answer = answer;
+    ask->newcomer = false;
+    ask->tries = 0;
+    ask->room_n = 0;
+    ask->id_n = 0;
+}
+
+/* As the arg of a completion, and back. */
+static inline struct lnt_completion
+chat_completion(void (*fn)(const struct lnt_result *r),
+                const struct chat_ask *ask)
+{
+    return (struct lnt_completion){
+        fn,
+        lnt_str((const char *)ask, offsetof(struct chat_ask, id) + ask->id_n)};
+}
+
+static inline const struct chat_ask *
+chat_asked(const struct lnt_result *r)
+{
+    return (const void *)r->arg.p;
+}
 
 /* Joins, with nick (p NULL: the one it has, else a guest's).  A session that
-   has a nick keeps it.  *sub and *info tell what was joined. */
-enum chat_code chat_join(struct lnt_session *s, struct lnt_str room,
-                         struct lnt_str nick, struct lnt_sub **sub,
-                         struct lnt_room_info *info);
+   has a nick keeps it.  The answer's done has the sub and the room's info. */
+void chat_join(struct lnt_session *s, struct lnt_str room, struct lnt_str nick,
+               struct chat_ask *ask);
 void chat_leave(struct lnt_session *s, struct lnt_sub *sub);
-enum chat_code chat_say(struct lnt_session *s, struct lnt_sub *sub,
-                        struct lnt_str text, uint64_t *seq);
-/* Says it without a session, for operators and programs of theirs; why not is
-   in the module's struct chat. */
-enum chat_code chat_publish(struct lnt_module_ctx *m, struct lnt_str room,
-                            struct lnt_str from, struct lnt_str text,
-                            uint64_t *seq);
-enum chat_code chat_typing(struct lnt_session *s, struct lnt_sub *sub,
-                           uint64_t *seq);
-enum chat_code chat_direct(struct lnt_session *s, struct lnt_str to,
-                           struct lnt_str text, uint64_t *seq);
-enum chat_code chat_rename(struct lnt_session *s, struct lnt_str nick);
+void chat_rename(struct lnt_session *s, struct lnt_str nick,
+                 struct chat_ask *ask);
+/* These have a seq in the answer's done. */
+void chat_say(struct lnt_session *s, struct lnt_sub *sub, struct lnt_str text,
+              const struct chat_ask *ask);
+void chat_typing(struct lnt_session *s, struct lnt_sub *sub,
+                 const struct chat_ask *ask);
+void chat_direct(struct lnt_session *s, struct lnt_str to, struct lnt_str text,
+                 const struct chat_ask *ask);
+/* Says it without a session, for operators and programs of theirs; they are
+   answered "seq N", or "code: why not". */
+void chat_publish(struct lnt_module_ctx *m, struct lnt_str room,
+                  struct lnt_str from, struct lnt_str text,
+                  const struct lnt_requester *to);
+
+/* Of text that is to be said, and of a nick, for whoever speaks. */
+enum chat_code chat_check_text(const struct lnt_module_ctx *m,
+                               struct lnt_str text);
+enum chat_code chat_check_nick(const struct lnt_module_ctx *m,
+                               struct lnt_str nick);
+/* Why an operation failed that might have gone well, as the hub says it in
+   errno: too many at once, too late.  CHAT_OK: it is another reason. */
+enum chat_code chat_refuse_late(struct chat *c);
+/* The zone is full. */
+enum chat_code chat_refuse_full(struct chat *c, const char *what);
+
+/*
+ * Whether a request has to wait for its turn: what is said may be under way
+ * together with what was said before (streams), all else comes behind.
+ */
+static inline bool
+chat_must_wait(const struct lnt_session *s, bool streams)
+{
+    enum lnt_under_way under_way =
+        lnt_hub_under_way(lnt_session_app(s)->hub, s);
+
+    return under_way == LNT_MORE ||
+           (under_way == LNT_ONLY_MESSAGES && !streams);
+}
 
 /* Whether a room may have that name. */
 enum chat_code chat_check_room(const struct lnt_module_ctx *m,
@@ -243,14 +325,6 @@ bool chat_past_since(struct lnt_session *s, struct chat_past *p, uint64_t since,
                      struct lnt_strbuf *out);
 
 /* ---- what programs are told of a room ---- */
-
-/* What is asked for of the past. */
-struct chat_wish {
-    uint64_t epoch, since; /* 0 for one who was not here before */
-    uint64_t limit;        /* messages */
-    unsigned others;       /* as in chat_past */
-    size_t told;
-};
 
 /* Begins a "joined" in chat_of(s)->out; without its end, so that more can be
    added.  Whether all that was missed since is in it. */
@@ -310,6 +384,9 @@ enum {
 enum { CHAT_MORE = 0xff };
 _Static_assert((int)CHAT_MORE > (int)LNT_NICK_MAX, "no length of a nick");
 
+/* Takes a CHAT_DIRECT of this release apart. */
+bool chat_unpack_direct(struct lnt_str data, struct lnt_str *to,
+                        struct lnt_str *text);
 void chat_pack(struct lnt_strbuf *out, struct lnt_str from,
                const struct lnt_str *to, struct lnt_str text);
 

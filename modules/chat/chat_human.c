@@ -5,6 +5,7 @@
  */
 #include "modules/chat/chat.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -134,14 +135,46 @@ take_word(struct lnt_str *rest)
 
 /* ---- commands ---- */
 
+static void
+answer_join(struct lnt_session *s, const struct chat_ask *ask,
+            enum chat_code code, const struct lnt_result *done)
+{
+    struct lnt_strbuf *out;
+
+    (void)ask;
+    if (code != CHAT_OK) {
+        refuse(s);
+        return;
+    }
+    const struct lnt_room_info *info = done->info;
+    out = answer(s);
+    lnt_strbuf_addf(out, "* you are %.*s in %s", LNT_STR_ARG(chat_nick(s)),
+                    info->name);
+    if (chat_bare(chat_session(s)) != done->sub)
+        lnt_strbuf_addf(out, "; its lines begin with [%s]", info->name);
+    const char *topic = chat_topic(chat_conf_of(s), info->name);
+    if (topic[0]) {
+        lnt_strbuf_addc(out, '\n');
+        chat_add_plain(out, LNT_STR("* topic: "), lnt_str_c(topic));
+    }
+    struct lnt_str motd = chat_motd(s);
+    if (motd.p) {
+        lnt_strbuf_addc(out, '\n');
+        chat_add_plain(out, LNT_STR("* "), motd);
+    }
+    lnt_strbuf_addc(out, '\n');
+    add_members(s, done->sub, info->members);
+    add_past(s, done->sub, info->next, LINES_AT_JOIN);
+    finish(s);
+}
+
 static lnt_verdict
 command_join(struct lnt_session *s, struct lnt_str rest)
 {
     struct chat_session *chat = chat_session(s);
     struct lnt_str room = take_word(&rest), nick = take_word(&rest);
-    struct lnt_room_info info;
+    struct chat_ask ask;
     struct lnt_sub *sub;
-    struct lnt_strbuf *out;
 
     if (room.n == 0)
         return refuse_text(s, "/join ROOM [NICK]");
@@ -153,27 +186,9 @@ command_join(struct lnt_session *s, struct lnt_str rest)
     }
     if (nick.n == 0)
         nick.p = NULL;
-    if (chat_join(s, room, nick, &sub, &info) != CHAT_OK)
-        return refuse(s);
-    out = answer(s);
-    lnt_strbuf_addf(out, "* you are %.*s in %s", LNT_STR_ARG(chat_nick(s)),
-                    info.name);
-    if (chat_bare(chat) != sub)
-        lnt_strbuf_addf(out, "; its lines begin with [%s]", info.name);
-    const char *topic = chat_topic(chat_conf_of(s), info.name);
-    if (topic[0]) {
-        lnt_strbuf_addc(out, '\n');
-        chat_add_plain(out, LNT_STR("* topic: "), lnt_str_c(topic));
-    }
-    struct lnt_str motd = chat_motd(s);
-    if (motd.p) {
-        lnt_strbuf_addc(out, '\n');
-        chat_add_plain(out, LNT_STR("* "), motd);
-    }
-    lnt_strbuf_addc(out, '\n');
-    add_members(s, sub, info.members);
-    add_past(s, sub, info.next, LINES_AT_JOIN);
-    return finish(s);
+    chat_ask_init(&ask, answer_join);
+    chat_join(s, room, nick, &ask);
+    return LNT_GO_ON;
 }
 
 static lnt_verdict
@@ -197,17 +212,31 @@ command_leave(struct lnt_session *s, struct lnt_str rest)
     return finish(s);
 }
 
+static void
+answer_nick(struct lnt_session *s, const struct chat_ask *ask,
+            enum chat_code code, const struct lnt_result *done)
+{
+    (void)ask;
+    (void)done;
+    if (code != CHAT_OK) {
+        refuse(s);
+        return;
+    }
+    lnt_strbuf_addf(answer(s), "* you are %.*s now", LNT_STR_ARG(chat_nick(s)));
+    finish(s);
+}
+
 static lnt_verdict
 command_nick(struct lnt_session *s, struct lnt_str rest)
 {
     struct lnt_str nick = take_word(&rest);
+    struct chat_ask ask;
 
     if (nick.n == 0)
         return refuse_text(s, "/nick NAME");
-    if (chat_rename(s, nick) != CHAT_OK)
-        return refuse(s);
-    lnt_strbuf_addf(answer(s), "* you are %.*s now", LNT_STR_ARG(chat_nick(s)));
-    return finish(s);
+    chat_ask_init(&ask, answer_nick);
+    chat_rename(s, nick, &ask);
+    return LNT_GO_ON;
 }
 
 static lnt_verdict
@@ -225,19 +254,47 @@ command_who(struct lnt_session *s, struct lnt_str rest)
     return finish(s);
 }
 
+/* What was said comes back from the log; only a refusal is answered. */
+static void
+answer_said(struct lnt_session *s, const struct chat_ask *ask,
+            enum chat_code code, const struct lnt_result *done)
+{
+    (void)ask;
+    (void)done;
+    if (code != CHAT_OK)
+        refuse(s);
+}
+
+static void
+answer_msg(struct lnt_session *s, const struct chat_ask *ask,
+           enum chat_code code, const struct lnt_result *done)
+{
+    char prefix[UINT8_MAX + 8];
+    struct lnt_str to, text;
+
+    (void)ask;
+    if (code != CHAT_OK) {
+        refuse(s);
+        return;
+    }
+    if (!chat_unpack_direct(done->what, &to, &text))
+        return;
+    snprintf(prefix, sizeof(prefix), "-> *%.*s* ", LNT_STR_ARG(to));
+    chat_add_plain(answer(s), lnt_str_c(prefix), text);
+    finish(s);
+}
+
 static lnt_verdict
 command_msg(struct lnt_session *s, struct lnt_str rest)
 {
     struct lnt_str nick = take_word(&rest);
-    char prefix[LNT_NICK_MAX + 8];
+    struct chat_ask ask;
 
     if (nick.n == 0 || rest.n == 0)
         return refuse_text(s, "/msg NICK TEXT");
-    if (chat_direct(s, nick, rest, NULL) != CHAT_OK)
-        return refuse(s);
-    snprintf(prefix, sizeof(prefix), "-> *%.*s* ", LNT_STR_ARG(nick));
-    chat_add_plain(answer(s), lnt_str_c(prefix), rest);
-    return finish(s);
+    chat_ask_init(&ask, answer_msg);
+    chat_direct(s, nick, rest, &ask);
+    return LNT_GO_ON;
 }
 
 static lnt_verdict
@@ -340,20 +397,50 @@ chat_human_greet(struct lnt_session *s)
     finish(s);
 }
 
+/* It is this line's turn. */
+static void
+on_turn(const struct lnt_result *r)
+{
+    struct lnt_session *s = r->session;
+    lnt_verdict v;
+
+    if (!s)
+        return;
+    if (r->error) {
+        errno = r->error;
+        (void)chat_refuse_late(chat_of(s));
+        refuse(s);
+        return;
+    }
+    v = chat_human_line(s, r->what);
+    if (v != LNT_GO_ON)
+        lnt_session_close(s, v, NULL);
+}
+
 lnt_verdict
 chat_human_line(struct lnt_session *s, struct lnt_str line)
 {
+    struct lnt_str text = line;
+    struct chat_ask ask;
     struct lnt_sub *sub;
+    bool command = false;
 
     if (lnt_str_trim(line).n == 0)
         return LNT_GO_ON;
     if (line.p[0] == '/') {
-        line = lnt_str(line.p + 1, line.n - 1);
-        if (line.n == 0 || line.p[0] != '/')
-            return run_command(s, line);
+        text = lnt_str(line.p + 1, line.n - 1);
+        command = text.n == 0 || text.p[0] != '/';
     }
+    chat_ask_init(&ask, answer_said);
+    if (chat_must_wait(s, !command)) {
+        lnt_hub_after(lnt_session_app(s)->hub, s, line,
+                      chat_completion(on_turn, &ask));
+        return LNT_GO_ON;
+    }
+    if (command)
+        return run_command(s, text);
     sub = current(s);
-    if (sub && chat_say(s, sub, line, NULL) != CHAT_OK)
-        return refuse(s);
+    if (sub)
+        chat_say(s, sub, text, &ask);
     return LNT_GO_ON;
 }

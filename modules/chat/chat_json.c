@@ -8,10 +8,12 @@
  */
 #include "modules/chat/chat.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <limits.h>
 #include <string.h>
 
+#include "core/log.h"
 #include "hub/hub.h"
 #include "net/module.h"
 
@@ -23,8 +25,9 @@ enum {
 struct request {
     struct lnt_session *session;
     struct chat *chat;
+    struct lnt_str text, id; /* as JSON; id empty when there is none */
     const json_t *body;
-    const json_t *id; /* NULL none */
+    struct chat_ask *ask; /* where what is asked is written down */
 };
 
 /* ---- answers ---- */
@@ -42,21 +45,10 @@ answer(struct request *r, const char *type)
 static void
 add_id(struct request *r)
 {
-    struct lnt_strbuf *out = &r->chat->out;
-    char number[64];
-    size_t n;
-
-    if (!r->id)
+    if (r->id.n == 0)
         return;
-    if (json_is_string(r->id)) {
-        chat_add_text(out, "id",
-                      lnt_str(json_string_value(r->id),
-                              json_string_length(r->id)));
-        return;
-    }
-    n = json_dumpb(r->id, number, sizeof(number), JSON_ENCODE_ANY);
-    lnt_strbuf_adds(out, ",\"id\":");
-    lnt_strbuf_add(out, number, n);
+    lnt_strbuf_adds(&r->chat->out, ",\"id\":");
+    lnt_strbuf_add_str(&r->chat->out, r->id);
 }
 
 static void
@@ -80,7 +72,7 @@ finish_with_id(struct request *r)
 static void
 ack(struct request *r, uint64_t seq)
 {
-    if (!r->id)
+    if (r->id.n == 0)
         return;
     answer(r, "ack");
     add_id(r);
@@ -101,6 +93,30 @@ refuse(struct request *r, enum chat_code code)
         chat_add_seconds(out, r->chat->retry_ms);
     }
     finish_with_id(r);
+}
+
+/* A request that is answered now, perhaps later than it was asked. */
+static struct request
+asked(struct lnt_session *s, const struct chat_ask *ask)
+{
+    return (struct request){
+        .session = s,
+        .chat = chat_of(s),
+        .id = lnt_str(ask->id, ask->id_n),
+    };
+}
+
+/* What was published has a seq, and no more is said of it. */
+static void
+answer_published(struct lnt_session *s, const struct chat_ask *ask,
+                 enum chat_code code, const struct lnt_result *done)
+{
+    struct request r = asked(s, ask);
+
+    if (code == CHAT_OK)
+        ack(&r, done->seq);
+    else
+        refuse(&r, code);
 }
 
 /* ---- fields ---- */
@@ -188,25 +204,32 @@ take_since(struct request *r, struct chat_wish *wish)
 }
 
 static void
-request_join(struct request *r)
+answer_join(struct lnt_session *s, const struct chat_ask *ask,
+            enum chat_code code, const struct lnt_result *done)
 {
-    struct chat_wish wish = {.limit = UINT64_MAX};
-    struct lnt_str room, nick;
-    struct lnt_room_info info;
-    struct lnt_sub *sub;
-    enum chat_code code;
+    struct request r = asked(s, ask);
 
-    if (!take_text(r, "room", true, &room) ||
-        !take_text(r, "nick", false, &nick) || !take_since(r, &wish) ||
-        !take_count(r, "limit", &wish.limit))
-        return;
-    code = chat_join(r->session, room, nick, &sub, &info);
     if (code != CHAT_OK) {
-        refuse(r, code);
+        refuse(&r, code);
         return;
     }
-    (void)chat_begin_joined(r->session, &wish, sub, &info);
-    finish_with_id(r);
+    (void)chat_begin_joined(s, &ask->wish, done->sub, done->info);
+    finish_with_id(&r);
+}
+
+static void
+request_join(struct request *r)
+{
+    struct chat_wish *wish = &r->ask->wish;
+    struct lnt_str room, nick;
+
+    *wish = (struct chat_wish){.limit = UINT64_MAX};
+    if (!take_text(r, "room", true, &room) ||
+        !take_text(r, "nick", false, &nick) || !take_since(r, wish) ||
+        !take_count(r, "limit", &wish->limit))
+        return;
+    r->ask->answer = answer_join;
+    chat_join(r->session, room, nick, r->ask);
 }
 
 static void
@@ -226,65 +249,53 @@ request_message(struct request *r)
 {
     struct lnt_str text;
     struct lnt_sub *sub;
-    uint64_t seq;
-    enum chat_code code;
 
-    if (!take_text(r, "text", true, &text) || !(sub = take_sub(r)))
-        return;
-    code = chat_say(r->session, sub, text, &seq);
-    if (code == CHAT_OK)
-        ack(r, seq);
-    else
-        refuse(r, code);
+    if (take_text(r, "text", true, &text) && (sub = take_sub(r)))
+        chat_say(r->session, sub, text, r->ask);
 }
 
 static void
 request_typing(struct request *r)
 {
     struct lnt_sub *sub = take_sub(r);
-    uint64_t seq;
-    enum chat_code code;
 
-    if (!sub)
-        return;
-    code = chat_typing(r->session, sub, &seq);
-    if (code == CHAT_OK)
-        ack(r, seq);
-    else
-        refuse(r, code);
+    if (sub)
+        chat_typing(r->session, sub, r->ask);
 }
 
 static void
 request_direct(struct request *r)
 {
     struct lnt_str to, text;
-    uint64_t seq;
-    enum chat_code code;
 
-    if (!take_text(r, "to", true, &to) || !take_text(r, "text", true, &text))
+    if (take_text(r, "to", true, &to) && take_text(r, "text", true, &text))
+        chat_direct(r->session, to, text, r->ask);
+}
+
+static void
+answer_nick(struct lnt_session *s, const struct chat_ask *ask,
+            enum chat_code code, const struct lnt_result *done)
+{
+    struct request r = asked(s, ask);
+
+    (void)done;
+    if (code != CHAT_OK) {
+        refuse(&r, code);
         return;
-    code = chat_direct(r->session, to, text, &seq);
-    if (code == CHAT_OK)
-        ack(r, seq);
-    else
-        refuse(r, code);
+    }
+    chat_add_text(answer(&r, "nick"), "nick", chat_nick(s));
+    finish_with_id(&r);
 }
 
 static void
 request_nick(struct request *r)
 {
     struct lnt_str nick;
-    enum chat_code code;
 
     if (!take_text(r, "nick", true, &nick))
         return;
-    code = chat_rename(r->session, nick);
-    if (code != CHAT_OK) {
-        refuse(r, code);
-        return;
-    }
-    chat_add_text(answer(r, "nick"), "nick", chat_nick(r->session));
-    finish_with_id(r);
+    r->ask->answer = answer_nick;
+    chat_rename(r->session, nick, r->ask);
 }
 
 static void
@@ -330,34 +341,79 @@ request_ping(struct request *r)
     finish_with_id(r);
 }
 
-/* The commonest first. */
+/* The commonest first.  What only speaks may be under way together. */
 static const struct {
     const char *type;
     void (*fn)(struct request *r);
+    bool speaks;
 } requests[] = {
-    {"message", request_message}, {"typing", request_typing},
-    {"direct", request_direct},   {"join", request_join},
-    {"leave", request_leave},     {"nick", request_nick},
-    {"who", request_who},         {"history", request_history},
-    {"ping", request_ping},
+    {"message", request_message, true}, {"typing", request_typing, true},
+    {"direct", request_direct, true},   {"join", request_join, false},
+    {"leave", request_leave, false},    {"nick", request_nick, false},
+    {"who", request_who, false},        {"history", request_history, false},
+    {"ping", request_ping, false},
 };
+
+/* It is this request's turn, and it is read once more. */
+static void
+on_turn(const struct lnt_result *r)
+{
+    const struct chat_ask *ask = chat_asked(r);
+
+    if (!r->session)
+        return;
+    if (r->error == 0) {
+        chat_json_request(r->session, r->what);
+        return;
+    }
+    struct request late = asked(r->session, ask);
+    errno = r->error;
+    refuse(&late, chat_refuse_late(late.chat));
+}
 
 static void
 dispatch(struct request *r)
 {
+    struct lnt_session *s = r->session;
     struct lnt_str type;
 
     if (!take_text(r, "type", true, &type))
         return;
     for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
-        if (lnt_str_eq(type, lnt_str_c(requests[i].type))) {
+        if (!lnt_str_eq(type, lnt_str_c(requests[i].type)))
+            continue;
+        if (chat_must_wait(s, requests[i].speaks))
+            lnt_hub_after(lnt_session_app(s)->hub, s, r->text,
+                          chat_completion(on_turn, r->ask));
+        else
             requests[i].fn(r);
-            return;
-        }
+        return;
     }
     refuse(r, chat_refuse(r->chat, CHAT_UNKNOWN_TYPE,
                           "type must be join, leave, message, direct, typing, "
                           "nick, who, history or ping"));
+}
+
+/* Writes the id down as it will be given back. */
+static void
+keep_id(struct request *r, const json_t *id)
+{
+    struct lnt_strbuf *text = &r->chat->data;
+
+    if (!id)
+        return;
+    if (json_is_string(id)) {
+        lnt_strbuf_clear(text);
+        lnt_strbuf_add_json(text, lnt_str(json_string_value(id),
+                                          json_string_length(id)));
+        lnt_assert(text->n <= sizeof(r->ask->id));
+        memcpy(r->ask->id, text->p, text->n);
+        r->ask->id_n = (uint16_t)text->n;
+    } else {
+        r->ask->id_n = (uint16_t)json_dumpb(id, r->ask->id, sizeof(r->ask->id),
+                                            JSON_ENCODE_ANY);
+    }
+    r->id = lnt_str(r->ask->id, r->ask->id_n);
 }
 
 /* Takes the id, if it is one that can be given back. */
@@ -369,7 +425,7 @@ take_id(struct request *r)
 
     if (!id || json_is_number(id) ||
         (text && json_string_length(id) <= ID_MAX)) {
-        r->id = id;
+        keep_id(r, id);
         return true;
     }
     refuse(r, chat_refuse(r->chat, CHAT_BAD_REQUEST,
@@ -409,10 +465,13 @@ what_is_wrong(const json_error_t *error)
 void
 chat_json_request(struct lnt_session *s, struct lnt_str text)
 {
-    struct request r = {.session = s, .chat = chat_of(s)};
+    struct chat_ask ask;
+    struct request r = {
+        .session = s, .chat = chat_of(s), .text = text, .ask = &ask};
     json_error_t error;
     json_t *body;
 
+    chat_ask_init(&ask, answer_published);
     body = json_loadb(text.n ? text.p : "", text.n, JSON_REJECT_DUPLICATES,
                       &error);
     if (!body) {

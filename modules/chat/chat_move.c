@@ -79,7 +79,7 @@ chat_freeze(struct lnt_session *s, struct lnt_strbuf *out)
     struct lnt_hub_point p;
     size_t head;
 
-    if (!lnt_hub_point(hub, chat->subs, &p))
+    if (!lnt_hub_point(hub, s, chat->subs, &p))
         return -1;
     lnt_pack_version(out, VERSION, NEEDS);
     head = lnt_pack_begin(out);

@@ -72,6 +72,18 @@ unpack_nick(struct lnt_str *data, struct lnt_str *nick)
     return true;
 }
 
+bool
+chat_unpack_direct(struct lnt_str data, struct lnt_str *to,
+                   struct lnt_str *text)
+{
+    struct lnt_str from;
+
+    if (!unpack_nick(&data, &from) || !unpack_nick(&data, to))
+        return false;
+    *text = data;
+    return true;
+}
+
 /* ---- JSON ---- */
 
 /* Seconds since the epoch with three digits behind the point. */

@@ -33,8 +33,10 @@ struct api_route {
 
 /* A worker's scratch memory. */
 struct api {
-    struct lnt_strbuf request, reply, out;
-    struct lnt_strbuf headers; /* of every answer to this request */
+    struct lnt_strbuf request, out;
+    struct lnt_strbuf headers;       /* of every answer to this request */
+    struct lnt_http_request *asking; /* NULL once it is answered */
+    lnt_verdict verdict;             /* of that answer */
 };
 
 /* An error on its way to the client. */
@@ -137,24 +139,24 @@ refuse_bad(struct lnt_http_request *r, struct api *api, const char *code,
 
 /* What the chat refuses: "code: why not". */
 static lnt_verdict
-refuse_reply(struct lnt_http_request *r, struct api *api)
+refuse_reply(struct lnt_http_request *r, struct api *api, struct lnt_str text)
 {
     static const struct {
         const char *code;
         int status;
     } known[] = {
-        {"bad_request", 400}, {"bad_room", 400},    {"bad_nick", 400},
-        {"too_long", 413},    {"server_full", 503},
+        {"bad_request", 400},  {"bad_room", 400},    {"bad_nick", 400},
+        {"too_long", 413},     {"server_full", 503}, {"timed_out", 504},
+        {"rate_limited", 429},
     };
-    const char *text = api->reply.p ? api->reply.p : "";
-    const char *colon = strstr(text, ": ");
+    const char *colon = text.n ? memchr(text.p, ':', text.n) : NULL;
     struct refusal why = {.status = 500,
                           .code = LNT_STR("internal_server_error"),
-                          .message = lnt_str_c(text)};
+                          .message = text};
 
     if (colon) {
-        why.code = lnt_str(text, (size_t)(colon - text));
-        why.message = lnt_str_c(colon + 2);
+        why.code = lnt_str(text.p, (size_t)(colon - text.p));
+        why.message = lnt_str_trim(lnt_str(colon + 1, text.n - why.code.n - 1));
     }
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (lnt_str_eq(why.code, lnt_str_c(known[i].code)))
@@ -164,17 +166,18 @@ refuse_reply(struct lnt_http_request *r, struct api *api)
 }
 
 static lnt_verdict
-answer(struct lnt_module_ctx *m, struct lnt_http_request *r, struct api *api)
+answer(struct lnt_module_ctx *m, struct lnt_http_request *r, struct api *api,
+       struct lnt_str text)
 {
+    size_t seq = strlen("seq "); /* the reply is "seq N" */
     struct lnt_strbuf *out = &api->out;
 
     lnt_count(lnt_session_stats(r->session), LNT_C_HTTP_PUBLISHED);
     lnt_strbuf_clear(out);
     lnt_strbuf_adds(out, "{\"result\":{\"epoch\":");
     lnt_strbuf_addu(out, lnt_hub_epoch(m->hub));
-    /* The reply is "seq N". */
     lnt_strbuf_adds(out, ",\"seq\":");
-    lnt_strbuf_adds(out, api->reply.p + strlen("seq "));
+    lnt_strbuf_add_str(out, lnt_str(text.p + seq, text.n - seq));
     lnt_strbuf_adds(out, "}}\n");
     return lnt_http_respond(r, 200, "application/json", api->headers.p,
                             lnt_strbuf_str(out));
@@ -198,6 +201,40 @@ member(const json_t *body, const char *key, const char *otherwise,
     return otherwise;
 }
 
+/* The chat has published it, or not.  The request that asked is still there: this
+   comes before on_request has returned. */
+static void
+on_reply(const struct lnt_requester *to, bool good, struct lnt_str text)
+{
+    struct lnt_module_ctx *m = to->arg;
+    struct api *api = m->data;
+    struct lnt_http_request *r = api ? api->asking : NULL;
+
+    if (!r || lnt_session_id(r->session) != to->id)
+        return; /* it was told that this takes too long */
+    api->asking = NULL;
+    api->verdict = good ? answer(m, r, api, text) : refuse_reply(r, api, text);
+}
+
+/* Has the chat do it.  What it does not answer at once is refused: the request
+   cannot wait.  (One that can is parked here, and found by on_reply.) */
+static lnt_verdict
+ask_chat(struct lnt_module_ctx *m, struct lnt_http_request *r, struct api *api,
+         struct lnt_module_ctx *chat)
+{
+    const struct lnt_requester to = {on_reply, m, lnt_session_id(r->session)};
+
+    api->asking = r;
+    chat->module->on_request(chat, LNT_STR("publish"),
+                             lnt_strbuf_str(&api->request), &to);
+    if (!api->asking)
+        return api->verdict;
+    api->asking = NULL;
+    return refuse_reply(r, api,
+                        LNT_STR("timed_out: it is on its way, but how it goes "
+                                "cannot be waited for here"));
+}
+
 static lnt_verdict
 publish_body(struct lnt_module_ctx *m, struct lnt_http_request *r,
              struct api *api, const json_t *body)
@@ -216,11 +253,7 @@ publish_body(struct lnt_module_ctx *m, struct lnt_http_request *r,
     lnt_strbuf_add(&api->request, room, strlen(room) + 1);
     lnt_strbuf_add(&api->request, from, strlen(from) + 1);
     lnt_strbuf_adds(&api->request, text);
-    lnt_strbuf_clear(&api->reply);
-    if (!chat->module->on_request(chat, LNT_STR("publish"),
-                                  lnt_strbuf_str(&api->request), &api->reply))
-        return refuse_reply(r, api);
-    return answer(m, r, api);
+    return ask_chat(m, r, api, chat);
 }
 
 static bool
@@ -370,7 +403,6 @@ worker_stop(struct lnt_module_ctx *m)
     if (!api)
         return;
     lnt_strbuf_release(&api->request);
-    lnt_strbuf_release(&api->reply);
     lnt_strbuf_release(&api->out);
     lnt_strbuf_release(&api->headers);
     free(api);

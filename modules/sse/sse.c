@@ -41,7 +41,7 @@ struct sse_route {
 /* A worker. */
 struct sse_worker {
     struct lnt_sse_query query; /* of the request that is being answered */
-    bool opening; /* a session: what it is told has to wait in said */
+    bool telling; /* a session what it begins with; the latest is in said */
     struct lnt_strbuf said;
     uint64_t streams; /* open now */
 };
@@ -268,8 +268,8 @@ send_event(struct lnt_session *s, uint64_t epoch, struct lnt_str message)
     lnt_buf_unref(b);
 }
 
-/* While a session opens the latest message is kept back: only the last of them
-   has an id, so that whoever leaves in between asks for all of it again. */
+/* Of what a session is told at its beginning the latest message is kept back:
+   only the last of them has an id, so that whoever leaves in between asks for all of it again. */
 static void
 sse_send(struct lnt_session *s, enum lnt_message_type type, const void *p,
          size_t n)
@@ -281,7 +281,7 @@ sse_send(struct lnt_session *s, enum lnt_message_type type, const void *p,
         lnt_log_debug("a message that is not text cannot be an event");
         return;
     }
-    if (!w->opening) {
+    if (!w->telling) {
         send_event(s, epoch_of(lnt_session_protocol(s)), message);
         return;
     }
@@ -289,6 +289,19 @@ sse_send(struct lnt_session *s, enum lnt_message_type type, const void *p,
         send_event(s, 0, lnt_strbuf_str(&w->said));
     lnt_strbuf_clear(&w->said);
     lnt_strbuf_add_str(&w->said, message);
+}
+
+/* lnt_interest.telling */
+static void
+sse_telling(struct lnt_session *s, bool begins)
+{
+    struct sse_worker *w = worker_of(s);
+
+    if (!begins && w->said.n > 0)
+        send_event(s, epoch_of(lnt_session_protocol(s)),
+                   lnt_strbuf_str(&w->said));
+    lnt_strbuf_release(&w->said);
+    w->telling = begins;
 }
 
 static struct lnt_buf *
@@ -343,14 +356,8 @@ sse_open(struct lnt_session *s)
         lnt_session_write(s, line.p, line.n);
         lnt_strbuf_release(&line);
     }
-    lnt_strbuf_clear(&w->said);
-    w->opening = true;
+    w->query.listen.telling = sse_telling;
     v = listen_to(s, w);
-    w->opening = false;
-    if (w->said.n > 0)
-        send_event(s, v == LNT_GO_ON ? epoch_of(lnt_session_protocol(s)) : 0,
-                   lnt_strbuf_str(&w->said));
-    lnt_strbuf_release(&w->said);
     arm(s);
     return v;
 }

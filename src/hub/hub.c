@@ -1,15 +1,16 @@
 /*
  * The hub's life and its part of a loop turn: reads the log, wakes those who
  * sleep.  Who is subscribed is kept by subs.c, what they get is made by
- * fanout.c; what applications do is in rooms.c and publish.c, what they ask in
- * look.c.
+ * fanout.c; what applications begin is in begin.c, what they ask in look.c.
  */
 #include "hub/hub.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "core/mem.h"
 #include "hub/fanout.h"
+#include "hub/queue.h"
 #include "hub/state.h"
 #include "hub/unwake.h"
 #include "net/net.h"
@@ -43,12 +44,15 @@ lnt_hub_new(const struct lnt_hub_params *p)
         .unwake = h->unwake,
     };
     lnt_reader_init(&h->reader);
+    h->queues = lnt_queues_new(h);
     return h;
 }
 
 void
 lnt_hub_free(struct lnt_hub *h)
 {
+    lnt_queues_cancel(h->queues, ECANCELED);
+    lnt_queues_free(h->queues);
     lnt_reader_release(&h->reader);
     lnt_unwake_free(h->unwake);
     lnt_fanout_free(h->fanout);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "core/str.h"
+#include "hub/result.h"
 #include "net/module.h"
 #include "zone/types.h"
 
@@ -36,6 +37,20 @@ void lnt_hub_serve(struct lnt_hub *h);
    not changed from here any more, only said of one that keeps nothing. */
 void lnt_hub_retire(struct lnt_hub *h);
 
+/* Calls fn once, when nothing is under way: perhaps now, at the latest when the
+   time of all that is (LNT_OP_TIME) is over. */
+void lnt_hub_when_idle(struct lnt_hub *h, void (*fn)(void *arg), void *arg);
+/* Completes all that is under way with ECANCELED, and what is begun from now on.
+   For the end of the worker, while modules are still there. */
+void lnt_hub_cancel(struct lnt_hub *h);
+
+#ifdef LNT_DEBUG_BUILD
+/* For tests: operations stay under way until they are released, the first n that
+   were begun, in that order; as in a cluster.  With hold false all are. */
+void lnt_hub_hold(struct lnt_hub *h, bool hold);
+void lnt_hub_release(struct lnt_hub *h, size_t n);
+#endif
+
 /* ---- for the worker's loop hook ---- */
 
 /* Rings sleepers if this worker published since the last call, then reads a
@@ -50,36 +65,43 @@ void lnt_hub_wake(struct lnt_hub *h);
 /* announce_max, wherever it is taken: in rooms with more members than that,
    joins, leaves and new nicks are not announced. */
 
-/* A session takes a nick.  Errors as lnt_zone_user_add.  One user a session:
-   the app keeps the number. */
-int lnt_hub_enter(struct lnt_hub *h, struct lnt_session *s, struct lnt_str nick,
-                  uint32_t *user);
-int lnt_hub_rename(struct lnt_hub *h, uint32_t user, struct lnt_str nick,
-                   unsigned announce_max);
+/*
+ * A session takes a nick: the completion has the number of the user, which the
+ * app keeps; one user a session.  Errors as lnt_zone_user_add.  What completions
+ * are, and when they come, stands in hub/result.h.
+ */
+void lnt_hub_enter(struct lnt_hub *h, struct lnt_session *s,
+                   struct lnt_str nick, struct lnt_completion done);
+void lnt_hub_rename(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
+                    struct lnt_str nick, unsigned announce_max,
+                    struct lnt_completion done);
 /* To be called from the app's close when it entered; after lnt_hub_leave of
    every sub. */
-void lnt_hub_exit(struct lnt_hub *h, uint32_t user, unsigned announce_max);
+void lnt_hub_exit(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
+                  unsigned announce_max);
 
 /*
  * Joins the room: member in the zone and subscriber here, from the join event
  * on; the joiner does not get its own join event, but all that come after it.
  * format: which rendering.  A room that is new counts for the session and its
- * network as its [limits] say.  NULL with errno as lnt_zone_join_by.
+ * network as its [limits] say.  The completion has the sub and the room's info,
+ * or an error as lnt_zone_join_by.
  */
-struct lnt_sub *lnt_hub_join(struct lnt_hub *h, struct lnt_session *s,
-                             uint32_t user, struct lnt_str name,
-                             unsigned format, unsigned announce_max,
-                             struct lnt_room_info *info);
+void lnt_hub_join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
+                  struct lnt_str name, unsigned format, unsigned announce_max,
+                  struct lnt_completion done);
+/* The subscription is over when this returns. */
 void lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub,
                    unsigned announce_max);
 /* Subscribes without a member: receives, is not seen.  Ends with leave, too.
    A room that is new counts for the network alone, and info->created is set:
    the app counts for the session. */
-struct lnt_sub *lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s,
-                               struct lnt_str name, unsigned format,
-                               struct lnt_room_info *info);
+void lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s,
+                    struct lnt_str name, unsigned format,
+                    struct lnt_completion done);
 /* Nothing with a seq below start is delivered to it any more: it was told in
-   another way. */
+   another way.  UINT64_MAX: nothing at all until another start is said, which
+   is then above what the worker has read. */
 void lnt_hub_skip(struct lnt_hub *h, struct lnt_sub *sub, uint64_t start);
 /*
  * What the room keeps of what is published with LNT_EVENT_HISTORY, as
@@ -110,26 +132,34 @@ void lnt_sub_unlink(struct lnt_sub *sub, struct lnt_sub **head);
 
 /*
  * Publishes into the room: to every subscriber of every worker, in one order.
- * kind is LNT_EVENT_APP or above.  0 with *seq and *time_us (may be NULL), or
- * -1 as lnt_zone_publish.
+ * kind is LNT_EVENT_APP or above.  The completion has seq and time_us, or an
+ * error as lnt_zone_publish.
  */
-int lnt_hub_publish(struct lnt_hub *h, struct lnt_session *from,
-                    struct lnt_sub *sub, uint16_t kind, uint16_t flags,
-                    struct lnt_str data, uint64_t *seq, uint64_t *time_us);
+void lnt_hub_publish(struct lnt_hub *h, struct lnt_session *s,
+                     const struct lnt_sub *sub, uint16_t kind, uint16_t flags,
+                     struct lnt_str data, struct lnt_completion done);
 /*
  * The same without being there: into the room of that name of module m, made
- * if it is new.  keep (may be NULL) as with lnt_hub_keep.  0, or -1 as
+ * if it is new.  keep (may be NULL) as with lnt_hub_keep.  Errors as
  * lnt_zone_hold and lnt_zone_publish.
  */
-int lnt_hub_post(struct lnt_hub *h, const struct lnt_module_ctx *m,
-                 struct lnt_str name, const struct lnt_keep *keep,
-                 uint16_t kind, uint16_t flags, struct lnt_str data,
-                 uint64_t *seq, uint64_t *time_us);
+void lnt_hub_post(struct lnt_hub *h, struct lnt_module_ctx *m,
+                  struct lnt_str name, const struct lnt_keep *keep,
+                  uint16_t kind, uint16_t flags, struct lnt_str data,
+                  struct lnt_completion done);
 /* To one session, wherever it is: to its application's direct, if that is the
-   same as from's. */
-int lnt_hub_direct(struct lnt_hub *h, struct lnt_session *from, uint64_t target,
-                   uint16_t kind, struct lnt_str data, uint64_t *seq,
-                   uint64_t *time_us);
+   same as that of s. */
+void lnt_hub_direct(struct lnt_hub *h, struct lnt_session *s, uint64_t target,
+                    uint16_t kind, struct lnt_str data,
+                    struct lnt_completion done);
+
+/* Whether s has anything under way that is not complete. */
+enum lnt_under_way lnt_hub_under_way(const struct lnt_hub *h,
+                                     const struct lnt_session *s);
+/* Completes when everything is complete that s has begun before; for what is to
+   be done in its turn.  data is the completion's what. */
+void lnt_hub_after(struct lnt_hub *h, struct lnt_session *s,
+                   struct lnt_str data, struct lnt_completion done);
 
 /* ---- what applications ask ---- */
 
@@ -182,10 +212,11 @@ struct lnt_hub_point {
 
 /*
  * What the giver's app freezes: the point, the user, and each sub of its list.
- * false: not now; in a moment, when this worker has read a bit more.
+ * false: not now; in a moment, when this worker has read a bit more and s has
+ * nothing under way.
  */
-bool lnt_hub_point(struct lnt_hub *h, const struct lnt_sub *subs,
-                   struct lnt_hub_point *p);
+bool lnt_hub_point(struct lnt_hub *h, const struct lnt_session *s,
+                   const struct lnt_sub *subs, struct lnt_hub_point *p);
 /* Appends a piece that lnt_hub_adopt takes.  It is counted, and later releases
    append to it (core/pack.h). */
 void lnt_sub_freeze(struct lnt_hub *h, const struct lnt_sub *sub,

@@ -8,15 +8,18 @@
 #include "core/pack.h"
 #include "hub/fanout.h"
 #include "hub/hub.h"
+#include "hub/queue.h"
 #include "hub/replay.h"
 #include "hub/rooms.h"
 #include "hub/state.h"
 #include "net/stats.h"
 
 bool
-lnt_hub_point(struct lnt_hub *h, const struct lnt_sub *subs,
-              struct lnt_hub_point *p)
+lnt_hub_point(struct lnt_hub *h, const struct lnt_session *s,
+              const struct lnt_sub *subs, struct lnt_hub_point *p)
 {
+    if (lnt_queues_state(h->queues, lnt_session_id(s)) != LNT_NOTHING)
+        return false;
     /* The taker reads on from there, once for each session: records of other
        rooms, for which nobody has woken us, are not to be among that. */
     lnt_reader_pass(&h->reader);
@@ -50,10 +53,7 @@ lnt_sub_freeze(struct lnt_hub *h, const struct lnt_sub *sub,
 void
 lnt_hub_forget(struct lnt_hub *h, struct lnt_sub *sub)
 {
-    if (sub->member)
-        lnt_subs_remove(h->subs, sub);
-    else
-        lnt_hub_leave(h, sub, 0); /* its room is held for this worker */
+    (void)lnt_rooms_unsubscribe(h, sub);
 }
 
 void

@@ -1,6 +1,6 @@
 /*
- * Nicks, rooms and subscriptions: what a session does in the zone, and what it
- * is subscribed to here.
+ * Rooms and subscriptions: joining them in the zone, and what a session is
+ * subscribed to here.
  */
 #include "hub/rooms.h"
 
@@ -15,31 +15,6 @@
 #include "net/net.h"
 #include "net/stats.h"
 #include "os/socket.h"
-
-/* ---- users ---- */
-
-int
-lnt_hub_enter(struct lnt_hub *h, struct lnt_session *s, struct lnt_str nick,
-              uint32_t *user)
-{
-    return lnt_zone_user_add(h->zone, nick, h->cell_index, lnt_session_id(s),
-                             user);
-}
-
-int
-lnt_hub_rename(struct lnt_hub *h, uint32_t user, struct lnt_str nick,
-               unsigned announce_max)
-{
-    return lnt_zone_user_rename(h->zone, user, nick, announce_max);
-}
-
-void
-lnt_hub_exit(struct lnt_hub *h, uint32_t user, unsigned announce_max)
-{
-    lnt_zone_user_remove(h->zone, user, announce_max);
-}
-
-/* ---- rooms ---- */
 
 /* Where the session is from and how many rooms it may create; user 0: it has
    none.  0, or -1 with EUSERS: the peer is gone already. */
@@ -138,9 +113,9 @@ lnt_rooms_subscribe(struct lnt_hub *h, struct lnt_session *s, unsigned format,
 }
 
 struct lnt_sub *
-lnt_hub_join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
-             struct lnt_str name, unsigned format, unsigned announce_max,
-             struct lnt_room_info *info)
+lnt_rooms_join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
+               struct lnt_str name, unsigned format, unsigned announce_max,
+               struct lnt_room_info *info)
 {
     uint32_t member;
 
@@ -165,8 +140,8 @@ lnt_rooms_listener(struct lnt_hub *h, struct lnt_session *s, unsigned format,
 }
 
 struct lnt_sub *
-lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name,
-               unsigned format, struct lnt_room_info *info)
+lnt_rooms_listen(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name,
+                 unsigned format, struct lnt_room_info *info)
 {
     uint32_t node;
 
@@ -178,25 +153,23 @@ lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name,
 void
 lnt_hub_skip(struct lnt_hub *h, struct lnt_sub *sub, uint64_t start)
 {
-    if (start > lnt_hub_next(h, sub))
+    if (start > lnt_hub_next(h, sub) ||
+        lnt_subs_start(h->subs, sub) == UINT64_MAX)
         lnt_subs_delay(h->subs, sub, start);
 }
 
-void
-lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub, unsigned announce_max)
+uint32_t
+lnt_rooms_unsubscribe(struct lnt_hub *h, struct lnt_sub *sub)
 {
     struct lnt_hub_room *r = sub->group->room;
-    uint32_t member = sub->member;
-    uint64_t id = lnt_session_id(sub->session);
-    uint32_t held = 0;
+    uint32_t member = sub->member, held = 0;
 
     if (!member && --r->listeners == 0)
         held = r->hold;
     lnt_subs_remove(h->subs, sub);
-    if (member)
-        lnt_zone_leave(h->zone, member, id, announce_max);
-    else if (held)
+    if (held)
         lnt_zone_unhold(h->zone, held);
+    return member;
 }
 
 int

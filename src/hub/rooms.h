@@ -1,5 +1,5 @@
 /*
- * Nicks, rooms and subscriptions, as the hub's other files need them.  Private
+ * Rooms and subscriptions, as the hub's other files need them.  Private
  * to the hub.
  */
 #ifndef LNT_HUB_ROOMS_H
@@ -22,6 +22,17 @@ struct lnt_sub;
 int lnt_rooms_hold(struct lnt_hub *h, struct lnt_session *s,
                    struct lnt_str name, bool moved, uint32_t *node,
                    struct lnt_room_info *info, bool *created);
+/* As lnt_hub_join and lnt_hub_listen, at once.  NULL with errno. */
+struct lnt_sub *lnt_rooms_join(struct lnt_hub *h, struct lnt_session *s,
+                               uint32_t user, struct lnt_str name,
+                               unsigned format, unsigned announce_max,
+                               struct lnt_room_info *info);
+struct lnt_sub *lnt_rooms_listen(struct lnt_hub *h, struct lnt_session *s,
+                                 struct lnt_str name, unsigned format,
+                                 struct lnt_room_info *info);
+/* Ends the subscription, and the hold of one that only listens.  The member
+   that stays in the zone, 0 none. */
+uint32_t lnt_rooms_unsubscribe(struct lnt_hub *h, struct lnt_sub *sub);
 /* Subscribes s to what has a seq of info->next or more. */
 struct lnt_sub *lnt_rooms_subscribe(struct lnt_hub *h, struct lnt_session *s,
                                     unsigned format, uint32_t member,

@@ -13,6 +13,7 @@
 struct lnt_hub;
 struct lnt_fanout;
 struct lnt_net;
+struct lnt_queues;
 struct lnt_unwake;
 
 /* What a room that is held is to keep as soon as this worker serves. */
@@ -32,6 +33,7 @@ struct lnt_hub {
     struct lnt_subs *subs;
     struct lnt_fanout *fanout;
     struct lnt_unwake *unwake;
+    struct lnt_queues *queues; /* operations under way */
     struct lnt_pin *pins;
     size_t npins;
     bool retired;

@@ -117,6 +117,9 @@ struct lnt_interest {
     bool resumes;  /* it was here before, and has everything up to here: */
     uint64_t epoch, seq;
     uint64_t limit; /* how much of the past others get, at most */
+    /* To be called around what is told at the beginning, all in one go: before
+       it with true, behind it with false. */
+    void (*telling)(struct lnt_session *s, bool begins);
 };
 
 /* An application turns messages into actions.  Any may be NULL. */
@@ -138,7 +141,8 @@ struct lnt_app {
        the two functions such protocols do not take the application. */
     bool (*may_listen)(struct lnt_module_ctx *m, const struct lnt_interest *l,
                        struct lnt_strbuf *why);
-    /* Behind open: subscribes s, and tells it what was said before. */
+    /* Behind open: subscribes s, and tells it what was said before; now or
+       later, as the hub completes it. */
     lnt_verdict (*listen)(struct lnt_session *s, const struct lnt_interest *l);
     /* The log was overwritten before this worker could read it; s has lost
        events of the rooms it is in. */
@@ -187,6 +191,20 @@ struct lnt_module_ctx {
     const struct lnt_server_info *server;
 };
 
+/* Whoever waits for the answer to a request: plain bytes, to be copied when it is
+   answered later. */
+struct lnt_requester {
+    void (*answer)(const struct lnt_requester *to, bool good,
+                   struct lnt_str text);
+    void *arg;
+    uint64_t id;
+};
+static inline void
+lnt_answer(const struct lnt_requester *to, bool good, struct lnt_str text)
+{
+    to->answer(to, good, text);
+}
+
 struct lnt_module {
     uint32_t abi;
     uint32_t struct_size;
@@ -209,10 +227,11 @@ struct lnt_module {
     /* A shared value changed (data.p NULL: was unset). */
     void (*on_value)(struct lnt_module_ctx *m, struct lnt_str key,
                      struct lnt_str data);
-    /* A request by another worker or the master (ctl publish): true with the
-       answer, or false with why not, in reply. */
-    bool (*on_request)(struct lnt_module_ctx *m, struct lnt_str name,
-                       struct lnt_str data, struct lnt_strbuf *reply);
+    /* A request by another worker or the master (ctl publish), to be answered by
+       lnt_answer exactly once, before this returns or later: good with the
+       answer, or not with why. */
+    void (*on_request)(struct lnt_module_ctx *m, struct lnt_str name,
+                       struct lnt_str data, const struct lnt_requester *to);
     /* Appends ,"key":value pairs to the worker's status object. */
     void (*status)(struct lnt_module_ctx *m, struct lnt_strbuf *json);
     /* The logs were opened again (SIGUSR1, ctl reopen): a module with files of

@@ -85,33 +85,42 @@ answer_core(struct lnt_worker_requests *a, const struct lnt_request *q,
     return false;
 }
 
-static bool
-answer_module(struct lnt_worker_requests *a, const struct lnt_request *q,
-              struct lnt_strbuf *reply)
+static void
+answer(const struct lnt_requester *to, bool good, struct lnt_str text)
+{
+    struct lnt_worker_requests *a = to->arg;
+    if (lnt_requests_answer(a->channel, (uint32_t)to->id, good, text) < 0)
+        lnt_log_error("cannot answer a request: %s", strerror(errno));
+}
+
+static void
+ask_module(struct lnt_worker_requests *a, const struct lnt_request *q,
+           const struct lnt_requester *to)
 {
     for (size_t i = 0; i < a->nctx; i++) {
         const struct lnt_module *m = a->ctx[i].module;
-        if (lnt_str_eq(q->module, lnt_str_c(m->name)) && m->on_request)
-            return m->on_request(&a->ctx[i], q->name, q->data, reply);
+        if (lnt_str_eq(q->module, lnt_str_c(m->name)) && m->on_request) {
+            m->on_request(&a->ctx[i], q->name, q->data, to);
+            return;
+        }
     }
-    lnt_strbuf_adds(reply, "no module here answers that");
-    return false;
+    lnt_answer(to, false, LNT_STR("no module here answers that"));
 }
 
 static void
 take_request(struct lnt_worker_requests *a, const struct lnt_frame *f)
 {
+    const struct lnt_requester to = {answer, a, f->request};
     struct lnt_strbuf reply = LNT_STRBUF_INIT;
     struct lnt_request q;
-    bool ok = false;
-    if (lnt_request_decode(f->payload, &q) < 0)
-        lnt_strbuf_adds(&reply, "the request cannot be read");
-    else
-        ok = q.module.n ? answer_module(a, &q, &reply)
-                        : answer_core(a, &q, &reply);
-    if (lnt_requests_answer(a->channel, f->request, ok,
-                            lnt_strbuf_str(&reply)) < 0)
-        lnt_log_error("cannot answer a request: %s", strerror(errno));
+    if (lnt_request_decode(f->payload, &q) < 0) {
+        lnt_answer(&to, false, LNT_STR("the request cannot be read"));
+    } else if (q.module.n) {
+        ask_module(a, &q, &to);
+    } else {
+        bool good = answer_core(a, &q, &reply);
+        lnt_answer(&to, good, lnt_strbuf_str(&reply));
+    }
     lnt_strbuf_release(&reply);
 }
 

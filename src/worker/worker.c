@@ -62,10 +62,18 @@ static const struct lnt_channel_handler channel_handler = {
 /* ---- the end ---- */
 
 static void
-on_drained(void *arg)
+on_idle(void *arg)
 {
     struct worker *w = arg;
     lnt_loop_stop(w->forked.loop);
+}
+
+/* What the last of them have said may still be on its way. */
+static void
+on_drained(void *arg)
+{
+    struct worker *w = arg;
+    lnt_hub_when_idle(w->hub, on_idle, w);
 }
 
 static void
@@ -448,8 +456,10 @@ tear_down(struct worker *w)
     lnt_mover_free(w->mover);
     if (w->net)
         lnt_net_abort(w->net);
-    if (w->hub)
+    if (w->hub) {
+        lnt_hub_cancel(w->hub);
         (void)lnt_hub_turn(w->hub); /* rings for the leaves just published */
+    }
     /* What modules have asked is answered while they are still there. */
     lnt_channel_close(&w->forked.channel);
     lnt_worker_requests_drop(&w->requests, "the worker ends");

@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "hub/hub.h"
 #include "net/module.h"
+#include "t/lib/hub_now.h"
 
 struct fanout {
     struct lnt_sub *sub;
@@ -21,8 +22,7 @@ on_open(struct lnt_session *s)
 {
     struct fanout *f = lnt_session_app_state(s);
     struct lnt_room_info room;
-    f->sub =
-        lnt_hub_listen(lnt_session_app(s)->hub, s, LNT_STR("all"), 0, &room);
+    f->sub = now_listen(lnt_session_app(s)->hub, s, LNT_STR("all"), 0, &room);
     if (f->sub)
         return LNT_GO_ON;
     lnt_log_error("fanout: cannot subscribe: %s", strerror(errno));
@@ -33,8 +33,8 @@ static lnt_verdict
 on_message(struct lnt_session *s, const struct lnt_message *m)
 {
     struct fanout *f = lnt_session_app_state(s);
-    if (lnt_hub_publish(lnt_session_app(s)->hub, s, f->sub, LNT_EVENT_APP, 0,
-                        m->data, NULL, NULL) == 0)
+    if (now_publish(lnt_session_app(s)->hub, s, f->sub, LNT_EVENT_APP, 0,
+                    m->data, NULL, NULL) == 0)
         return LNT_GO_ON;
     lnt_log_error("fanout: cannot publish: %s", strerror(errno));
     return LNT_CLOSE_ERROR;

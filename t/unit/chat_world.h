@@ -32,6 +32,7 @@ enum {
 
 struct lnt_session {
     bool open, human, closing;
+    int close_code;
     uint64_t id;
     max_align_t state[8];
     struct lnt_strbuf got; /* messages, each followed by NUL */
@@ -132,6 +133,14 @@ lnt_session_send(struct lnt_session *s, enum lnt_message_type type,
         abort();
     lnt_strbuf_add(&s->got, p, n);
     lnt_strbuf_addc(&s->got, '\0');
+}
+
+void
+lnt_session_close(struct lnt_session *s, int code, const char *reason)
+{
+    (void)reason;
+    s->closing = true;
+    s->close_code = code;
 }
 
 struct lnt_stats *
@@ -388,11 +397,22 @@ world_set_nick(uint32_t user, struct lnt_str nick)
     world.users[user].nick[nick.n] = '\0';
 }
 
-int
-lnt_hub_enter(struct lnt_hub *h, struct lnt_session *s, struct lnt_str nick,
-              uint32_t *user)
+/* Everything completes at once here. */
+static void
+world_done(struct lnt_session *s, struct lnt_completion done,
+           struct lnt_result r)
 {
-    (void)h;
+    r.m = &world.ctx;
+    r.session = s;
+    r.session_id = s ? s->id : 0;
+    r.arg = done.arg;
+    if (done.fn)
+        done.fn(&r);
+}
+
+static int
+world_enter(struct lnt_session *s, struct lnt_str nick, uint32_t *user)
+{
     if (world_check_nick(nick) < 0)
         return -1;
     for (*user = 0; *user < WORLD_USERS; ++*user) {
@@ -406,13 +426,22 @@ lnt_hub_enter(struct lnt_hub *h, struct lnt_session *s, struct lnt_str nick,
     return -1;
 }
 
-int
-lnt_hub_rename(struct lnt_hub *h, uint32_t user, struct lnt_str nick,
-               unsigned announce_max)
+void
+lnt_hub_enter(struct lnt_hub *h, struct lnt_session *s, struct lnt_str nick,
+              struct lnt_completion done)
+{
+    struct lnt_result r = {.what = nick};
+
+    (void)h;
+    r.error = world_enter(s, nick, &r.user) < 0 ? errno : 0;
+    world_done(s, done, r);
+}
+
+static int
+world_rename(uint32_t user, struct lnt_str nick, unsigned announce_max)
 {
     struct lnt_strbuf both = LNT_STRBUF_INIT;
 
-    (void)h;
     if (world_check_nick(nick) < 0)
         return -1;
     lnt_strbuf_adds(&both, world.users[user].nick);
@@ -431,6 +460,34 @@ lnt_hub_rename(struct lnt_hub *h, uint32_t user, struct lnt_str nick,
     return 0;
 }
 
+void
+lnt_hub_rename(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
+               struct lnt_str nick, unsigned announce_max,
+               struct lnt_completion done)
+{
+    struct lnt_result r = {.what = nick};
+
+    (void)h;
+    r.error = world_rename(user, nick, announce_max) < 0 ? errno : 0;
+    world_done(s, done, r);
+}
+
+enum lnt_under_way
+lnt_hub_under_way(const struct lnt_hub *h, const struct lnt_session *s)
+{
+    (void)h;
+    (void)s;
+    return LNT_NOTHING;
+}
+
+void
+lnt_hub_after(struct lnt_hub *h, struct lnt_session *s, struct lnt_str data,
+              struct lnt_completion done)
+{
+    (void)h;
+    world_done(s, done, (struct lnt_result){.what = data});
+}
+
 /* Nobody moves in this world. */
 
 bool
@@ -441,10 +498,11 @@ lnt_session_moved(const struct lnt_session *s)
 }
 
 bool
-lnt_hub_point(struct lnt_hub *h, const struct lnt_sub *subs,
-              struct lnt_hub_point *p)
+lnt_hub_point(struct lnt_hub *h, const struct lnt_session *s,
+              const struct lnt_sub *subs, struct lnt_hub_point *p)
 {
     (void)h;
+    (void)s;
     (void)subs;
     (void)p;
     abort();
@@ -511,9 +569,11 @@ lnt_hub_replay(struct lnt_hub *h, struct lnt_session *s, struct lnt_sub *subs,
 }
 
 void
-lnt_hub_exit(struct lnt_hub *h, uint32_t user, unsigned announce_max)
+lnt_hub_exit(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
+             unsigned announce_max)
 {
     (void)h;
+    (void)s;
     (void)announce_max;
     if (!world.users[user].session)
         abort();
@@ -543,15 +603,13 @@ world_room(struct lnt_str name)
     return room;
 }
 
-struct lnt_sub *
-lnt_hub_join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
-             struct lnt_str name, unsigned format, unsigned announce_max,
-             struct lnt_room_info *info)
+static struct lnt_sub *
+world_join(struct lnt_session *s, uint32_t user, struct lnt_str name,
+           unsigned format, unsigned announce_max, struct lnt_room_info *info)
 {
     struct lnt_sub *sub, **at;
     uint32_t room;
 
-    (void)h;
     if (world_fails() || (room = world_room(name)) == WORLD_ROOMS)
         return NULL;
     sub = lnt_calloc(1, sizeof(*sub));
@@ -573,14 +631,27 @@ lnt_hub_join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
     return sub;
 }
 
-struct lnt_sub *
-lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name,
-               unsigned format, struct lnt_room_info *info)
+void
+lnt_hub_join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
+             struct lnt_str name, unsigned format, unsigned announce_max,
+             struct lnt_completion done)
+{
+    struct lnt_room_info info = {0};
+    struct lnt_result r = {.what = name, .info = &info};
+
+    (void)h;
+    r.sub = world_join(s, user, name, format, announce_max, &info);
+    r.error = r.sub ? 0 : errno;
+    world_done(s, done, r);
+}
+
+static struct lnt_sub *
+world_listen(struct lnt_session *s, struct lnt_str name, unsigned format,
+             struct lnt_room_info *info)
 {
     struct lnt_sub *sub;
     uint32_t room;
 
-    (void)h;
     if (world_fails() || (room = world_room(name)) == WORLD_ROOMS)
         return NULL;
     sub = lnt_calloc(1, sizeof(*sub));
@@ -599,6 +670,19 @@ lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name,
     info->created = false;
     memcpy(info->name, world.rooms[room].name, sizeof(info->name));
     return sub;
+}
+
+void
+lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s, struct lnt_str name,
+               unsigned format, struct lnt_completion done)
+{
+    struct lnt_room_info info = {0};
+    struct lnt_result r = {.what = name, .info = &info};
+
+    (void)h;
+    r.sub = world_listen(s, name, format, &info);
+    r.error = r.sub ? 0 : errno;
+    world_done(s, done, r);
 }
 
 void
@@ -698,63 +782,65 @@ lnt_sub_unlink(struct lnt_sub *sub, struct lnt_sub **head)
     *head = sub->next;
 }
 
-static int
-world_publish(struct lnt_event *e, uint64_t *seq, uint64_t *time_us)
+static void
+world_publish(struct lnt_session *s, struct lnt_event *e,
+              struct lnt_completion done)
 {
+    struct lnt_result r = {.what = e->data};
+
     if (world_fails())
-        return -1;
-    world_add(e);
-    if (seq)
-        *seq = e->seq;
-    if (time_us)
-        *time_us = e->time_us;
-    return 0;
+        r.error = errno;
+    else
+        world_add(e);
+    r.seq = e->seq;
+    r.time_us = e->time_us;
+    world_done(s, done, r);
 }
 
-int
-lnt_hub_publish(struct lnt_hub *h, struct lnt_session *from,
-                struct lnt_sub *sub, uint16_t kind, uint16_t flags,
-                struct lnt_str data, uint64_t *seq, uint64_t *time_us)
+void
+lnt_hub_publish(struct lnt_hub *h, struct lnt_session *s,
+                const struct lnt_sub *sub, uint16_t kind, uint16_t flags,
+                struct lnt_str data, struct lnt_completion done)
 {
     struct lnt_event e = {.kind = kind,
                           .flags = flags,
-                          .origin = from->id,
+                          .origin = s->id,
                           .room = sub->room,
                           .data = data};
     (void)h;
-    return world_publish(&e, seq, time_us);
+    world_publish(s, &e, done);
 }
 
-int
-lnt_hub_post(struct lnt_hub *h, const struct lnt_module_ctx *m,
-             struct lnt_str name, const struct lnt_keep *keep, uint16_t kind,
-             uint16_t flags, struct lnt_str data, uint64_t *seq,
-             uint64_t *time_us)
+void
+lnt_hub_post(struct lnt_hub *h, struct lnt_module_ctx *m, struct lnt_str name,
+             const struct lnt_keep *keep, uint16_t kind, uint16_t flags,
+             struct lnt_str data, struct lnt_completion done)
 {
     struct lnt_event e = {.kind = kind, .flags = flags, .data = data};
 
     (void)h;
     (void)m;
     e.room = world_room(name);
-    if (e.room == WORLD_ROOMS)
-        return -1;
+    if (e.room == WORLD_ROOMS) {
+        world_done(NULL, done, (struct lnt_result){.error = errno});
+        return;
+    }
     world.rooms[e.room].keep = *keep;
-    return world_publish(&e, seq, time_us);
+    world_publish(NULL, &e, done);
 }
 
-int
-lnt_hub_direct(struct lnt_hub *h, struct lnt_session *from, uint64_t target,
-               uint16_t kind, struct lnt_str data, uint64_t *seq,
-               uint64_t *time_us)
+void
+lnt_hub_direct(struct lnt_hub *h, struct lnt_session *s, uint64_t target,
+               uint16_t kind, struct lnt_str data, struct lnt_completion done)
 {
     struct lnt_event e = {.kind = kind,
                           .flags = LNT_EVENT_DIRECT,
-                          .origin = from->id,
+                          .origin = s->id,
                           .target = target,
                           .room = LNT_ROOM_NONE,
                           .data = data};
     (void)h;
-    return world_publish(&e, seq, time_us);
+    world_publish(s, &e, done);
 }
 
 /* ---- the server ---- */
@@ -809,6 +895,7 @@ world_open(bool human)
         s++;
     s->open = true;
     s->human = human;
+    s->closing = false;
     s->id = (uint64_t)(s - world.sessions) + 1;
     memset(s->state, 0, sizeof(s->state));
     if (lnt_module_chat.app->state_size > sizeof(s->state) ||

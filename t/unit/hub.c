@@ -141,7 +141,7 @@ test_order(void)
     say(a, q, 0, "3");
     say(a, r, 0, "4");
     say(a, q, 0, "5");
-    lnt_hub_direct(nets[0].hub, a, a->id, NOTE, LNT_STR("6"), NULL, NULL);
+    now_direct(nets[0].hub, a, a->id, NOTE, LNT_STR("6"), NULL, NULL);
     say(a, q, 0, "7");
     turns();
     is_str(got(a), "r:1 r:2 q:3 r:4 q:5 @6 q:7 ", "in order");
@@ -170,9 +170,9 @@ test_direct(void)
 
     enter(c, "r", 0);
     x->app = &nets[1].other;
-    lnt_hub_direct(nets[0].hub, a, b->id, NOTE, LNT_STR("hi"), NULL, NULL);
-    lnt_hub_direct(nets[0].hub, a, x->id, NOTE, LNT_STR("x"), NULL, NULL);
-    lnt_hub_direct(nets[0].hub, a, 77, NOTE, LNT_STR("nobody"), NULL, NULL);
+    now_direct(nets[0].hub, a, b->id, NOTE, LNT_STR("hi"), NULL, NULL);
+    now_direct(nets[0].hub, a, x->id, NOTE, LNT_STR("x"), NULL, NULL);
+    now_direct(nets[0].hub, a, 77, NOTE, LNT_STR("nobody"), NULL, NULL);
     turns();
     is_str(got(b), "@hi ", "to that one");
     is_str(got(a), "", "not to the sender");
@@ -182,7 +182,7 @@ test_direct(void)
     on_direct = leave_in_direct;
     left_in_direct = sb;
     say(a, sa, 0, "1");
-    lnt_hub_direct(nets[0].hub, a, b->id, NOTE, LNT_STR("go"), NULL, NULL);
+    now_direct(nets[0].hub, a, b->id, NOTE, LNT_STR("go"), NULL, NULL);
     say(a, sa, 0, "2");
     turns();
     is_str(got(b), "r:1 @go ", "left in the middle of a turn");
@@ -235,8 +235,8 @@ test_listen(void)
     struct lnt_room_info info;
     struct lnt_sub *sb, *sc, *sa;
 
-    sb = lnt_hub_listen(nets[1].hub, b, LNT_STR("r"), 0, &info);
-    sc = lnt_hub_listen(nets[1].hub, c, LNT_STR("r"), 0, &info);
+    sb = now_listen(nets[1].hub, b, LNT_STR("r"), 0, &info);
+    sc = now_listen(nets[1].hub, c, LNT_STR("r"), 0, &info);
     is_int(info.members, 0, "listeners are no members");
     sa = enter(a, "r", 0);
     is_int(lnt_sub_room(sa), info.room, "the same room");
@@ -290,8 +290,8 @@ test_skip(void)
     struct lnt_room_info info;
 
     turns();
-    sb = lnt_hub_listen(h, b, LNT_STR("r"), 0, &info);
-    sc = lnt_hub_listen(h, c, LNT_STR("r"), 0, &info);
+    sb = now_listen(h, b, LNT_STR("r"), 0, &info);
+    sc = now_listen(h, c, LNT_STR("r"), 0, &info);
     lnt_hub_skip(h, sb, info.next);
     lnt_hub_skip(h, sc, info.next + 2);
     is_int((int64_t)lnt_hub_next(h, sc), (int64_t)info.next + 2, "its next");
@@ -329,16 +329,16 @@ test_post(void)
     struct lnt_sub *sa = enter(a, "r", 0), *sb;
     uint64_t seq = 0;
 
-    is_int(lnt_hub_post(h, &nets[0].app, LNT_STR("r"), &keep, NOTE,
-                        LNT_EVENT_HISTORY, LNT_STR("1"), &seq, NULL),
+    is_int(now_post(h, &nets[0].app, LNT_STR("r"), &keep, NOTE,
+                    LNT_EVENT_HISTORY, LNT_STR("1"), &seq, NULL),
            0, "posted");
     ok(seq == lnt_zone_head(zone), "its seq");
     ok(lnt_hub_next(nets[1].hub, sa) <= seq, "not read yet");
     turns();
     is_str(got(a), "r:1 ", "delivered elsewhere");
     ok(lnt_hub_next(nets[1].hub, sa) == seq + 1, "read");
-    is_int(lnt_hub_post(h, &nets[0].app, LNT_STR("new"), &keep, NOTE,
-                        LNT_EVENT_HISTORY, LNT_STR("2"), NULL, NULL),
+    is_int(now_post(h, &nets[0].app, LNT_STR("new"), &keep, NOTE,
+                    LNT_EVENT_HISTORY, LNT_STR("2"), NULL, NULL),
            0, "posted into a room that is new");
     sb = enter(a, "new", 0);
     ok(lnt_hub_next(nets[1].hub, sb) == lnt_zone_head(zone) + 1,
@@ -347,14 +347,14 @@ test_post(void)
                               &info),
            0, "which is there");
     is_int(info.kept, 1, "with its history");
-    is_int(lnt_hub_post(h, &nets[0].app, LNT_STR("gone"), NULL, NOTE, 0,
-                        LNT_STR("3"), NULL, NULL),
+    is_int(now_post(h, &nets[0].app, LNT_STR("gone"), NULL, NOTE, 0,
+                    LNT_STR("3"), NULL, NULL),
            0, "posted into a room that keeps nothing");
     is_int(lnt_zone_room_find(zone, lnt_zone_app_id("app"), LNT_STR("gone"),
                               &info),
            -1, "which goes at once");
-    is_int(lnt_hub_post(h, &nets[0].app, LNT_STR(""), &keep, NOTE, 0,
-                        LNT_STR("4"), NULL, NULL),
+    is_int(now_post(h, &nets[0].app, LNT_STR(""), &keep, NOTE, 0, LNT_STR("4"),
+                    NULL, NULL),
            -1, "no room without a name");
     is_int(errno, EINVAL, "says so");
     stop("post");
@@ -458,8 +458,8 @@ test_wakers(void)
     ok(wakes(a, sa), "one has left");
     leave(c, sc);
     ok(!wakes(a, sa), "both have left");
-    sb = lnt_hub_listen(nets[1].hub, b, LNT_STR("r"), 0, &info);
-    sc = lnt_hub_listen(nets[1].hub, c, LNT_STR("r"), 0, &info);
+    sb = now_listen(nets[1].hub, b, LNT_STR("r"), 0, &info);
+    sc = now_listen(nets[1].hub, c, LNT_STR("r"), 0, &info);
     leave(c, sc);
     ok(wakes(a, sa), "one that listens");
     leave(b, sb);
@@ -468,8 +468,8 @@ test_wakers(void)
     leave(b, sb);
     ok(!wakes(a, sa), "and left");
     ok(lnt_hub_pin(nets[1].hub, &nets[1].app, LNT_STR("r"), &keep) == 0 &&
-           lnt_hub_post(nets[1].hub, &nets[1].app, LNT_STR("r"), NULL, NOTE, 0,
-                        LNT_STR("-"), NULL, NULL) == 0,
+           now_post(nets[1].hub, &nets[1].app, LNT_STR("r"), NULL, NOTE, 0,
+                    LNT_STR("-"), NULL, NULL) == 0,
        "the room is pinned, and something is said from outside");
     ok(!wakes(a, sa), "which is for nobody here");
     /* As a repair leaves it when somebody is on the move. */
@@ -499,7 +499,7 @@ test_never_asleep(void)
     struct lnt_sub *sa = enter(a, "r", 0);
     struct lnt_room_info info;
     for (int i = 0; i < N; i++) {
-        leave(b, lnt_hub_listen(nets[1].hub, b, LNT_STR("r"), 0, &info));
+        leave(b, now_listen(nets[1].hub, b, LNT_STR("r"), 0, &info));
         lnt_hub_turn(nets[1].hub);
         lnt_hub_turn(nets[0].hub);
     }
@@ -561,8 +561,8 @@ model_join(struct model *m, unsigned room)
     char name[16];
 
     snprintf(name, sizeof(name), "room-%u", room);
-    m->sub[room] = lnt_hub_join(m->s->net->hub, m->s, m->user, lnt_str_c(name),
-                                0, 0, &info);
+    m->sub[room] =
+        now_join(m->s->net->hub, m->s, m->user, lnt_str_c(name), 0, 0, &info);
     if (!m->sub[room])
         fail("join");
 }
@@ -614,7 +614,7 @@ test_model(void)
                                            : i % 5 == 0 ? &n->plain
                                                         : &n->appending);
         snprintf(nick, sizeof(nick), "m%u", i);
-        lnt_hub_enter(n->hub, models[i].s, lnt_str_c(nick), &models[i].user);
+        now_enter(n->hub, models[i].s, lnt_str_c(nick), &models[i].user);
     }
     for (unsigned step = 0; step < STEPS; step++) {
         struct model *m =
@@ -663,14 +663,14 @@ test_retired(void)
     is_int(lnt_hub_keep(nets[1].hub, sb, &now), 0, "kept as it is now");
     lnt_hub_retire(nets[0].hub);
     for (int i = 0; i < 3; i++)
-        lnt_hub_post(nets[0].hub, &nets[0].app, LNT_STR("r"), &before, NOTE,
-                     LNT_EVENT_HISTORY, LNT_STR("1"), NULL, NULL);
+        now_post(nets[0].hub, &nets[0].app, LNT_STR("r"), &before, NOTE,
+                 LNT_EVENT_HISTORY, LNT_STR("1"), NULL, NULL);
     sa = enter(a, "r", 0);
     is_int(lnt_hub_keep(nets[0].hub, sa, &before), 0, "not as it was");
     lnt_zone_room_find(zone, lnt_zone_app_id("app"), LNT_STR("r"), &info);
     is_int(info.kept, 3, "nothing is lost");
-    lnt_hub_post(nets[0].hub, &nets[0].app, LNT_STR("new"), &before, NOTE,
-                 LNT_EVENT_HISTORY, LNT_STR("2"), NULL, NULL);
+    now_post(nets[0].hub, &nets[0].app, LNT_STR("new"), &before, NOTE,
+             LNT_EVENT_HISTORY, LNT_STR("2"), NULL, NULL);
     is_int(lnt_zone_room_find(zone, lnt_zone_app_id("app"), LNT_STR("new"),
                               &info),
            0, "one that is new has a history, too");

@@ -104,7 +104,7 @@ come(struct one *o, unsigned worker)
 
     o->s = session(worker, draw(3) ? &n->appending : &n->plain);
     snprintf(o->nick, sizeof(o->nick), "n%u", names++);
-    if (lnt_hub_enter(n->hub, o->s, lnt_str_c(o->nick), &o->user) < 0)
+    if (now_enter(n->hub, o->s, lnt_str_c(o->nick), &o->user) < 0)
         fail("enter");
 }
 
@@ -116,8 +116,8 @@ join_room(struct one *o, unsigned room)
 
     snprintf(name, sizeof(name), "room-%u", room);
     snprintf(text, sizeof(text), "+%s:%s ", name, o->nick);
-    o->sub[room] = lnt_hub_join(o->s->net->hub, o->s, o->user, lnt_str_c(name),
-                                0, ANNOUNCE_MAX, &info);
+    o->sub[room] = now_join(o->s->net->hub, o->s, o->user, lnt_str_c(name), 0,
+                            ANNOUNCE_MAX, &info);
     if (!o->sub[room])
         fail("join");
     expect_in_room(room, o, text);
@@ -131,8 +131,7 @@ listen_to_room(struct one *o, unsigned room)
     char name[16];
 
     snprintf(name, sizeof(name), "room-%u", room);
-    o->sub[room] =
-        lnt_hub_listen(o->s->net->hub, o->s, lnt_str_c(name), 0, &info);
+    o->sub[room] = now_listen(o->s->net->hub, o->s, lnt_str_c(name), 0, &info);
     if (!o->sub[room])
         fail("listen");
     o->place[room] = LISTENER;
@@ -184,8 +183,8 @@ whisper(struct one *from, struct one *to)
 
     snprintf(data, sizeof(data), "%llu", (unsigned long long)number);
     snprintf(text, sizeof(text), "@%s ", data);
-    if (lnt_hub_direct(from->s->net->hub, from->s, target, NOTE,
-                       lnt_str_c(data), NULL, NULL) < 0)
+    if (now_direct(from->s->net->hub, from->s, target, NOTE, lnt_str_c(data),
+                   NULL, NULL) < 0)
         fail("direct");
     number++;
     expect(to, ROOMS, text);
@@ -213,7 +212,7 @@ go(struct one *o)
     for (unsigned i = 0; i < ROOMS; i++)
         if (o->place[i] != OUT)
             leave_room(o, i);
-    lnt_hub_exit(o->s->net->hub, o->user, ANNOUNCE_MAX);
+    lnt_hub_exit(o->s->net->hub, o->s, o->user, ANNOUNCE_MAX);
     end_session(o);
     o->n = 0;
     come(o, worker);
@@ -235,7 +234,7 @@ move(struct one *o, unsigned to)
     for (unsigned i = 0; i < ROOMS; i++)
         if (o->sub[i])
             lnt_sub_link(o->sub[i], &subs);
-    bool now = lnt_hub_point(hub, subs, &point);
+    bool now = lnt_hub_point(hub, o->s, subs, &point);
     /* It has passed over what concerns nobody there.  Each event has one number
        and one seq. */
     if (point.seq > read_to[worker_of(old)])
@@ -434,14 +433,14 @@ test_alone(bool read)
     struct lnt_session *s = session(0, &nets[0].plain);
     uint64_t old_id = s->id;
     struct lnt_sub *sub =
-        lnt_hub_listen(nets[0].hub, s, LNT_STR("alone"), 0, &info);
+        now_listen(nets[0].hub, s, LNT_STR("alone"), 0, &info);
     turns();
-    ok(sub && lnt_hub_point(nets[0].hub, sub, &point), "one listens, alone");
+    ok(sub && lnt_hub_point(nets[0].hub, s, sub, &point), "one listens, alone");
     lnt_sub_freeze(nets[0].hub, sub, &bytes);
     lnt_hub_forget(nets[0].hub, sub);
     s->id = 0;
-    ok(lnt_hub_post(nets[2].hub, &nets[2].app, LNT_STR("alone"), &keep, NOTE,
-                    LNT_EVENT_HISTORY, LNT_STR("one"), NULL, NULL) == 0,
+    ok(now_post(nets[2].hub, &nets[2].app, LNT_STR("alone"), &keep, NOTE,
+                LNT_EVENT_HISTORY, LNT_STR("one"), NULL, NULL) == 0,
        "something is said while it moves");
     if (read)
         turn(1);
@@ -450,8 +449,8 @@ test_alone(bool read)
     sub = lnt_hub_adopt(nets[1].hub, s, &rest);
     ok(sub && lnt_hub_replay(nets[1].hub, s, sub, old_id, &point) == 0,
        "it has moved");
-    ok(lnt_hub_post(nets[2].hub, &nets[2].app, LNT_STR("alone"), &keep, NOTE,
-                    LNT_EVENT_HISTORY, LNT_STR("two"), NULL, NULL) == 0,
+    ok(now_post(nets[2].hub, &nets[2].app, LNT_STR("alone"), &keep, NOTE,
+                LNT_EVENT_HISTORY, LNT_STR("two"), NULL, NULL) == 0,
        "and something more");
     turns();
     is_str(got(s), "alone:one alone:two ", "it gets both, each once");
@@ -503,7 +502,7 @@ test_far_behind(void)
     struct lnt_session *a = session(0, &nets[0].plain);
     struct lnt_session *b = session(0, &nets[0].plain);
     struct lnt_sub *sa = enter(a, "r", 0);
-    struct lnt_sub *sb = lnt_hub_listen(nets[0].hub, b, LNT_STR("r"), 1, &info);
+    struct lnt_sub *sb = now_listen(nets[0].hub, b, LNT_STR("r"), 1, &info);
     uint64_t old_id = b->id;
 
     memset(text, 'x', sizeof(text) - 1);
@@ -514,7 +513,7 @@ test_far_behind(void)
         turns();
     }
     got(b);
-    ok(lnt_hub_point(nets[0].hub, sb, &point), "one listens");
+    ok(lnt_hub_point(nets[0].hub, b, sb, &point), "one listens");
     lnt_sub_freeze(nets[0].hub, sb, &bytes);
     lnt_hub_forget(nets[0].hub, sb);
     b->id = 0;
@@ -548,13 +547,12 @@ test_point(void)
     struct lnt_session *a = session(0, &nets[0].plain);
     struct lnt_session *b = session(1, &nets[1].plain);
     struct lnt_sub *sa = enter(a, "r", 0);
-    struct lnt_sub *sb =
-        lnt_hub_listen(nets[1].hub, b, LNT_STR("other"), 0, &info);
+    struct lnt_sub *sb = now_listen(nets[1].hub, b, LNT_STR("other"), 0, &info);
 
     turns();
     for (int i = 0; i < 10000; i++)
         say(a, sa, 0, "a");
-    ok(lnt_hub_point(nets[1].hub, sb, &point) &&
+    ok(lnt_hub_point(nets[1].hub, b, sb, &point) &&
            lnt_zone_head(zone) - point.seq < 2000,
        "the point is near the end of the log");
     lnt_hub_leave(nets[1].hub, sb, 0);

@@ -151,6 +151,7 @@ note(struct lnt_session *s)
 static void
 read_all(void)
 {
+    static const struct lnt_session nobody;
     struct lnt_hub_point p;
 
     while (lnt_hub_turn(hub))
@@ -160,7 +161,7 @@ read_all(void)
             note(all[i].s);
     if (draw(4))
         return;
-    (void)lnt_hub_point(hub, NULL, &p);
+    (void)lnt_hub_point(hub, &nobody, NULL, &p);
     __atomic_store_n(&me->done, p.seq, __ATOMIC_SEQ_CST);
 }
 
@@ -203,7 +204,7 @@ come(bool listener)
     *o = (struct one){
         .s = session(0, draw(2) ? &nets[0].plain : &nets[0].appending)};
     snprintf(nick, sizeof(nick), "n%u", draw(NICKS));
-    if (!listener && lnt_hub_enter(hub, o->s, lnt_str_c(nick), &o->user) < 0) {
+    if (!listener && now_enter(hub, o->s, lnt_str_c(nick), &o->user) < 0) {
         o->s->id = 0;
         o->s = NULL;
     }
@@ -218,8 +219,8 @@ join_room(struct one *o, unsigned room)
     snprintf(name, sizeof(name), "room-%u", room);
     o->sub[room] =
         o->user && draw(5)
-            ? lnt_hub_join(hub, o->s, o->user, lnt_str_c(name), 0, 1000, &info)
-            : lnt_hub_listen(hub, o->s, lnt_str_c(name), 0, &info);
+            ? now_join(hub, o->s, o->user, lnt_str_c(name), 0, 1000, &info)
+            : now_listen(hub, o->s, lnt_str_c(name), 0, &info);
     if (!o->sub[room])
         give_up("join");
     begin_stay(o, room, lnt_hub_next(hub, o->sub[room]));
@@ -249,7 +250,7 @@ depart(struct one *o)
         if (o->sub[i])
             leave_room(o, i);
     if (o->user)
-        lnt_hub_exit(hub, o->user, 1000);
+        lnt_hub_exit(hub, o->s, o->user, 1000);
     end_one(o);
 }
 
@@ -270,8 +271,8 @@ make_noise(void)
 
     memset(text, 'x', sizeof(text));
     for (unsigned n = draw(8); n > 0; n--)
-        if (lnt_hub_post(hub, &nets[0].app, LNT_STR("noise"), NULL, NOTE, 0,
-                         lnt_str(text, sizeof(text)), NULL, NULL) < 0)
+        if (now_post(hub, &nets[0].app, LNT_STR("noise"), NULL, NOTE, 0,
+                     lnt_str(text, sizeof(text)), NULL, NULL) < 0)
             give_up("post");
 }
 
@@ -318,7 +319,7 @@ move(struct one *o, unsigned to)
     for (unsigned i = 0; i < ROOMS; i++)
         if (o->sub[i])
             lnt_sub_link(o->sub[i], &subs);
-    if (!lnt_hub_point(hub, subs, &p.point))
+    if (!lnt_hub_point(hub, o->s, subs, &p.point))
         return;
     for (unsigned i = 0; i < ROOMS; i++) {
         struct lnt_sub *sub = o->sub[i];

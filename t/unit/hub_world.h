@@ -11,11 +11,13 @@
 
 #include "core/buf.h"
 #include "core/mem.h"
+#include "event/loop.h"
 #include "hub/hub.h"
 #include "net/app.h"
 #include "net/limits.h"
 #include "net/net.h"
 #include "os/socket.h"
+#include "t/lib/hub_now.h"
 #include "t/unit/zone_help.h"
 
 /* ---- a net ---- */
@@ -39,6 +41,8 @@ struct lnt_net {
     struct lnt_hub *hub;
     struct lnt_zone *zone; /* each its own, as processes have */
     struct lnt_session sessions[SESSIONS];
+    struct lnt_timer *timer; /* NULL: none is set */
+    uint64_t timer_at;
     /* Of each module one; as in a worker. */
     struct lnt_module_ctx plain, appending, single, app, other;
 };
@@ -140,6 +144,41 @@ lnt_app_gap(struct lnt_session *s)
 
     if (app->gap)
         app->gap(s);
+}
+
+/* ---- time ---- */
+
+static uint64_t world_now;
+static uint64_t world_timers; /* that were set, ever */
+
+struct lnt_loop *
+lnt_net_loop(struct lnt_net *n)
+{
+    return (struct lnt_loop *)(void *)n;
+}
+
+uint64_t
+lnt_loop_now(const struct lnt_loop *l)
+{
+    (void)l;
+    return world_now;
+}
+
+void
+lnt_timer_at(struct lnt_loop *l, struct lnt_timer *t, uint64_t ms)
+{
+    struct lnt_net *n = (struct lnt_net *)(void *)l;
+
+    n->timer = t;
+    n->timer_at = ms;
+    world_timers++;
+}
+
+void
+lnt_timer_stop(struct lnt_loop *l, struct lnt_timer *t)
+{
+    (void)t;
+    ((struct lnt_net *)(void *)l)->timer = NULL;
 }
 
 /* ---- modules ---- */
@@ -321,9 +360,9 @@ enter(struct lnt_session *s, const char *room, unsigned format)
     char nick[16];
 
     snprintf(nick, sizeof(nick), "n%u", names++);
-    if (lnt_hub_enter(s->net->hub, s, lnt_str_c(nick), &user) < 0)
+    if (now_enter(s->net->hub, s, lnt_str_c(nick), &user) < 0)
         fail("enter");
-    sub = lnt_hub_join(s->net->hub, s, user, lnt_str_c(room), format, 0, &info);
+    sub = now_join(s->net->hub, s, user, lnt_str_c(room), format, 0, &info);
     ok(sub && strcmp(lnt_sub_room_name(sub), room) == 0, "in %s", room);
     return sub;
 }
@@ -338,8 +377,8 @@ static inline void
 say(struct lnt_session *s, struct lnt_sub *sub, uint16_t flags,
     const char *text)
 {
-    if (lnt_hub_publish(s->net->hub, s, sub, NOTE, flags, lnt_str_c(text), NULL,
-                        NULL) < 0)
+    if (now_publish(s->net->hub, s, sub, NOTE, flags, lnt_str_c(text), NULL,
+                    NULL) < 0)
         fail("publish: %s", strerror(errno));
 }
 

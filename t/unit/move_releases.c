@@ -56,6 +56,7 @@
 static int log_fd;
 static const struct lnt_module *all_modules[64];
 
+#include "t/lib/hub_now.h"
 #include "t/lib/zone_check.h"
 #include "t/unit/move_world.h"
 
@@ -117,15 +118,15 @@ is_whole(unsigned kind, int fd)
         return first && strstr(heard(fd), "rate_limited") != NULL;
     }
     /* Somebody says something where it listens. */
-    const struct lnt_module_ctx *chat = lnt_net_find(workers[0].net, "chat");
+    struct lnt_module_ctx *chat = lnt_net_find(workers[0].net, "chat");
     const struct lnt_keep keep = {.count = 10, .bytes = 1024};
     bool heard_it = true;
     static const char *const rooms[] = {"lobby", "den"};
 
     for (size_t i = 0; i < 2; i++)
-        heard_it = lnt_hub_post(workers[0].hub, chat, lnt_str_c(rooms[i]),
-                                &keep, LNT_EVENT_APP, LNT_EVENT_HISTORY,
-                                LNT_STR("\3eveit"), NULL, NULL) == 0 &&
+        heard_it = now_post(workers[0].hub, chat, lnt_str_c(rooms[i]), &keep,
+                            LNT_EVENT_APP, LNT_EVENT_HISTORY,
+                            LNT_STR("\3eveit"), NULL, NULL) == 0 &&
                    strstr(heard(fd), "\"text\":\"it\"") && heard_it;
     return heard_it;
 }

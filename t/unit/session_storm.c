@@ -113,6 +113,7 @@
 
 static const struct lnt_module *storm_modules[64];
 
+#include "t/lib/hub_now.h"
 #include "t/unit/move_world.h"
 #include "t/unit/storm_words.h"
 
@@ -179,8 +180,8 @@ probe_enter(struct lnt_session *s, struct probe *p)
     if (p->entered)
         return;
     snprintf(nick, sizeof(nick), "p%u", draw(40));
-    p->entered = lnt_hub_enter(lnt_session_app(s)->hub, s, lnt_str_c(nick),
-                               &p->user) == 0;
+    p->entered =
+        now_enter(lnt_session_app(s)->hub, s, lnt_str_c(nick), &p->user) == 0;
 }
 
 static void
@@ -193,8 +194,8 @@ probe_join(struct lnt_session *s, struct probe *p)
     if (!p->entered)
         return;
     snprintf(name, sizeof(name), "r%u", draw(4));
-    sub = lnt_hub_join(lnt_session_app(s)->hub, s, p->user, lnt_str_c(name), 0,
-                       100, &room);
+    sub = now_join(lnt_session_app(s)->hub, s, p->user, lnt_str_c(name), 0, 100,
+                   &room);
     if (sub)
         lnt_sub_link(sub, &p->subs);
 }
@@ -232,17 +233,17 @@ probe_message(struct lnt_session *s, const struct lnt_message *m)
             break;
         case 'p':
             if (p->subs)
-                (void)lnt_hub_publish(hub, s, p->subs, PROBE_EVENT,
-                                      draw(2) ? LNT_EVENT_NOT_ORIGIN : 0,
-                                      LNT_STR("hello"), NULL, NULL);
+                (void)now_publish(hub, s, p->subs, PROBE_EVENT,
+                                  draw(2) ? LNT_EVENT_NOT_ORIGIN : 0,
+                                  LNT_STR("hello"), NULL, NULL);
             break;
         case 'd':
-            (void)lnt_hub_direct(hub, s, last_probe, PROBE_EVENT,
-                                 LNT_STR("psst"), NULL, NULL);
+            (void)now_direct(hub, s, last_probe, PROBE_EVENT, LNT_STR("psst"),
+                             NULL, NULL);
             break;
         case 's':
-            (void)lnt_hub_direct(hub, s, lnt_session_id(s), PROBE_EVENT,
-                                 LNT_STR("self"), NULL, NULL);
+            (void)now_direct(hub, s, lnt_session_id(s), PROBE_EVENT,
+                             LNT_STR("self"), NULL, NULL);
             break;
         case 'b':
             lnt_session_send(s, LNT_TEXT, "back", 4);
@@ -314,7 +315,7 @@ probe_listen(struct lnt_session *s, const struct lnt_interest *l)
     seen.listened++;
     for (size_t i = 0; p && i < l->nrooms; i++) {
         struct lnt_sub *sub =
-            lnt_hub_listen(lnt_session_app(s)->hub, s, l->rooms[i], 0, &room);
+            now_listen(lnt_session_app(s)->hub, s, l->rooms[i], 0, &room);
 
         if (sub)
             lnt_sub_link(sub, &p->subs);
@@ -347,7 +348,7 @@ probe_freeze(struct lnt_session *s, struct lnt_strbuf *out)
     uint32_t n = 0;
 
     seen.frozen++;
-    if (!p || !lnt_hub_point(hub, p->subs, &at))
+    if (!p || !lnt_hub_point(hub, s, p->subs, &at))
         return -1;
     for (const struct lnt_sub *sub = p->subs; sub; sub = lnt_sub_next(sub))
         n++;
@@ -419,7 +420,7 @@ probe_close(struct lnt_session *s)
             lnt_hub_leave(hub, sub, 100);
     }
     if (p->entered && !lnt_session_moved(s))
-        lnt_hub_exit(hub, p->user, 100);
+        lnt_hub_exit(hub, s, p->user, 100);
     /* None of these may do anything any more. */
     lnt_session_send(s, LNT_TEXT, "late", 4);
     lnt_session_close(s, 4003, "late");
@@ -630,12 +631,12 @@ static void
 flood(struct worker *w)
 {
     static char text[8192];
-    const struct lnt_module_ctx *m = lnt_net_find(w->net, "probe");
+    struct lnt_module_ctx *m = lnt_net_find(w->net, "probe");
 
     memset(text, 'x', sizeof(text));
     for (int i = 0; i < 300; i++)
-        (void)lnt_hub_post(w->hub, m, LNT_STR("r0"), NULL, PROBE_EVENT, 0,
-                           lnt_str(text, sizeof(text)), NULL, NULL);
+        (void)now_post(w->hub, m, LNT_STR("r0"), NULL, PROBE_EVENT, 0,
+                       lnt_str(text, sizeof(text)), NULL, NULL);
     turn(w);
 }
 

@@ -20,6 +20,7 @@
 #include "hub/hub.h"
 #include "net/module.h"
 #include "os/clock.h"
+#include "t/lib/hub_now.h"
 
 struct member {
     struct lnt_sub *sub; /* of the one room it listens to */
@@ -38,7 +39,7 @@ join(struct lnt_session *s, struct lnt_str room)
     struct member *member = lnt_session_app_state(s);
     struct lnt_room_info info;
     if (!member->sub)
-        member->sub = lnt_hub_listen(m->hub, s, room, 0, &info);
+        member->sub = now_listen(m->hub, s, room, 0, &info);
     say(s, member->sub ? "listening" : strerror(errno));
 }
 
@@ -46,8 +47,8 @@ static bool
 post(struct lnt_session *s, struct lnt_str room, struct lnt_str text)
 {
     struct lnt_module_ctx *m = lnt_session_app(s);
-    if (lnt_hub_post(m->hub, m, room, NULL, LNT_EVENT_APP, 0, text, NULL,
-                     NULL) == 0)
+    if (now_post(m->hub, m, room, NULL, LNT_EVENT_APP, 0, text, NULL, NULL) ==
+        0)
         return true;
     say(s, strerror(errno));
     return false;

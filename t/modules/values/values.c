@@ -320,8 +320,8 @@ add_pattern(struct lnt_strbuf *b, size_t n)
 }
 
 static bool
-on_request(struct lnt_module_ctx *m, struct lnt_str name, struct lnt_str data,
-           struct lnt_strbuf *reply)
+reply_to(struct lnt_module_ctx *m, struct lnt_str name, struct lnt_str data,
+         struct lnt_strbuf *reply)
 {
     if (lnt_str_eq(name, LNT_STR("echo"))) {
         lnt_strbuf_add_str(reply, data);
@@ -343,6 +343,17 @@ on_request(struct lnt_module_ctx *m, struct lnt_str name, struct lnt_str data,
         return false;
     }
     return true;
+}
+
+static void
+on_request(struct lnt_module_ctx *m, struct lnt_str name, struct lnt_str data,
+           const struct lnt_requester *to)
+{
+    struct lnt_strbuf reply = LNT_STRBUF_INIT;
+    bool good = reply_to(m, name, data, &reply);
+
+    lnt_answer(to, good, lnt_strbuf_str(&reply));
+    lnt_strbuf_release(&reply);
 }
 
 /* ---- what no worker would send ---- */

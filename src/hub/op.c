@@ -1,0 +1,98 @@
+/*
+ * Operations on this machine's zone: each is done in one step, and whoever began
+ * it is told.
+ */
+#include "hub/op.h"
+
+#include <errno.h>
+
+#include "hub/publish.h"
+#include "hub/rooms.h"
+#include "hub/state.h"
+
+static int
+subscribe(struct lnt_hub *h, const struct lnt_op *op, struct lnt_session *s,
+          struct lnt_room_info *info, struct lnt_result *r)
+{
+    r->sub = op->kind == LNT_OP_JOIN
+                 ? lnt_rooms_join(h, s, op->user, op->what, op->format,
+                                  op->announce_max, info)
+                 : lnt_rooms_listen(h, s, op->what, op->format, info);
+    r->info = info;
+    return r->sub ? 0 : -1;
+}
+
+static int
+publish(struct lnt_hub *h, const struct lnt_op *op, struct lnt_result *r)
+{
+    struct lnt_event e = op->event;
+    int rc;
+
+    e.data = op->what;
+    rc = op->kind == LNT_OP_POST
+             ? lnt_publish_post(h, op->room_name, op->keep, &e)
+             : lnt_publish(h, &e);
+    r->seq = e.seq;
+    r->time_us = e.time_us;
+    return rc;
+}
+
+static int
+perform(struct lnt_hub *h, const struct lnt_op *op, struct lnt_session *s,
+        struct lnt_room_info *info, struct lnt_result *r)
+{
+    switch (op->kind) {
+    case LNT_OP_AFTER:
+        return 0;
+    case LNT_OP_ENTER:
+        return lnt_zone_user_add(h->zone, op->what, h->cell_index, op->session,
+                                 &r->user);
+    case LNT_OP_RENAME:
+        return lnt_zone_user_rename(h->zone, op->user, op->what,
+                                    op->announce_max);
+    case LNT_OP_EXIT:
+        lnt_zone_user_remove(h->zone, op->user, op->announce_max);
+        return 0;
+    case LNT_OP_JOIN:
+    case LNT_OP_LISTEN:
+        return subscribe(h, op, s, info, r);
+    case LNT_OP_LEAVE:
+        lnt_zone_leave(h->zone, op->member, op->session, op->announce_max);
+        return 0;
+    case LNT_OP_PUBLISH:
+    case LNT_OP_POST:
+        return publish(h, op, r);
+    }
+    return 0;
+}
+
+/* Whether it happens though its session has gone. */
+static bool
+outlives(const struct lnt_op *op)
+{
+    return lnt_op_streams(op) || op->kind == LNT_OP_LEAVE ||
+           op->kind == LNT_OP_EXIT;
+}
+
+void
+lnt_op_run(struct lnt_hub *h, const struct lnt_op *op, struct lnt_session *s,
+           int error, bool later)
+{
+    struct lnt_room_info info;
+    struct lnt_result r = {
+        .m = op->m,
+        .session = s,
+        .session_id = op->session,
+        .later = later,
+        .what = op->what,
+        .arg = op->done.arg,
+    };
+
+    if (error == 0 && !s && !outlives(op))
+        error = ECANCELED;
+    r.error = error;
+    if (error == 0 && perform(h, op, s, &info, &r) < 0)
+        r.error = errno;
+    if (op->done.fn)
+        op->done.fn(&r);
+}
