@@ -22,14 +22,15 @@ struct lnt_list {
 #define LNT_LIST_FIRST(list, type, member)                                     \
     ((type *)lnt_owner_or_null((list)->first, offsetof(type, member)))
 
+/* The one behind x, or NULL. */
+#define LNT_LIST_NEXT(x, type, member)                                         \
+    ((type *)lnt_owner_or_null((x)->member.next, offsetof(type, member)))
+
 /* for (type *x ...) in the order of the list.  x may be removed and freed
    meanwhile, the one behind it must stay. */
 #define LNT_LIST_EACH(list, type, x, member)                                   \
     for (type *x = LNT_LIST_FIRST(list, type, member), *x##_next;              \
-         x && (x##_next =                                                      \
-                   lnt_owner_or_null(x->member.next, offsetof(type, member)),  \
-              true);                                                           \
-         x = x##_next)
+         x && (x##_next = LNT_LIST_NEXT(x, type, member), true); x = x##_next)
 
 /* Behind a node of the list; NULL: in front of all. */
 static inline void

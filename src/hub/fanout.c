@@ -159,7 +159,7 @@ static void
 add_to_room(struct lnt_fanout *f, struct lnt_hub_room *r,
             const struct lnt_event *e, const struct lnt_session *except)
 {
-    for (struct lnt_group *g = r->groups; g; g = g->next) {
+    LNT_LIST_EACH(&r->groups, struct lnt_group, g, node) {
         const struct rendering *text;
 
         if (g->n == 0)
@@ -173,9 +173,9 @@ add_to_room(struct lnt_fanout *f, struct lnt_hub_room *r,
 void
 lnt_fanout_flush(struct lnt_fanout *f)
 {
-    struct lnt_group *g = f->room ? f->room->groups : NULL;
-
-    for (; g; g = g->next) {
+    if (!f->room)
+        return;
+    LNT_LIST_EACH(&f->room->groups, struct lnt_group, g, node) {
         if (g->run)
             deliver(f, g, NULL);
     }

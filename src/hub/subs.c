@@ -64,12 +64,8 @@ void
 lnt_subs_free(struct lnt_subs *t)
 {
     LNT_MAP_EACH(&t->rooms, struct lnt_hub_room, r, node) {
-        while (r->groups) {
-            struct lnt_group *g = r->groups;
-
-            r->groups = g->next;
+        LNT_LIST_EACH(&r->groups, struct lnt_group, g, node)
             free_group(g);
-        }
         free(r);
     }
     while (t->slabs) {
@@ -157,34 +153,30 @@ take_group(struct lnt_hub_room *r, const struct lnt_session *s, unsigned format)
     struct lnt_module_ctx *protocol = lnt_session_protocol(s);
     const struct lnt_protocol *p = protocol->module->protocol;
     unsigned variant = p->variant ? p->variant(s) : 0;
-    struct lnt_group *g;
+    struct lnt_group *new;
 
-    for (g = r->groups; g; g = g->next) {
+    LNT_LIST_EACH(&r->groups, struct lnt_group, g, node) {
         if (g->protocol == protocol && g->variant == variant &&
             g->format == format)
             return g;
     }
-    g = lnt_calloc(1, sizeof(*g));
-    g->room = r;
-    g->protocol = protocol;
-    g->variant = variant;
-    g->format = (uint8_t)format;
-    g->next = r->groups;
-    r->groups = g;
-    return g;
+    new = lnt_calloc(1, sizeof(*new));
+    new->room = r;
+    new->protocol = protocol;
+    new->variant = variant;
+    new->format = (uint8_t)format;
+    lnt_list_add_first(&r->groups, &new->node);
+    return new;
 }
 
 static void
 drop_group(struct lnt_subs *t, struct lnt_group *g)
 {
     struct lnt_hub_room *r = g->room;
-    struct lnt_group **at = &r->groups;
 
-    while (*at != g)
-        at = &(*at)->next;
-    *at = g->next;
+    lnt_list_remove(&r->groups, &g->node);
     free_group(g);
-    if (!r->groups)
+    if (!r->groups.first)
         free_room(t, r);
 }
 
@@ -385,7 +377,7 @@ lnt_subs_each(const struct lnt_subs *t,
               void (*fn)(void *arg, const struct lnt_sub *sub), void *arg)
 {
     LNT_MAP_EACH(&t->rooms, const struct lnt_hub_room, r, node) {
-        for (const struct lnt_group *g = r->groups; g; g = g->next) {
+        LNT_LIST_EACH(&r->groups, const struct lnt_group, g, node) {
             for (uint32_t k = 0; k < g->n; k++) {
                 if (g->entries[k].sub)
                     fn(arg, g->entries[k].sub);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/list.h"
 #include "core/map.h"
 #include "zone/zone.h"
 
@@ -36,7 +37,7 @@ struct lnt_entry {
 
 struct lnt_group {
     struct lnt_hub_room *room;
-    struct lnt_group *next; /* of the room */
+    struct lnt_list_node node; /* of the room */
     struct lnt_group *dirty_next;
     struct lnt_module_ctx *protocol;
     struct lnt_entry *entries;
@@ -53,7 +54,7 @@ struct lnt_hub_room {
     uint32_t room; /* the zone's number */
     uint32_t app_id;
     struct lnt_module_ctx *app;
-    struct lnt_group *groups;
+    struct lnt_list groups;
     uint32_t listeners;
     uint32_t hold;  /* for these */
     bool kept;      /* keep is what the zone was told last */

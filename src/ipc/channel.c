@@ -28,8 +28,8 @@ struct head {
     uint32_t incarnation, request, length, reserved;
 };
 
-struct lnt_queued {
-    struct lnt_queued *next;
+struct queued {
+    struct lnt_list_node node;
     struct head head;
     int *fds;
     size_t nfds;
@@ -63,8 +63,7 @@ lnt_channel_open(struct lnt_channel *c, struct lnt_loop *loop, int fd,
     c->loop = loop;
     c->incarnation = incarnation;
     c->handler = handler;
-    c->head = NULL;
-    c->tail = &c->head;
+    c->queue = (struct lnt_list){0};
     c->queued = 0;
     if (lnt_watch_add(loop, &c->watch, EPOLLIN) == 0)
         return 0;
@@ -76,7 +75,7 @@ lnt_channel_open(struct lnt_channel *c, struct lnt_loop *loop, int fd,
 }
 
 static void
-free_queued(struct lnt_queued *q)
+free_queued(struct queued *q)
 {
     for (size_t i = 0; i < q->nfds; i++)
         close(q->fds[i]);
@@ -84,15 +83,26 @@ free_queued(struct lnt_queued *q)
     free(q);
 }
 
+static struct queued *
+first(const struct lnt_channel *c)
+{
+    return LNT_LIST_FIRST(&c->queue, struct queued, node);
+}
+
 static void
 pop(struct lnt_channel *c)
 {
-    struct lnt_queued *q = c->head;
-    c->head = q->next;
-    if (!c->head)
-        c->tail = &c->head;
+    struct queued *q = first(c);
+    lnt_list_remove(&c->queue, &q->node);
     c->queued -= sizeof(*q) + q->head.length;
     free_queued(q);
+}
+
+static void
+drop_all(struct lnt_channel *c)
+{
+    while (first(c))
+        pop(c);
 }
 
 void
@@ -100,8 +110,7 @@ lnt_channel_close(struct lnt_channel *c)
 {
     if (!lnt_channel_is_open(c))
         return;
-    while (c->head)
-        pop(c);
+    drop_all(c);
     close(lnt_watch_del(c->loop, &c->watch));
 }
 
@@ -155,27 +164,28 @@ queue_limit(unsigned type)
 
 /* STOP goes before everything, QUIT before everything but the links over which
    a worker is to give its connections away first. */
-static struct lnt_queued **
-urgent_place(struct lnt_channel *c, unsigned type)
+static struct lnt_list_node *
+before_urgent(const struct lnt_channel *c, unsigned type)
 {
-    struct lnt_queued **place = &c->head;
-    for (struct lnt_queued **at = &c->head; *at; at = &(*at)->next)
-        if (type == LNT_FRAME_QUIT && (*at)->head.type == LNT_FRAME_LINK)
-            place = &(*at)->next;
-    return place;
+    struct lnt_list_node *before = NULL;
+    LNT_LIST_EACH(&c->queue, struct queued, q, node) {
+        if (type == LNT_FRAME_QUIT && q->head.type == LNT_FRAME_LINK)
+            before = &q->node;
+    }
+    return before;
 }
 
 static int
 enqueue(struct lnt_channel *c, const struct head *h, const void *payload,
         const int *fds, size_t nfds)
 {
-    size_t size = sizeof(struct lnt_queued) + h->length;
+    size_t size = sizeof(struct queued) + h->length;
     bool urgent = h->type == LNT_FRAME_QUIT || h->type == LNT_FRAME_STOP;
     if (c->queued + size > queue_limit(h->type)) {
         errno = ENOBUFS;
         return -1;
     }
-    struct lnt_queued *q = lnt_calloc(1, size);
+    struct queued *q = lnt_calloc(1, size);
     q->head = *h;
     if (h->length)
         memcpy(q->payload, payload, h->length);
@@ -191,11 +201,9 @@ enqueue(struct lnt_channel *c, const struct head *h, const void *payload,
             }
         }
     }
-    struct lnt_queued **at = urgent ? urgent_place(c, h->type) : c->tail;
-    q->next = *at;
-    *at = q;
-    if (c->tail == at)
-        c->tail = &q->next;
+    lnt_list_add_behind(&c->queue,
+                        urgent ? before_urgent(c, h->type) : c->queue.last,
+                        &q->node);
     c->queued += size;
     return lnt_watch_set(c->loop, &c->watch, EPOLLIN | EPOLLOUT);
 }
@@ -222,7 +230,7 @@ lnt_channel_send(struct lnt_channel *c, enum lnt_frame_type type,
         .length = (uint32_t)payload.n,
     };
     c->told_to_end |= type == LNT_FRAME_QUIT || type == LNT_FRAME_STOP;
-    if (!c->head) {
+    if (!c->queue.first) {
         if (send_to(c->watch.fd, &h, payload.p, fds, nfds) >= 0)
             return 0;
         if (!would_block(errno))
@@ -260,16 +268,13 @@ lnt_frame_send(int fd, enum lnt_frame_type type, struct lnt_str payload)
 static void
 flush(struct lnt_channel *c)
 {
-    while (c->head) {
-        struct lnt_queued *q = c->head;
+    for (struct queued *q; (q = first(c)); pop(c)) {
         if (send_to(c->watch.fd, &q->head, q->payload, q->fds, q->nfds) < 0) {
             if (would_block(errno))
                 return;
-            while (c->head)
-                pop(c); /* the end of file will be read */
+            drop_all(c); /* the end of file will be read */
             break;
         }
-        pop(c);
     }
     (void)lnt_watch_set(c->loop, &c->watch, EPOLLIN);
 }

@@ -26,6 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/list.h"
 #include "core/str.h"
 #include "event/loop.h"
 
@@ -97,7 +98,7 @@ struct lnt_channel {
     const struct lnt_channel_handler *handler;
     uint32_t incarnation; /* frames of another one are not ours; 0: the other
                              side may be of another release */
-    struct lnt_queued *head, **tail;
+    struct lnt_list queue;
     size_t queued;    /* bytes */
     bool told_to_end; /* QUIT or STOP was sent */
 };

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/list.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/owner.h"
@@ -28,7 +29,7 @@ enum { OK = '+', MORE = '>', REFUSED = '-' };
 #define TOO_LARGE "the answer is too large"
 
 struct pending {
-    struct pending *next;
+    struct lnt_list_node node;
     uint32_t id;
     struct lnt_channel *to;
     uint64_t due;
@@ -39,7 +40,7 @@ struct pending {
 
 struct lnt_requests {
     struct lnt_loop *loop;
-    struct pending *first;
+    struct lnt_list pending;
     size_t n;
     uint32_t last_id;
     struct lnt_timer timer;
@@ -59,15 +60,35 @@ lnt_requests_new(struct lnt_loop *loop)
 /* Takes it out of the list before it is called back: the callback may send
    the next one. */
 static void
-finish(struct lnt_requests *r, struct pending **link, bool ok,
-       struct lnt_str data)
+finish(struct lnt_requests *r, struct pending *p, bool ok, struct lnt_str data)
 {
-    struct pending *p = *link;
-    *link = p->next;
+    lnt_list_remove(&r->pending, &p->node);
     r->n--;
     p->fn(p->arg, ok, data);
     lnt_strbuf_release(&p->data);
     free(p);
+}
+
+/* The first that is to this channel (NULL: any) and due by then. */
+static struct pending *
+find(const struct lnt_requests *r, const struct lnt_channel *to, uint64_t due)
+{
+    LNT_LIST_EACH(&r->pending, struct pending, p, node) {
+        if ((!to || p->to == to) && p->due <= due)
+            return p;
+    }
+    return NULL;
+}
+
+/* Finishes all that find() finds; looks from the first again each time, as a
+   callback may change the list. */
+static void
+finish_all(struct lnt_requests *r, const struct lnt_channel *to, uint64_t due,
+           struct lnt_str why)
+{
+    struct pending *p;
+    while ((p = find(r, to, due)))
+        finish(r, p, false, why);
 }
 
 void
@@ -75,8 +96,7 @@ lnt_requests_free(struct lnt_requests *r)
 {
     if (!r)
         return;
-    while (r->first)
-        finish(r, &r->first, false, LNT_STR("the process ends"));
+    finish_all(r, NULL, UINT64_MAX, LNT_STR("the process ends"));
     lnt_timer_stop(r->loop, &r->timer);
     free(r);
 }
@@ -85,9 +105,10 @@ static void
 set_timer(struct lnt_requests *r)
 {
     uint64_t due = UINT64_MAX;
-    for (const struct pending *p = r->first; p; p = p->next)
+    LNT_LIST_EACH(&r->pending, const struct pending, p, node) {
         if (p->due < due)
             due = p->due;
+    }
     if (due == UINT64_MAX)
         lnt_timer_stop(r->loop, &r->timer);
     else
@@ -128,8 +149,7 @@ lnt_requests_send_fds(struct lnt_requests *r, struct lnt_channel *to,
     p->due = lnt_loop_now(r->loop) + timeout_ms;
     p->fn = fn;
     p->arg = arg;
-    p->next = r->first;
-    r->first = p;
+    lnt_list_add_first(&r->pending, &p->node);
     r->n++;
     set_timer(r);
     return 0;
@@ -139,24 +159,23 @@ void
 lnt_requests_take(struct lnt_requests *r, struct lnt_channel *from, uint32_t id,
                   struct lnt_str payload)
 {
-    struct pending **link = &r->first;
-    while (*link && ((*link)->id != id || (*link)->to != from))
-        link = &(*link)->next;
-    struct pending *p = *link;
+    struct pending *p = LNT_LIST_FIRST(&r->pending, struct pending, node);
+    while (p && (p->id != id || p->to != from))
+        p = LNT_LIST_NEXT(p, struct pending, node);
     if (!p || payload.n == 0)
         return; /* it came after its time */
     struct lnt_str piece = lnt_str(payload.p + 1, payload.n - 1);
     char kind = payload.p[0];
     if (kind == REFUSED) {
-        finish(r, link, false, piece);
+        finish(r, p, false, piece);
     } else if (p->data.n + piece.n > LNT_ANSWER_MAX) {
-        finish(r, link, false, LNT_STR(TOO_LARGE));
+        finish(r, p, false, LNT_STR(TOO_LARGE));
     } else if (kind == OK && p->data.n == 0) {
-        finish(r, link, true, piece);
+        finish(r, p, true, piece);
     } else {
         lnt_strbuf_add_str(&p->data, piece);
         if (kind == OK)
-            finish(r, link, true, lnt_strbuf_str(&p->data));
+            finish(r, p, true, lnt_strbuf_str(&p->data));
     }
     set_timer(r);
 }
@@ -165,15 +184,7 @@ void
 lnt_requests_drop(struct lnt_requests *r, const struct lnt_channel *gone,
                   const char *why)
 {
-    struct pending **link = &r->first;
-    while (*link) {
-        if ((*link)->to != gone) {
-            link = &(*link)->next;
-            continue;
-        }
-        finish(r, link, false, lnt_str_c(why));
-        link = &r->first; /* the callback may have changed the list */
-    }
+    finish_all(r, gone, UINT64_MAX, lnt_str_c(why));
     set_timer(r);
 }
 
@@ -181,16 +192,7 @@ static void
 on_timer(struct lnt_timer *t)
 {
     struct lnt_requests *r = LNT_OWNER(t, struct lnt_requests, timer);
-    uint64_t now = lnt_loop_now(r->loop);
-    struct pending **link = &r->first;
-    while (*link) {
-        if ((*link)->due > now) {
-            link = &(*link)->next;
-            continue;
-        }
-        finish(r, link, false, LNT_STR("no answer in time"));
-        link = &r->first;
-    }
+    finish_all(r, NULL, lnt_loop_now(r->loop), LNT_STR("no answer in time"));
     set_timer(r);
 }
 

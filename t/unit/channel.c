@@ -105,7 +105,7 @@ test_pressure(void)
             fail("send %u: %s", i, strerror(errno));
     }
     close(fd);
-    ok(a.head != NULL, "the socket is full and the rest is queued");
+    ok(a.queue.first != NULL, "the socket is full and the rest is queued");
     is_int(lnt_channel_send(&a, LNT_FRAME_QUIT, 0, lnt_str("", 0), NULL, 0), 0,
            "QUIT is taken");
     wanted = 500;
