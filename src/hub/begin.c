@@ -198,9 +198,15 @@ lnt_hub_hold(struct lnt_hub *h, bool hold)
     lnt_queues_hold(h->queues, hold);
 }
 
-void
+size_t
 lnt_hub_release(struct lnt_hub *h, size_t n)
 {
-    lnt_queues_release(h->queues, n);
+    return lnt_queues_release(h->queues, n);
+}
+
+size_t
+lnt_hub_held(const struct lnt_hub *h)
+{
+    return lnt_queues_sent(h->queues);
 }
 #endif

@@ -48,7 +48,8 @@ void lnt_hub_cancel(struct lnt_hub *h);
 /* For tests: operations stay under way until they are released, the first n that
    were begun, in that order; as in a cluster.  With hold false all are. */
 void lnt_hub_hold(struct lnt_hub *h, bool hold);
-void lnt_hub_release(struct lnt_hub *h, size_t n);
+size_t lnt_hub_release(struct lnt_hub *h, size_t n); /* how many there were */
+size_t lnt_hub_held(const struct lnt_hub *h);        /* how many there are */
 #endif
 
 /* ---- for the worker's loop hook ---- */

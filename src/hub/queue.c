@@ -405,17 +405,30 @@ lnt_queues_hold(struct lnt_queues *t, bool hold)
 {
     t->held = hold;
     if (!hold)
-        lnt_queues_release(t, SIZE_MAX);
+        (void)lnt_queues_release(t, SIZE_MAX);
 }
 
-void
+size_t
 lnt_queues_release(struct lnt_queues *t, size_t n)
 {
-    while (n-- > 0 && t->sent) {
+    size_t done = 0;
+
+    for (; done < n && t->sent; done++) {
         struct queue *q = find(t, t->sent->op.session);
 
         /* Answers come in one order, so it is the first of its session. */
         lnt_assert(q->first == t->sent);
         finish(t, q, 0);
     }
+    return done;
+}
+
+size_t
+lnt_queues_sent(const struct lnt_queues *t)
+{
+    size_t n = 0;
+
+    for (const struct entry *e = t->sent; e; e = e->sent_next)
+        n++;
+    return n;
 }

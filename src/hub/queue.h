@@ -37,7 +37,10 @@ void lnt_queues_when_idle(struct lnt_queues *t, void (*fn)(void *arg),
 
 /* From now on what is begun stays under way until it is released. */
 void lnt_queues_hold(struct lnt_queues *t, bool hold);
-/* Ends the first n that were sent, in the order in which they were. */
-void lnt_queues_release(struct lnt_queues *t, size_t n);
+/* Ends the first n that were sent, in the order in which they were; returns how
+   many there were. */
+size_t lnt_queues_release(struct lnt_queues *t, size_t n);
+/* How many were sent and are under way. */
+size_t lnt_queues_sent(const struct lnt_queues *t);
 
 #endif
