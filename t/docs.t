@@ -31,8 +31,8 @@ my $echo = slurp("$top/modules/echo/echo.c") =~ s/echo/parrot/gr;
 $echo =~ s{\A/\*.*?\*/\n}{}s;
 is($code[0], $echo, 'the first one is our echo under another name');
 
-my $actions = slurp("$top/modules/chat/chat_actions.c");
-my @codes = sort grep { $_ ne 'ok' } $actions =~ /^    \[CHAT_\w+\] = "(\w+)"/mg;
+my $checks = slurp("$top/modules/chat/chat_check.c");
+my @codes = sort grep { $_ ne 'ok' } $checks =~ /^    \[CHAT_\w+\] = "(\w+)"/mg;
 my ($errors) = slurp("$top/docs/chat.md") =~ /^## Errors\n(.*?)^## /ms;
 is_deeply([sort $errors =~ /^\| `(\w+)`/mg], \@codes,
     'docs/chat.md has every error code');

@@ -7,6 +7,7 @@
  *   chat_json.c     requests of programs, one JSON object each
  *   chat_human.c    lines of people, plain text and /commands
  *   chat_actions.c  what both ask for: say, direct, rename ...
+ *   chat_check.c    what is not taken, and how that is said
  *   chat_enter.c    nicks and rooms: join, leave, who is there
  *   chat_joined.c   what programs are told of a room that they enter
  *   chat_listen.c   those who only listen
