@@ -253,8 +253,8 @@ lnt_request_decode(struct lnt_str payload, struct lnt_request *q)
 }
 
 void
-lnt_requests_obeyed(struct lnt_channel *c, const struct lnt_frame *f,
-                    const char *why)
+lnt_requests_reply(struct lnt_channel *c, const struct lnt_frame *f,
+                   const char *why)
 {
     if (f->request == 0)
         return; /* nobody waits for it */

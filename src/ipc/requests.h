@@ -62,9 +62,8 @@ void lnt_request_encode(struct lnt_strbuf *out, const struct lnt_request *q);
 /* 0, or -1 when the bytes are no request. */
 int lnt_request_decode(struct lnt_str payload, struct lnt_request *q);
 
-/* The other side of an order (orders.h of the master): the one in that frame
-   has been carried out, or (why) has not. */
-void lnt_requests_obeyed(struct lnt_channel *c, const struct lnt_frame *f,
-                         const char *why);
+/* Replies that what that frame asks for has been done, or (why) has not. */
+void lnt_requests_reply(struct lnt_channel *c, const struct lnt_frame *f,
+                        const char *why);
 
 #endif

@@ -12,8 +12,8 @@
 #include "config/place.h"
 #include "core/mem.h"
 #include "core/strbuf.h"
+#include "ipc/gather.h"
 #include "master/master.h"
-#include "master/orders.h"
 #include "master/waiters.h"
 #include "os/file.h"
 
@@ -81,6 +81,57 @@ lnt_logs_open_access(struct lnt_generation *g, struct lnt_strbuf *errors)
     return 0;
 }
 
+/* ---- for all processes ---- */
+
+enum { REPLY_TIME = 10000 }; /* ms */
+
+/* What all are told to do, until each has replied that it has. */
+struct told {
+    const char *name;
+    const char *done;
+    struct lnt_waiter *waiter;
+};
+
+static void
+on_all(void *arg, const struct lnt_strbuf *answers,
+       const struct lnt_strbuf *problems)
+{
+    struct told *t = arg;
+    bool ok = problems->n == 0;
+    (void)answers;
+    if (t->waiter)
+        t->waiter->done(t->waiter, ok, ok ? t->done : problems->p);
+    else if (!ok)
+        lnt_log_error("%s: %s", t->name, problems->p);
+    free(t);
+}
+
+/* Those of a generation to come have their own files and level. */
+static bool
+is_meant(const struct lnt_master *m, const struct lnt_child *c)
+{
+    return lnt_channel_is_open(&c->channel) && c->generation <= m->now.number;
+}
+
+/* Type, payload and fds of f go to all workers that serve or have served, and to
+   helpers.  w hears the answer, later or from here; without one (NULL), the log
+   gets what went wrong.  Who ends meanwhile is not waited for, and not complained
+   of. */
+static void
+tell_all(struct lnt_master *m, const struct lnt_frame *f, const char *done,
+         struct lnt_waiter *w)
+{
+    struct told *told = lnt_malloc(sizeof(*told));
+    *told = (struct told){lnt_frame_names[f->type], done, w};
+    struct lnt_gather *g =
+        lnt_gather_new(m->requests, "; ", true, on_all, told);
+    struct lnt_child *c = NULL;
+    while ((c = lnt_child_next(m, c)))
+        if (is_meant(m, c))
+            lnt_gather_ask(g, &c->channel, c->name, f, REPLY_TIME);
+    lnt_gather_wait(g);
+}
+
 /* Here; the files for the others go along. */
 static int
 reopen_here(struct lnt_master *m, struct lnt_strbuf *why)
@@ -129,7 +180,7 @@ lnt_logs_reopen(struct lnt_master *m, struct lnt_waiter *w)
         lnt_changes_ask(m, &(struct lnt_change){.kind = LNT_CHANGE_REOPEN},
                         NULL);
     lnt_log_notice("logs reopened");
-    lnt_orders_give(m, &f, "reopened", w);
+    tell_all(m, &f, "reopened", w);
 }
 
 void
@@ -139,5 +190,5 @@ lnt_logs_level(struct lnt_master *m, enum lnt_level level, struct lnt_waiter *w)
     struct lnt_frame f = {.type = LNT_FRAME_LEVEL,
                           .payload = lnt_str(&byte, 1)};
     lnt_log_level(level);
-    lnt_orders_give(m, &f, "log level set until the next reload", w);
+    tell_all(m, &f, "log level set until the next reload", w);
 }

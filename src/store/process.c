@@ -452,13 +452,13 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
             lnt_log_take(f->fds[0]);
             f->fds[0] = -1;
         }
-        lnt_requests_obeyed(c, f, wanted && !f->nfds ? strerror(EMFILE) : NULL);
+        lnt_requests_reply(c, f, wanted && !f->nfds ? strerror(EMFILE) : NULL);
     } else if (f->type == LNT_FRAME_SYNC) {
-        lnt_requests_obeyed(c, f, write_at_once(p));
+        lnt_requests_reply(c, f, write_at_once(p));
     } else if (f->type == LNT_FRAME_LEVEL) {
         lnt_forked_level(f);
         restore_lock(p); /* it comes with a reload, too */
-        lnt_requests_obeyed(c, f, NULL);
+        lnt_requests_reply(c, f, NULL);
     } else {
         lnt_log_warn("the master sent %s, which is not for the store",
                      lnt_frame_names[f->type]);

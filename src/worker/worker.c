@@ -241,11 +241,11 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
         lnt_loop_stop(w->forked.loop);
         return;
     case LNT_FRAME_REOPEN:
-        lnt_requests_obeyed(c, f, reopen_logs(w, f));
+        lnt_requests_reply(c, f, reopen_logs(w, f));
         return;
     case LNT_FRAME_LEVEL:
         lnt_forked_level(f);
-        lnt_requests_obeyed(c, f, NULL);
+        lnt_requests_reply(c, f, NULL);
         return;
     case LNT_FRAME_LINK:
         take_link(w, f);
