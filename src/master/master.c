@@ -417,6 +417,10 @@ tear_down(struct lnt_master *m)
     /* Nothing of ours is left: those who wait may know. */
     lnt_changes_release(m);
     lnt_requests_free(m->requests);
+    /* A newer master, which lives on. */
+    LNT_LIST_EACH(&m->children, struct lnt_child, c, node) {
+        lnt_child_free(c);
+    }
     lnt_control_finish(m->control);
     lnt_control_free(m->control);
     lnt_dict_release(&m->dict);
