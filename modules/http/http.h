@@ -161,6 +161,16 @@ lnt_verdict lnt_http_stream(struct lnt_http_request *r,
                             const char *content_type, const char *headers);
 
 /*
+ * Before an upgrade or a stream: whether the application of route->endpoint
+ * lets in whom the request is of, by its headers Authorization and Cookie and
+ * its query.  false: it was answered (401 when there is none of these, else
+ * 403; headers as above), and *v is to be returned.  waits: also true when the
+ * application is going to answer later; lnt_session_ready waits for it then.
+ */
+bool lnt_http_admit(struct lnt_http_request *r, bool waits, const char *headers,
+                    lnt_verdict *v);
+
+/*
  * Whether a page from origin may use a route: when a pattern matches the origin
  * in lower case, or, without patterns (or NULL), when it comes from the host
  * (and port) that the request is for.

@@ -153,6 +153,7 @@ answer_stream(struct lnt_http_request *r, struct sse_worker *w,
     const struct lnt_endpoint *e = r->route->endpoint;
     struct lnt_interest *l = &w->query.listen;
     const char *why;
+    lnt_verdict v;
 
     if (!lnt_sse_query_read(&w->query, r->query, &why))
         return lnt_http_error(r, 400, text->p, why);
@@ -161,6 +162,8 @@ answer_stream(struct lnt_http_request *r, struct sse_worker *w,
                                              e->app_index),
                                  l, &w->said))
         return lnt_http_error(r, 400, text->p, w->said.p ? w->said.p : "");
+    if (!lnt_http_admit(r, false, text->p, &v))
+        return v;
     /* nginx would wait for more before it passes anything on. */
     lnt_strbuf_adds(text, "Cache-Control: no-cache\r\n"
                           "X-Accel-Buffering: no\r\n");

@@ -252,8 +252,11 @@ lnt_ws_handshake(struct lnt_module_ctx *m, struct lnt_http_request *r)
         return lnt_http_error(r, 403, NULL,
                               "Pages from this origin may not connect.");
     }
+    lnt_verdict v;
+    if (!lnt_http_admit(r, true, NULL, &v))
+        return v;
     agree(m, r, &o);
-    lnt_verdict v = accept_request(r, &o);
+    v = accept_request(r, &o);
     /* If no session came of it, the next is not to have its terms. */
     if (o.terms_n > 0)
         lnt_ws_deflate_promise(m->data, NULL);

@@ -43,7 +43,8 @@ struct lnt_fanout {
     struct lnt_stats *stats;
     unsigned cell;
     struct lnt_hub_room *room; /* of the run, NULL none */
-    struct rendering renderings[LNT_FORMATS_MAX];
+    /* As plain messages, and as events with names. */
+    struct rendering renderings[2][LNT_FORMATS_MAX];
     struct lnt_strbuf direct;
     struct lnt_aliases aliases;
     uint64_t seq; /* of the last event that was read */
@@ -64,8 +65,10 @@ lnt_fanout_new(struct lnt_subs *subs, struct lnt_net *net, unsigned cell)
 void
 lnt_fanout_free(struct lnt_fanout *f)
 {
-    for (size_t i = 0; i < LNT_FORMATS_MAX; i++)
-        lnt_strbuf_release(&f->renderings[i].text);
+    for (size_t i = 0; i < LNT_FORMATS_MAX; i++) {
+        lnt_strbuf_release(&f->renderings[0][i].text);
+        lnt_strbuf_release(&f->renderings[1][i].text);
+    }
     lnt_strbuf_release(&f->direct);
     lnt_aliases_release(&f->aliases);
     free(f);
@@ -96,10 +99,21 @@ deliver(struct lnt_fanout *f, struct lnt_group *g,
     lnt_buf_unref(run);
 }
 
+static void
+send_one(struct lnt_session *s, enum lnt_message_type type, struct lnt_str text)
+{
+    struct lnt_named e;
+
+    if (type != LNT_NAMED)
+        lnt_session_send(s, type, text.p, text.n);
+    else if (lnt_named_read(text, &e))
+        lnt_session_emit(s, &e);
+}
+
 /* For protocols that cannot share buffers. */
 static void
-send_each(struct lnt_fanout *f, struct lnt_group *g, struct lnt_str text,
-          const struct lnt_session *except)
+send_each(struct lnt_fanout *f, struct lnt_group *g, enum lnt_message_type type,
+          struct lnt_str text, const struct lnt_session *except)
 {
     uint64_t n = 0;
 
@@ -108,7 +122,7 @@ send_each(struct lnt_fanout *f, struct lnt_group *g, struct lnt_str text,
 
         if (!s || s == except)
             continue;
-        lnt_session_send(s, LNT_TEXT, text.p, text.n);
+        send_one(s, type, text);
         n++;
     }
     lnt_count_add(f->stats, LNT_C_DELIVERED, n);
@@ -116,23 +130,23 @@ send_each(struct lnt_fanout *f, struct lnt_group *g, struct lnt_str text,
 
 /* Adds the text to the group's run, or sends it at once. */
 static void
-add(struct lnt_fanout *f, struct lnt_group *g, struct lnt_str text,
-    const struct lnt_session *except)
+add(struct lnt_fanout *f, struct lnt_group *g, enum lnt_message_type type,
+    struct lnt_str text, const struct lnt_session *except)
 {
     const struct lnt_protocol *p = g->protocol->module->protocol;
 
     if (g->run && p->append) {
-        g->run = p->append(g->protocol, g->variant, g->run, LNT_TEXT, text);
+        g->run = p->append(g->protocol, g->variant, g->run, type, text);
         g->run->messages++;
     } else {
         if (g->run)
             deliver(f, g, NULL);
         if (p->encode)
-            g->run = p->encode(g->protocol, g->variant, LNT_TEXT, text);
+            g->run = p->encode(g->protocol, g->variant, type, text);
         if (g->run)
             g->run->messages = 1;
         else
-            send_each(f, g, text, except);
+            send_each(f, g, type, text, except);
     }
     if (g->run && (except || g->run->len >= RUN_BYTES))
         deliver(f, g, except);
@@ -140,18 +154,32 @@ add(struct lnt_fanout *f, struct lnt_group *g, struct lnt_str text,
 
 /* ---- to a room ---- */
 
+/* Whether the group gets events with names: its protocol has them, and the
+   application makes them. */
+static bool
+is_named(const struct lnt_hub_room *r, const struct lnt_group *g)
+{
+    return r->app->module->app->event_named &&
+           g->protocol->module->protocol->emit;
+}
+
 static const struct rendering *
 render(struct lnt_fanout *f, const struct lnt_hub_room *r,
-       const struct lnt_event *e, unsigned format)
+       const struct lnt_event *e, unsigned format, bool named)
 {
-    struct rendering *text = &f->renderings[format];
+    struct rendering *text = &f->renderings[named][format];
     const struct lnt_app *app = r->app->module->app;
+    struct lnt_named check;
 
-    if (text->seq != e->seq) {
-        text->seq = e->seq;
-        lnt_strbuf_clear(&text->text);
+    if (text->seq == e->seq)
+        return text;
+    text->seq = e->seq;
+    lnt_strbuf_clear(&text->text);
+    if (named)
+        text->wanted = app->event_named(r->app, e, format, &text->text) &&
+                       lnt_named_read(lnt_strbuf_str(&text->text), &check);
+    else
         text->wanted = app->event && app->event(r->app, e, format, &text->text);
-    }
     return text;
 }
 
@@ -164,9 +192,11 @@ add_to_room(struct lnt_fanout *f, struct lnt_hub_room *r,
 
         if (g->n == 0)
             continue;
-        text = render(f, r, e, g->format);
+        bool named = is_named(r, g);
+        text = render(f, r, e, g->format, named);
         if (text->wanted)
-            add(f, g, lnt_strbuf_str(&text->text), except);
+            add(f, g, named ? LNT_NAMED : LNT_TEXT, lnt_strbuf_str(&text->text),
+                except);
     }
 }
 
@@ -236,9 +266,11 @@ to_session(struct lnt_fanout *f, const struct lnt_event *e)
     const struct lnt_event shown = lnt_event_shown(e, NULL);
     lnt_fanout_flush(f);
     lnt_strbuf_clear(&f->direct);
-    if (!lnt_app_direct(s, &shown, &f->direct))
+    bool named = m->module->app->direct_named && lnt_session_has_events(s);
+    if (!(named ? lnt_app_direct_named(s, &shown, &f->direct)
+                : lnt_app_direct(s, &shown, &f->direct)))
         return;
-    lnt_session_send(s, LNT_TEXT, f->direct.p, f->direct.n);
+    send_one(s, named ? LNT_NAMED : LNT_TEXT, lnt_strbuf_str(&f->direct));
     lnt_count(f->stats, LNT_C_DELIVERED);
 }
 

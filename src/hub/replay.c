@@ -16,6 +16,8 @@ struct replay {
     struct lnt_session *session;
     const struct lnt_sub *subs;
     uint64_t old_id, id;
+    bool events; /* its protocol has events with names */
+    bool named;  /* text is one */
     struct lnt_strbuf text;
 };
 
@@ -36,6 +38,15 @@ is_mine(const struct replay *r, uint64_t id)
 }
 
 static bool
+render_direct(struct replay *r, const struct lnt_event *e)
+{
+    r->named =
+        r->events && lnt_session_app(r->session)->module->app->direct_named;
+    return r->named ? lnt_app_direct_named(r->session, e, &r->text)
+                    : lnt_app_direct(r->session, e, &r->text);
+}
+
+static bool
 render(struct replay *r, const struct lnt_event *e)
 {
     struct lnt_module_ctx *m = lnt_session_app(r->session);
@@ -47,16 +58,29 @@ render(struct replay *r, const struct lnt_event *e)
         return false;
     if (e->flags & LNT_EVENT_DIRECT) {
         shown = lnt_event_shown(e, NULL);
-        return is_mine(r, e->target) &&
-               lnt_app_direct(r->session, &shown, &r->text);
+        return is_mine(r, e->target) && render_direct(r, &shown);
     }
     if ((e->flags & LNT_EVENT_NOT_ORIGIN) && is_mine(r, e->origin))
         return false;
     sub = e->room == LNT_ROOM_NONE ? NULL : find_sub(r, e->room);
-    if (!sub || !app->event)
+    if (!sub)
         return false;
     shown = lnt_event_shown(e, sub->group->room);
-    return app->event(m, &shown, sub->group->format, &r->text);
+    r->named = r->events && app->event_named;
+    if (r->named)
+        return app->event_named(m, &shown, sub->group->format, &r->text);
+    return app->event && app->event(m, &shown, sub->group->format, &r->text);
+}
+
+static void
+send_text(struct replay *r)
+{
+    struct lnt_named e;
+
+    if (!r->named)
+        lnt_session_send(r->session, LNT_TEXT, r->text.p, r->text.n);
+    else if (lnt_named_read(lnt_strbuf_str(&r->text), &e))
+        lnt_session_emit(r->session, &e);
 }
 
 uint64_t
@@ -70,6 +94,7 @@ lnt_replay(struct lnt_zone *z, struct lnt_session *s,
         .subs = subs,
         .old_id = old_session,
         .id = lnt_session_id(s),
+        .events = lnt_session_has_events(s),
     };
     struct lnt_event e;
     uint64_t n = 0;
@@ -86,7 +111,7 @@ lnt_replay(struct lnt_zone *z, struct lnt_session *s,
         }
         lnt_strbuf_clear(&r.text);
         if (render(&r, &e)) {
-            lnt_session_send(s, LNT_TEXT, r.text.p, r.text.n);
+            send_text(&r);
             n++;
         }
     }

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "core/mem.h"
+#include "net/calls.h"
 #include "net/conn.h"
 #include "net/endpoint.h"
 
@@ -37,8 +38,24 @@ lnt_app_is_open(const struct lnt_session *s)
 static void
 new_state(struct lnt_conn *c, const struct lnt_app *app)
 {
-    if (app->state_size)
+    if (lnt_app_has_head(app)) {
+        struct lnt_app_head *head =
+            lnt_calloc(1, sizeof(*head) + app->state_size);
+
+        c->session.app_state = head + 1;
+    } else if (app->state_size) {
         c->session.app_state = lnt_calloc(1, app->state_size);
+    }
+}
+
+/* When the turn is over: its code may be on the stack above us. */
+static void
+free_state(struct lnt_conn *c)
+{
+    struct lnt_app_head *head = lnt_conn_app_head(c);
+
+    lnt_loop_free(c->net->loop, head ? (void *)head : c->session.app_state);
+    c->session.app_state = NULL;
 }
 
 lnt_verdict
@@ -49,7 +66,12 @@ lnt_app_open(struct lnt_conn *c)
     c->state = LNT_CONN_READY;
     if (!app)
         return LNT_GO_ON;
-    new_state(c, app);
+    if (c->flags & LNT_F_ADMISSION) {
+        *lnt_conn_app_head(c) = (struct lnt_app_head){{NULL}, true};
+        c->flags &= (uint16_t)~LNT_F_ADMISSION;
+    } else {
+        new_state(c, app);
+    }
     return app->open ? app->open(&c->session) : LNT_GO_ON;
 }
 
@@ -84,14 +106,64 @@ lnt_app_close(struct lnt_conn *c)
 {
     const struct lnt_app *app = app_of(c);
 
+    lnt_app_forget(c);
     if (c->state != LNT_CONN_READY)
         return;
+    lnt_calls_free(c);
     c->state = LNT_CONN_GOODBYE;
     if (app && app->close)
         app->close(&c->session);
-    /* Its code may be on the stack above us. */
-    lnt_loop_free(c->net->loop, c->session.app_state);
-    c->session.app_state = NULL;
+    free_state(c);
+}
+
+/* ---- admission ---- */
+
+enum lnt_admit
+lnt_app_admit(struct lnt_conn *c, const struct lnt_endpoint *e,
+              const struct lnt_credentials *credentials, struct lnt_strbuf *why)
+{
+    const struct lnt_endpoint *now = c->session.endpoint;
+    const struct lnt_app *app = e->app->app;
+    enum lnt_admit answer;
+
+    new_state(c, app);
+    c->flags |= LNT_F_ADMISSION;
+    /* For the application it is a session of e already. */
+    c->session.endpoint = e;
+    answer = app->admit(&c->session, credentials, why);
+    c->session.endpoint = now;
+    if (answer == LNT_REFUSE) {
+        lnt_app_forget(c);
+    } else {
+        lnt_conn_app_head(c)->endpoint = e;
+        lnt_conn_app_head(c)->granted = answer == LNT_ADMIT;
+    }
+    return answer;
+}
+
+bool
+lnt_app_admitted_to(const struct lnt_conn *c, const struct lnt_endpoint *e)
+{
+    return (c->flags & LNT_F_ADMISSION) && lnt_conn_app_head(c)->endpoint == e;
+}
+
+void
+lnt_app_forget(struct lnt_conn *c)
+{
+    const struct lnt_endpoint *now = c->session.endpoint, *e;
+
+    if (!(c->flags & LNT_F_ADMISSION))
+        return;
+    e = lnt_conn_app_head(c)->endpoint;
+    if (e && e->app->app->close) {
+        c->session.endpoint = e;
+        e->app->app->close(&c->session);
+        c->session.endpoint = now;
+    }
+    free_state(c);
+    if (c->flags & LNT_F_WAITS)
+        lnt_output_touch(c);
+    c->flags &= (uint16_t) ~(LNT_F_ADMISSION | LNT_F_WAITS);
 }
 
 /* ---- while it is open ---- */
@@ -111,6 +183,32 @@ lnt_app_direct(struct lnt_session *s, const struct lnt_event *e,
     const struct lnt_app *app = open_app(lnt_conn_of(s));
 
     return app && app->direct && app->direct(s, e, out);
+}
+
+lnt_verdict
+lnt_app_call(struct lnt_session *s, const struct lnt_call *call)
+{
+    const struct lnt_app *app = open_app(lnt_conn_of(s));
+
+    return app && app->call ? app->call(s, call) : LNT_GO_ON;
+}
+
+lnt_verdict
+lnt_app_answer(struct lnt_session *s, uint32_t number,
+               const struct lnt_named *answer)
+{
+    const struct lnt_app *app = open_app(lnt_conn_of(s));
+
+    return app && app->answer ? app->answer(s, number, answer) : LNT_GO_ON;
+}
+
+bool
+lnt_app_direct_named(struct lnt_session *s, const struct lnt_event *e,
+                     struct lnt_strbuf *out)
+{
+    const struct lnt_app *app = open_app(lnt_conn_of(s));
+
+    return app && app->direct_named && app->direct_named(s, e, out);
 }
 
 void

@@ -17,8 +17,10 @@
 
 #include "net/session.h"
 
+struct lnt_call;
 struct lnt_event;
 struct lnt_interest;
+struct lnt_named;
 struct lnt_strbuf;
 
 /* Whether the application has the session now. */
@@ -30,6 +32,14 @@ lnt_verdict lnt_app_message(struct lnt_session *s, const struct lnt_message *m);
 /* app->direct; false when it has nothing to say. */
 bool lnt_app_direct(struct lnt_session *s, const struct lnt_event *e,
                     struct lnt_strbuf *out);
+/* app->direct_named */
+bool lnt_app_direct_named(struct lnt_session *s, const struct lnt_event *e,
+                          struct lnt_strbuf *out);
+/* app->call, app->answer; LNT_GO_ON when the session is not open or the
+   application has none. */
+lnt_verdict lnt_app_call(struct lnt_session *s, const struct lnt_call *call);
+lnt_verdict lnt_app_answer(struct lnt_session *s, uint32_t number,
+                           const struct lnt_named *answer);
 /* app->gap */
 void lnt_app_gap(struct lnt_session *s);
 /* app->listen, by protocols that only send, when lnt_session_ready has

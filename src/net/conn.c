@@ -53,7 +53,9 @@ begin_session(struct lnt_conn *c, const struct lnt_endpoint *e)
 {
     c->session.endpoint = e;
     c->session.state = NULL;
-    c->session.app_state = NULL;
+    /* An admission comes before the session that it is for. */
+    if (!(c->flags & LNT_F_ADMISSION))
+        c->session.app_state = NULL;
     c->state = LNT_CONN_HANDSHAKE;
     c->opened = c->active = lnt_net_time(c->net);
     c->deadline = 0;
@@ -256,7 +258,8 @@ lnt_conn_become(struct lnt_conn *c, const struct lnt_endpoint *e)
     uint64_t unacked = lnt_limits_unacked(e->limits);
     if (unacked != lnt_limits_unacked(c->session.endpoint->limits))
         lnt_socket_user_timeout(c->watch.fd, unacked);
-    lnt_app_close(c);
+    if (!lnt_app_admitted_to(c, e))
+        lnt_app_close(c);
     end_protocol(c);
     lnt_verdict v = open_protocol(c, e);
     if (!v)
@@ -300,7 +303,7 @@ feed(struct lnt_conn *c, uint8_t *p, size_t n, bool eof, size_t *used)
         *used += in.used;
         if (v || c->session.endpoint == e || c->state > LNT_CONN_GOODBYE)
             return v;
-        if (*used == n && !eof)
+        if ((*used == n && !eof) || (c->flags & LNT_F_WAITS))
             return v;
     }
 }
@@ -486,6 +489,8 @@ settle_empty(struct lnt_conn *c)
 {
     const struct lnt_protocol *p = protocol_of(c);
     bool held = c->flags & LNT_F_HELD;
+    if (c->flags & LNT_F_WAITS)
+        return;
     c->flags &= (uint16_t)~LNT_F_HELD;
     if (p->drained)
         p->drained(&c->session);
@@ -530,7 +535,7 @@ lnt_conn_settle(struct lnt_conn *c)
         return;
     if (c->state == LNT_CONN_FINISHING) {
         settle_finish(c);
-    } else if (had && (c->flags & LNT_F_HELD)) {
+    } else if (had && (c->flags & LNT_F_HELD) && !(c->flags & LNT_F_WAITS)) {
         /* What is held goes on in the next turn: others want their share of
            this one, however fast the peer takes a large answer. */
         c->active = lnt_net_time(c->net);

@@ -15,6 +15,7 @@
 
 #include "core/owner.h"
 #include "event/loop.h"
+#include "net/endpoint.h"
 #include "net/filter.h"
 #include "net/module.h"
 #include "net/net.h"
@@ -22,7 +23,8 @@
 #include "net/stats.h"
 
 struct lnt_buf;
-struct lnt_endpoint;
+struct lnt_calls;
+struct lnt_calling;
 
 enum lnt_conn_state {
     LNT_CONN_HANDSHAKE, /* the protocol is open, the application is not */
@@ -50,6 +52,8 @@ enum {                        /* lnt_conn.flags */
        LNT_F_FILTERED = 8192, /* there is a struct lnt_filtered behind it */
        LNT_F_COMING = 4096,   /* is being taken over: nothing may be sent before
                                the giver knows */
+       LNT_F_ADMISSION = 16384, /* app_state is there for an admission */
+       LNT_F_WAITS = 32768,     /* with HELD: until that is decided */
 };
 
 /* Output behind the first buffer: a ring of references. */
@@ -69,6 +73,19 @@ struct lnt_session {
     void *state;     /* the protocol's */
     void *app_state; /* the application's */
 };
+
+/* In front of the state of an application that has calls or admits. */
+struct lnt_app_head {
+    union {
+        struct lnt_calls *calls; /* that are open; NULL: none */
+        /* With LNT_F_ADMISSION: the endpoint that it is for; NULL: the
+           application has not answered. */
+        const struct lnt_endpoint *endpoint;
+    };
+    bool granted; /* the admission */
+};
+_Static_assert(sizeof(struct lnt_app_head) % 16 == 0,
+               "what is behind it is aligned for anything");
 
 struct lnt_conn {
     struct lnt_watch watch;
@@ -137,6 +154,10 @@ struct lnt_net {
     const uint8_t *echo;
     size_t echo_n;
 
+    /* The call that an application is being given; NULL: none. */
+    struct lnt_calling *calling;
+    uint32_t call_serial; /* of the last number given to a call */
+
     struct lnt_conn *flush; /* connections with output queued this turn */
     struct lnt_close *closes;
 
@@ -183,6 +204,22 @@ static inline bool
 lnt_conn_is_open(const struct lnt_conn *c)
 {
     return c->state == LNT_CONN_READY && !(c->flags & LNT_F_CLOSE_ASKED);
+}
+
+static inline bool
+lnt_app_has_head(const struct lnt_app *app)
+{
+    return app->call || app->answer || app->admit;
+}
+
+/* NULL: there is no state, or no head in front of it. */
+static inline struct lnt_app_head *
+lnt_conn_app_head(const struct lnt_conn *c)
+{
+    const struct lnt_module *app = c->session.endpoint->app;
+    bool has = (c->flags & LNT_F_ADMISSION) ||
+               (c->session.app_state && app && lnt_app_has_head(app->app));
+    return has ? (struct lnt_app_head *)c->session.app_state - 1 : NULL;
 }
 
 /* Milliseconds since the net began, never 0; 32 bits, compare by difference. */
@@ -272,6 +309,27 @@ bool lnt_filter_fits(const struct lnt_endpoint *e, struct lnt_str frozen);
 int lnt_filter_thaw(struct lnt_conn *c, struct lnt_str frozen,
                     struct lnt_str *sent);
 
+/* ---- session.c ---- */
+
+/* Counts a message from the client.  false: it came too soon and is dropped;
+   the close is asked for. */
+bool lnt_session_takes(struct lnt_conn *c);
+/* Whether n more bytes may be queued for a message; does what
+   send_queue_policy says when not. */
+bool lnt_session_may_send(struct lnt_conn *c, size_t n);
+
+/* ---- events.c ---- */
+
+/* The open calls of one that moves: a piece of it; -1: it cannot be read. */
+void lnt_events_freeze(const struct lnt_conn *c, struct lnt_strbuf *out);
+int lnt_events_thaw(struct lnt_conn *c, struct lnt_str piece);
+
+/* ---- admit.c ---- */
+
+/* Whether the application may have the session.  When not, it waits for the
+   application's answer, or is going to be closed. */
+bool lnt_admit_ready(struct lnt_conn *c);
+
 /* ---- app.c ---- */
 
 /* The handshake is over: the application gets its state and the session. */
@@ -283,6 +341,17 @@ int lnt_app_freeze(struct lnt_conn *c, struct lnt_strbuf *out);
 /* The application is told once, and nothing reaches it any more.  No-op unless
    the session was opened or thawed. */
 void lnt_app_close(struct lnt_conn *c);
+/* app->admit for a session that is one of e, or is to become one; its state is
+   made and stays unless it is refused. */
+enum lnt_admit lnt_app_admit(struct lnt_conn *c, const struct lnt_endpoint *e,
+                             const struct lnt_credentials *credentials,
+                             struct lnt_strbuf *why);
+/* Ends an admission that has not become an open session; no-op without one.
+   What waits for it waits no longer. */
+void lnt_app_forget(struct lnt_conn *c);
+/* Whether the admission there is, if any, is for e. */
+bool lnt_app_admitted_to(const struct lnt_conn *c,
+                         const struct lnt_endpoint *e);
 
 /* ---- deadline.c ---- */
 

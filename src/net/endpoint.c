@@ -83,6 +83,30 @@ find_listener(const struct lnt_module_setup *setup,
     return e;
 }
 
+/* Whether it understands nothing but events with names. */
+static bool
+needs_events(const struct lnt_app *app)
+{
+    return app->call && !app->message;
+}
+
+static void
+report_no_events(struct lnt_module_setup *setup, const struct lnt_section *s,
+                 const char *protocol, const char *app)
+{
+    struct lnt_origin o = key_origin(s, "app");
+    const char *can = NULL;
+    for (int i = 0; setup->modules[i] && !can; i++)
+        if (setup->modules[i]->protocol && setup->modules[i]->protocol->emit)
+            can = setup->modules[i]->name;
+    lnt_report_add(setup->report, o.file, o.line,
+                   "[%s %s]: app %s takes events with names, which protocol %s "
+                   "does not have; %s%s",
+                   s->kind->kind, s->name, app, protocol,
+                   can ? can : "no protocol that is built in or loaded does",
+                   can ? " does" : "");
+}
+
 struct lnt_endpoint *
 lnt_endpoint_make(struct lnt_module_setup *setup, struct lnt_section *section,
                   const char *protocol, const char *app,
@@ -100,6 +124,11 @@ lnt_endpoint_make(struct lnt_module_setup *setup, struct lnt_section *section,
                             : "[%s %s]: protocol %s needs an app, as in app = "
                               "echo",
                        section->kind->kind, section->name, protocol);
+        return NULL;
+    }
+    if (app && needs_events(setup->modules[a]->app) &&
+        !setup->modules[p]->protocol->emit) {
+        report_no_events(setup, section, protocol, app);
         return NULL;
     }
     struct lnt_endpoint *e = lnt_arena_alloc(setup->arena, sizeof(*e));

@@ -108,6 +108,15 @@ static const struct lnt_directive directives[] = {
      .help = "The same of all clients from one address (v6: one /64) in the "
              "whole server; 0: no limit.  Unix sockets and loopback addresses "
              "have none."},
+    {.name = "open_calls",
+     .type = LNT_TYPE_INT,
+     .offset = FIELD(open_calls),
+     .def = "64",
+     .min = 1,
+     .max = 4096,
+     .help = "Events of one client that it waits for the answer to (over "
+             "protocols with named events): one more closes it with 1008.  As "
+             "many may wait for answers of the client's."},
     {.name = NULL},
 };
 

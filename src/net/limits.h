@@ -23,6 +23,7 @@ struct lnt_limits {
     int64_t send_queue_policy;         /* LNT_SLOW_CLOSE, LNT_SLOW_DROP */
     int64_t rooms_created_per_session; /* that exist; 0: no limit */
     int64_t rooms_created_per_ip;      /* the server's; 0: no limit */
+    int64_t open_calls; /* of a session, each way; that wait for an answer */
 };
 
 extern const struct lnt_directive_set lnt_limits_set;

@@ -20,6 +20,7 @@
 #include "core/conf.h"
 #include "core/str.h"
 #include "core/strbuf.h"
+#include "net/named.h"
 #include "net/session.h"
 
 struct lnt_event;
@@ -104,6 +105,29 @@ struct lnt_protocol {
     int (*thaw)(struct lnt_session *s, struct lnt_str state);
     /* The session ends; the last call, exactly one for each open. */
     void (*close)(struct lnt_session *s);
+
+    /*
+     * Events with names.  A protocol that has emit has them, and gives its
+     * clients' events to lnt_session_call; its encode and append then get
+     * messages of type LNT_NAMED, too, whose data is an event as lnt_named_add
+     * writes it (it can be read: that was looked at).  Its send and encode for
+     * LNT_TEXT make an event "message" of a plain message, whose one argument
+     * is a string.
+     */
+    /* Sends an event; with ask, which is not 0, the client is to answer, which
+       the protocol gives to lnt_session_answer with that number. */
+    void (*emit)(struct lnt_session *s, const struct lnt_named *e,
+                 uint32_t ask);
+    /* Sends the answer to the call of that tag. */
+    void (*reply)(struct lnt_session *s, uint64_t tag,
+                  const struct lnt_named *answer);
+    /*
+     * The application has decided about an admission that it had put off:
+     * lnt_session_ready is next, or to tell the client why not.  NULL: to be
+     * used where lnt_session_ready was called right away; the core waits with
+     * input and closes with 1008 and why when that is the answer.
+     */
+    lnt_verdict (*admitted)(struct lnt_session *s, bool yes, const char *why);
 };
 
 /*
@@ -153,7 +177,38 @@ struct lnt_app {
     /* As those of a protocol; a freeze that fails is tried again soon. */
     int (*freeze)(struct lnt_session *s, struct lnt_strbuf *out);
     int (*thaw)(struct lnt_session *s, struct lnt_str state);
+    /* The last call; exactly one for each open, and for each admission that
+       open did not follow, unless admit itself refused. */
     void (*close)(struct lnt_session *s);
+
+    /*
+     * Events with names, over protocols that have them.  An application with
+     * call and without message cannot be used over others.  One with message
+     * and without call is given the events "message" whose one argument is a
+     * string, as LNT_TEXT; it is given no others, and nobody answers them.
+     */
+    /* An event came; answered now with lnt_session_reply, later if
+       lnt_session_reply_later was called, or else not at all. */
+    lnt_verdict (*call)(struct lnt_session *s, const struct lnt_call *call);
+    /* What lnt_session_ask asked for; answer NULL: none came in time. */
+    lnt_verdict (*answer)(struct lnt_session *s, uint32_t number,
+                          const struct lnt_named *answer);
+    /* Instead of event and direct, for sessions whose protocol has named
+       events: appends one with lnt_named_add.  NULL: event and direct count
+       there, too. */
+    bool (*event_named)(struct lnt_module_ctx *m, const struct lnt_event *e,
+                        unsigned format, struct lnt_strbuf *out);
+    bool (*direct_named)(struct lnt_session *s, const struct lnt_event *e,
+                         struct lnt_strbuf *out);
+    /*
+     * Whether a client may be here, before open; NULL: everybody may.  It may
+     * put plain data into the session's state, where open finds it; nothing can
+     * be sent yet.  LNT_ADMIT_LATER: lnt_session_admitted tells, within
+     * handshake_timeout.  LNT_REFUSE: why may have a text for the client.
+     */
+    enum lnt_admit (*admit)(struct lnt_session *s,
+                            const struct lnt_credentials *credentials,
+                            struct lnt_strbuf *why);
 };
 
 /* A file compiled into the binary (config: assets="..."). */

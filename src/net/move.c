@@ -8,7 +8,8 @@
  *   a counted head: endpoint's id, protocol's name, application's name, state,
  *       age, by which name it is counted for its address,
  *   the protocol's bytes, the application's, unread input, unsent output,
- *   what its filter is (filter.c); empty or left out: it has none.
+ *   and where there are any: what its filter is (filter.c); open calls.  Both
+ *   from release 0.2.0 on; empty or left out: it has none.
  *
  * A field about the connection goes to the end of the head, a further piece to
  * the end of all.  What the protocol and the application write is theirs; they
@@ -52,7 +53,7 @@ struct frozen {
     struct lnt_str endpoint, protocol, app;
     uint32_t state, age;
     uint64_t visit;
-    struct lnt_str protocol_state, app_state, input, output, filter;
+    struct lnt_str protocol_state, app_state, input, output, filter, calls;
 };
 
 /* ---- freeze ---- */
@@ -61,7 +62,10 @@ static bool
 may_move(const struct lnt_conn *c)
 {
     const struct lnt_endpoint *e = c->session.endpoint;
-    enum { NEVER = LNT_F_EOF | LNT_F_CLOSE_ASKED | LNT_F_DOOMED | LNT_F_HELD };
+    enum {
+        NEVER = LNT_F_EOF | LNT_F_CLOSE_ASKED | LNT_F_DOOMED | LNT_F_HELD |
+                LNT_F_ADMISSION
+    };
     if (c->state > LNT_CONN_READY || (c->flags & NEVER) ||
         !e->protocol->protocol->freeze)
         return false;
@@ -106,14 +110,23 @@ pack_output(const struct lnt_conn *c, struct lnt_strbuf *out)
     lnt_pack_end(out, output);
 }
 
+/* The pieces that most do not have. */
 static int
-pack_filter(const struct lnt_conn *c, struct lnt_strbuf *out)
+pack_more(const struct lnt_conn *c, struct lnt_strbuf *out)
 {
-    if (!(c->flags & LNT_F_FILTERED))
-        return 0;
-    size_t filter = lnt_pack_begin(out);
-    int rc = lnt_filter_freeze(c, out);
-    lnt_pack_end(out, filter);
+    bool filtered = c->flags & LNT_F_FILTERED;
+    struct lnt_strbuf calls = LNT_STRBUF_INIT;
+    int rc = 0;
+    lnt_events_freeze(c, &calls);
+    if (filtered || calls.n > 0) {
+        size_t filter = lnt_pack_begin(out);
+        if (filtered)
+            rc = lnt_filter_freeze(c, out);
+        lnt_pack_end(out, filter);
+    }
+    if (calls.n > 0)
+        lnt_pack_str(out, lnt_strbuf_str(&calls));
+    lnt_strbuf_release(&calls);
     return rc;
 }
 
@@ -134,7 +147,7 @@ pack(struct lnt_conn *c, struct lnt_strbuf *out)
     lnt_pack_str(out, c->in ? lnt_str(c->in->data, c->in->n) : lnt_str("", 0));
     pack_output(c, out);
     if (rc == 0)
-        rc = pack_filter(c, out) < 0 ? -EBUSY : 0;
+        rc = pack_more(c, out) < 0 ? -EBUSY : 0;
     lnt_strbuf_release(&state);
     return rc;
 }
@@ -231,7 +244,8 @@ unpack(struct lnt_net *n, struct lnt_str bytes, struct frozen *f,
         return false;
     if (error != ENOTSUP && lnt_unpack_part(&rest, &head) &&
         unpack_head(&head, f) && unpack_pieces(&rest, f) &&
-        lnt_unpack_late_str(&rest, &f->filter))
+        lnt_unpack_late_str(&rest, &f->filter) &&
+        lnt_unpack_late_str(&rest, &f->calls))
         return true;
     *why = tell(n, "a moved connection", "", f->writer, from_version, error);
     return false;
@@ -267,7 +281,7 @@ static void
 thaw_app(struct lnt_conn *c, const struct frozen *f)
 {
     errno = EPROTO;
-    if (lnt_app_thaw(c, f->app_state) == 0)
+    if (lnt_app_thaw(c, f->app_state) == 0 && lnt_events_thaw(c, f->calls) == 0)
         return;
     bool gone = errno == ENOENT;
     const char *why =

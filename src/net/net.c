@@ -40,6 +40,7 @@ lnt_net_new(const struct lnt_net_params *p)
     n->rbuf = lnt_malloc(LNT_INPUT_ROOM * 4 + n->rbuf_cap);
     n->drain_timer.fn = on_drain_timer;
     lnt_random(&n->serial, sizeof(n->serial));
+    lnt_random(&n->call_serial, sizeof(n->call_serial));
     return n;
 }
 

@@ -160,6 +160,12 @@ may_send(struct lnt_conn *c, size_t n)
            may_send_still(c, n + HEAD);
 }
 
+bool
+lnt_session_may_send(struct lnt_conn *c, size_t n)
+{
+    return may_send(c, n);
+}
+
 void
 lnt_session_send(struct lnt_session *s, enum lnt_message_type type,
                  const void *p, size_t n)
@@ -214,20 +220,25 @@ over_rate(struct lnt_conn *c, uint64_t milli)
     return false;
 }
 
+bool
+lnt_session_takes(struct lnt_conn *c)
+{
+    lnt_count(c->net->stats, LNT_C_MESSAGES_IN);
+    uint64_t rate = c->session.endpoint->limits->message_rate;
+    if (!rate || !over_rate(c, rate))
+        return true;
+    lnt_count(c->net->stats, LNT_C_RATE_LIMITED);
+    lnt_session_close(&c->session, LNT_CLOSE_POLICY, "too many messages");
+    return false;
+}
+
 lnt_verdict
 lnt_session_message(struct lnt_session *s, enum lnt_message_type type, void *p,
                     size_t n)
 {
     struct lnt_conn *c = conn(s);
-    if (!lnt_conn_is_open(c))
+    if (!lnt_conn_is_open(c) || !lnt_session_takes(c))
         return LNT_GO_ON;
-    lnt_count(c->net->stats, LNT_C_MESSAGES_IN);
-    uint64_t rate = s->endpoint->limits->message_rate;
-    if (rate && over_rate(c, rate)) {
-        lnt_count(c->net->stats, LNT_C_RATE_LIMITED);
-        lnt_session_close(s, LNT_CLOSE_POLICY, "too many messages");
-        return LNT_GO_ON;
-    }
     struct lnt_message m = {.type = type, .data = {p, n}};
     return lnt_app_message(s, &m);
 }
@@ -236,6 +247,8 @@ lnt_verdict
 lnt_session_ready(struct lnt_session *s)
 {
     struct lnt_conn *c = conn(s);
+    if (!lnt_admit_ready(c))
+        return LNT_GO_ON;
     lnt_verdict v = lnt_conn_ready(c);
     if (!v)
         lnt_deadline_set(c);
@@ -337,30 +350,31 @@ lnt_session_become(struct lnt_session *s, const struct lnt_endpoint *to)
 }
 
 static enum lnt_admission
-turn_away(struct lnt_stats *stats, enum lnt_counter cause,
+turn_away(struct lnt_conn *c, enum lnt_counter cause,
           enum lnt_admission refusal)
 {
-    lnt_count(stats, LNT_C_REFUSED);
-    lnt_count(stats, cause);
+    lnt_count(c->net->stats, LNT_C_REFUSED);
+    lnt_count(c->net->stats, cause);
+    lnt_app_forget(c);
     return refusal;
 }
 
 enum lnt_admission
 lnt_session_admits(const struct lnt_session *s, const struct lnt_endpoint *to)
 {
-    const struct lnt_conn *c = conn(s);
+    struct lnt_conn *c = conn(s);
     const struct lnt_net *n = c->net;
     const struct lnt_limits *l = to->limits;
     int64_t before = s->endpoint->limits->connections_per_ip;
     if (n->count > l->connections)
-        return turn_away(n->stats, LNT_C_REFUSED_FULL, LNT_TOO_MANY);
+        return turn_away(c, LNT_C_REFUSED_FULL, LNT_TOO_MANY);
     /* What the listener saw to need not be looked at again. */
     if (!c->visit || l->connections_per_ip == 0 ||
         (before && before <= l->connections_per_ip))
         return LNT_ADMITTED;
     if (lnt_zone_peer_count(n->zone, c->visit) >
         (uint64_t)l->connections_per_ip)
-        return turn_away(n->stats, LNT_C_REFUSED_PEER, LNT_TOO_MANY_FROM_THERE);
+        return turn_away(c, LNT_C_REFUSED_PEER, LNT_TOO_MANY_FROM_THERE);
     return LNT_ADMITTED;
 }
 

@@ -15,17 +15,22 @@
 
 struct lnt_addr;
 struct lnt_buf;
+struct lnt_call;
 struct lnt_endpoint;
 struct lnt_limits;
 struct lnt_module;
 struct lnt_module_ctx;
+struct lnt_named;
 struct lnt_net;
+struct lnt_reply;
 struct lnt_session;
 struct lnt_stats;
+struct lnt_strbuf;
 
 enum lnt_message_type {
     LNT_TEXT, /* UTF-8, checked by the protocol */
     LNT_BINARY,
+    LNT_NAMED, /* to encode and append only: net/module.h, protocols */
 };
 
 /* One message from a client; the bytes are valid during the call only. */
@@ -52,6 +57,17 @@ enum {
     LNT_CLOSE_RESTART = 1012,
     LNT_CLOSE_LATER = 1013, /* try again later */
 };
+
+/* What a client has brought to be let in; p is NULL where there is nothing.
+   Valid during the call only. */
+struct lnt_credentials {
+    struct lnt_str json;          /* the protocol's own: JSON, well-formed */
+    struct lnt_str authorization; /* of the HTTP request, as it came: headers */
+    struct lnt_str cookie;
+    struct lnt_str query; /* what stands behind "?" */
+};
+
+enum lnt_admit { LNT_ADMIT, LNT_ADMIT_LATER, LNT_REFUSE };
 
 /* ---- any module ---- */
 
@@ -95,6 +111,31 @@ struct lnt_module_ctx *lnt_session_app(const struct lnt_session *s);
  */
 void lnt_session_send(struct lnt_session *s, enum lnt_message_type type,
                       const void *p, size_t n);
+/* Whether the protocol has named events: what follows does nothing without. */
+bool lnt_session_has_events(const struct lnt_session *s);
+/* Sends an event; as lnt_session_send. */
+void lnt_session_emit(struct lnt_session *s, const struct lnt_named *e);
+/* The same for one that the client is to answer within ms (not 0): the number
+   with which app->answer comes; 0: it was not sent, open_calls are waiting, or
+   the session is not open. */
+uint32_t lnt_session_ask(struct lnt_session *s, const struct lnt_named *e,
+                         uint64_t ms);
+/*
+ * Answers a call: once, with answer->args and its attachments.  Not
+ * necessarily in the call's callback: see the next.  false: it was not sent,
+ * because the session has been closed, or, which is logged, because nobody
+ * waits for this answer: it was given, or is too late.
+ */
+bool lnt_session_reply(struct lnt_session *s, const struct lnt_reply *reply,
+                       const struct lnt_named *answer);
+/* In the call's callback: the answer comes later, within ms (0: whenever).
+   Goes along when the session moves.  false: none is waited for. */
+bool lnt_session_reply_later(struct lnt_session *s,
+                             const struct lnt_reply *reply, uint64_t ms);
+/* The answer to an admit that returned LNT_ADMIT_LATER; s comes from a lookup
+   by its id.  Opens the session, or tells the client why not (NULL: nothing to
+   tell).  false: it has been answered, or too much time has passed. */
+bool lnt_session_admitted(struct lnt_session *s, bool yes, const char *why);
 /* Whether a person reads and types here (line protocol): apps then take and
    give plain lines instead of their machine format. */
 bool lnt_session_is_human(const struct lnt_session *s);
@@ -107,7 +148,33 @@ struct lnt_module_ctx *lnt_session_protocol(const struct lnt_session *s);
    to be returned from data(). */
 lnt_verdict lnt_session_message(struct lnt_session *s,
                                 enum lnt_message_type type, void *p, size_t n);
-/* Opens the app: the handshake is over; handshake_timeout no longer counts. */
+/*
+ * The same for an event with a name; what is in it has been checked (see
+ * net/named.h).  wants_reply: the client waits for an answer, which will come
+ * by protocol->reply with that tag, if it comes.  More than open_calls that
+ * wait end the session.
+ */
+lnt_verdict lnt_session_call(struct lnt_session *s, const struct lnt_named *e,
+                             bool wants_reply, uint64_t tag);
+/* The client's answer to protocol->emit with ask; one that nobody waits for is
+   dropped. */
+lnt_verdict lnt_session_answer(struct lnt_session *s, uint32_t ask,
+                               const struct lnt_named *answer);
+/*
+ * Asks the application whether it lets the client in, before the handshake is
+ * answered: to is the session's own endpoint, or the one that it is going to
+ * become one of.  With LNT_REFUSE there may be a text in why, for the client.
+ * LNT_ADMIT_LATER: protocol->admitted follows.  A protocol that never asks is
+ * asked for by lnt_session_ready, without credentials.
+ */
+enum lnt_admit
+lnt_session_ask_admission(struct lnt_session *s, const struct lnt_endpoint *to,
+                          const struct lnt_credentials *credentials,
+                          struct lnt_strbuf *why);
+/* What was asked for comes to nothing: the handshake failed otherwise. */
+void lnt_session_forget_admission(struct lnt_session *s);
+/* Opens the app: the handshake is over; handshake_timeout no longer counts.
+   LNT_GO_ON also when it may not be opened (yet): see above. */
 lnt_verdict lnt_session_ready(struct lnt_session *s);
 /* Queues a copy of the bytes as they are; to go out in one write this turn. */
 void lnt_session_write(struct lnt_session *s, const void *p, size_t n);
@@ -175,7 +242,6 @@ enum lnt_admission lnt_session_admits(const struct lnt_session *s,
 
 /* freeze and thaw for a protocol that carries nothing but its unread input and
    unsent output, which the core carries. */
-struct lnt_strbuf;
 int lnt_session_freeze_nothing(struct lnt_session *s, struct lnt_strbuf *out);
 int lnt_session_thaw_nothing(struct lnt_session *s, struct lnt_str state);
 

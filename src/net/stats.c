@@ -59,6 +59,13 @@ const char *const lnt_counter_names[LNT_COUNTERS] = {
     [LNT_C_HTTP_PUBLISHED] = "http_published_total",
     [LNT_C_ROOMS_REFUSED] = "rooms_refused_per_session_total",
     [LNT_C_ROOMS_REFUSED_PEER] = "rooms_refused_per_ip_total",
+    [LNT_C_NAMED_IN] = "named_events_in_total",
+    [LNT_C_NAMED_OUT] = "named_events_out_total",
+    [LNT_C_REPLIES] = "replies_total",
+    [LNT_C_REPLIES_REFUSED] = "replies_refused_total",
+    [LNT_C_CALLS_EXPIRED] = "calls_expired_total",
+    [LNT_C_CALLS_REFUSED] = "calls_refused_total",
+    [LNT_C_NOT_ADMITTED] = "not_admitted_total",
 };
 
 const char *const lnt_counter_help[LNT_COUNTERS] = {
@@ -124,4 +131,13 @@ const char *const lnt_counter_help[LNT_COUNTERS] = {
     [LNT_C_HTTP_PUBLISHED] = "Messages published over HTTP.",
     [LNT_C_ROOMS_REFUSED] = "Rooms not created: rooms_created_per_session.",
     [LNT_C_ROOMS_REFUSED_PEER] = "Rooms not created: rooms_created_per_ip.",
+    [LNT_C_NAMED_IN] = "Events with names from clients; of messages_in_total.",
+    [LNT_C_NAMED_OUT] =
+        "Events with names to single clients; of messages_out_total.",
+    [LNT_C_REPLIES] = "Answers to calls of clients.",
+    [LNT_C_REPLIES_REFUSED] = "Answers not sent: given before, or too late.",
+    [LNT_C_CALLS_EXPIRED] =
+        "Calls, by clients and to clients, not answered in time.",
+    [LNT_C_CALLS_REFUSED] = "Calls not taken or not made: open_calls.",
+    [LNT_C_NOT_ADMITTED] = "Clients that an application did not let in.",
 };

@@ -71,7 +71,15 @@ enum lnt_counter {
     /* Rooms not created, over: */
     LNT_C_ROOMS_REFUSED = 53,      /* rooms_created_per_session */
     LNT_C_ROOMS_REFUSED_PEER = 54, /* rooms_created_per_ip */
-    LNT_COUNTERS = 55              /* the highest number, and 1 */
+    /* Named events, calls and admissions. */
+    LNT_C_NAMED_IN = 55,        /* events with names from clients */
+    LNT_C_NAMED_OUT = 56,       /* to single clients */
+    LNT_C_REPLIES = 57,         /* answers to calls of clients */
+    LNT_C_REPLIES_REFUSED = 58, /* given before, or too late */
+    LNT_C_CALLS_EXPIRED = 59,   /* calls not answered in time */
+    LNT_C_CALLS_REFUSED = 60,   /* open_calls */
+    LNT_C_NOT_ADMITTED = 61,    /* turned away by applications */
+    LNT_COUNTERS = 62           /* the highest number, and 1 */
 };
 
 struct lnt_stats {

@@ -76,6 +76,18 @@ lnt_net_deliver(struct lnt_session *s, struct lnt_buf *b)
     s->messages += b->messages;
 }
 
+bool
+lnt_session_has_events(const struct lnt_session *s)
+{
+    return s->protocol->module->protocol->emit != NULL;
+}
+
+void
+lnt_session_emit(struct lnt_session *s, const struct lnt_named *e)
+{
+    s->protocol->module->protocol->emit(s, e, 0);
+}
+
 void
 lnt_session_send(struct lnt_session *s, enum lnt_message_type type,
                  const void *p, size_t n)
@@ -135,6 +147,15 @@ lnt_app_direct(struct lnt_session *s, const struct lnt_event *e,
     const struct lnt_app *app = s->app->module->app;
 
     return app->direct && app->direct(s, e, out);
+}
+
+bool
+lnt_app_direct_named(struct lnt_session *s, const struct lnt_event *e,
+                     struct lnt_strbuf *out)
+{
+    const struct lnt_app *app = s->app->module->app;
+
+    return app->direct_named && app->direct_named(s, e, out);
 }
 
 void

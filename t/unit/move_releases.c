@@ -338,6 +338,7 @@ write_again(struct how *how, struct lnt_str in, struct lnt_strbuf *out)
     lnt_strbuf_add_str(out, in); /* input and output */
     if (how->more && !how->old) {
         lnt_pack_str(out, LNT_STR("")); /* no filter */
+        lnt_pack_str(out, LNT_STR("")); /* no open calls */
         lnt_strbuf_adds(out, how->more);
     }
 }

@@ -14,6 +14,17 @@
 static int status;
 static char answer[1024];
 
+bool
+lnt_http_admit(struct lnt_http_request *r, bool waits, const char *headers,
+               lnt_verdict *v)
+{
+    (void)r;
+    (void)waits;
+    (void)headers;
+    (void)v;
+    return true;
+}
+
 lnt_verdict
 lnt_http_error(struct lnt_http_request *r, int code, const char *headers,
                const char *message)
