@@ -31,6 +31,11 @@ my $echo = slurp("$top/modules/echo/echo.c") =~ s/echo/parrot/gr;
 $echo =~ s{\A/\*.*?\*/\n}{}s;
 is($code[0], $echo, 'the first one is our echo under another name');
 
+my ($tally) = grep { /lnt_module_tally/ } @code;
+my $tested = slurp("$top/t/modules/tally/tally.c");
+$tested =~ s{\A/\*.*?\*/\n}{}s;
+is($tally, $tested, '... and the one with events is the one that is tested');
+
 my $checks = slurp("$top/modules/chat/chat_check.c");
 my @codes = sort grep { $_ ne 'ok' } $checks =~ /^    \[CHAT_\w+\] = "(\w+)"/mg;
 my ($errors) = slurp("$top/docs/chat.md") =~ /^## Errors\n(.*?)^## /ms;

@@ -1,4 +1,5 @@
-/* LINK: core/json.c core/utf8.c core/strbuf.c core/mem.c core/log.c */
+/* LINK: core/json.c core/utf8.c core/str.c core/strbuf.c core/mem.c core/log.c
+         core/log_line.c os/clock.c os/file.c */
 /*
  * JSON text: what is well-formed, where values end, what strings say.
  */

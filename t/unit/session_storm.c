@@ -121,7 +121,7 @@ enum { CLIENTS = 24, DEFAULT_STEPS = 400000, GRACE = 30 };
 
 /* ---- the probe ---- */
 
-enum { MARK = 0x70726f62, PROBE_EVENT = LNT_EVENT_APP };
+enum { MARK = 0x70726f62, ADMITTED = 0x61646d69, PROBE_EVENT = LNT_EVENT_APP };
 
 struct probe {
     uint32_t mark;
@@ -132,7 +132,7 @@ struct probe {
 
 static struct {
     unsigned opened, closed, messages, direct, gaps, events, described, drained;
-    unsigned frozen, thawed, half_thawed, listened;
+    unsigned frozen, thawed, half_thawed, listened, asked, let_in, abandoned;
     unsigned wrong;
 } seen;
 
@@ -151,11 +151,29 @@ probe_of(const struct lnt_session *s, const char *call)
     return NULL;
 }
 
+static enum lnt_admit
+probe_admit(struct lnt_session *s, const struct lnt_credentials *c,
+            struct lnt_strbuf *why)
+{
+    struct probe *p = lnt_session_app_state(s);
+
+    (void)c;
+    if (draw(20) == 0) {
+        lnt_strbuf_adds(why, "not you");
+        return LNT_REFUSE;
+    }
+    seen.asked++;
+    p->mark = ADMITTED;
+    return draw(6) ? LNT_ADMIT : LNT_ADMIT_LATER;
+}
+
 static lnt_verdict
 probe_open(struct lnt_session *s)
 {
     struct probe *p = lnt_session_app_state(s);
 
+    seen.wrong += p->mark != ADMITTED;
+    seen.let_in++;
     seen.opened++;
     p->mark = MARK;
     last_probe = lnt_session_id(s);
@@ -403,9 +421,15 @@ probe_thaw(struct lnt_session *s, struct lnt_str state)
 static void
 probe_close(struct lnt_session *s)
 {
-    struct probe *p = probe_of(s, "close");
+    struct probe *p = lnt_session_app_state(s);
     struct lnt_hub *hub = lnt_session_app(s)->hub;
 
+    if (p->mark == ADMITTED) {
+        p->mark = 0;
+        seen.abandoned++;
+        return;
+    }
+    p = probe_of(s, "close");
     seen.closed++;
     if (!p)
         return;
@@ -428,6 +452,7 @@ probe_close(struct lnt_session *s)
 }
 
 static const struct lnt_app probe_app = {
+    .admit = probe_admit,
     .state_size = sizeof(struct probe),
     .open = probe_open,
     .message = probe_message,
@@ -677,6 +702,12 @@ step(void)
         if (s)
             lnt_session_cut(s);
         return 0;
+    case 10:
+    case 11:
+        s = anybody(w);
+        if (s)
+            (void)lnt_session_admitted(s, draw(4), "no");
+        return 0;
     default:
         if (draw(3))
             step_client(draw(CLIENTS));
@@ -731,6 +762,8 @@ main(void)
         diag("%s", why.p);
     world_end();
     is_int(seen.closed, seen.opened, "one close for each open");
+    is_int(seen.abandoned, seen.asked - seen.let_in,
+           "and for each of the %u admissions that none came of", seen.asked);
     if (steps >= DEFAULT_STEPS)
         ok(seen.messages && seen.direct && seen.gaps && seen.events &&
                seen.described && seen.drained && seen.half_thawed &&
