@@ -5,6 +5,7 @@
 #ifndef LNT_HUB_ALIASES_H
 #define LNT_HUB_ALIASES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,12 @@ void lnt_aliases_add(struct lnt_aliases *t, uint64_t old_id,
 /* What a session is called by now as an event with that seq names it: id itself,
    if none of that id moved here before that. */
 uint64_t lnt_aliases_id(const struct lnt_aliases *t, uint64_t id, uint64_t seq);
+/* Whether an event with that seq may be from before a session moved here. */
+static inline bool
+lnt_aliases_recent(const struct lnt_aliases *t, uint64_t seq)
+{
+    return seq <= t->last;
+}
 /* Gives the memory back once seq, of the last event that was read, is far behind
    all of them. */
 void lnt_aliases_forget(struct lnt_aliases *t, uint64_t seq);

@@ -9,6 +9,7 @@
 #include "hub/op.h"
 #include "hub/queue.h"
 #include "hub/rooms.h"
+#include "hub/spread.h"
 #include "hub/state.h"
 
 static void
@@ -159,6 +160,87 @@ lnt_hub_post(struct lnt_hub *h, struct lnt_module_ctx *m, struct lnt_str name,
                          .event = {.app = lnt_zone_app_id(m->module->name),
                                    .kind = kind,
                                    .flags = flags},
+                         .done = done,
+                     });
+}
+
+/* ---- publishing to several rooms ---- */
+
+static int
+check_names(const struct lnt_str *names, size_t n)
+{
+    if (n > LNT_AUDIENCE_MAX)
+        return E2BIG;
+    for (size_t i = 0; i < n; i++) {
+        if (names[i].n == 0 || names[i].n > LNT_ROOM_NAME_MAX)
+            return EINVAL;
+    }
+    return 0;
+}
+
+/* The head and the data in h->spread; 0, or an errno. */
+static int
+pack_spread(struct lnt_hub *h, struct lnt_str room,
+            const struct lnt_audience *to, struct lnt_str data)
+{
+    int error = check_names(to->rooms, to->nrooms);
+
+    if (error == 0)
+        error = check_names(to->except_rooms, to->nexcept_rooms);
+    if (error == 0 && to->nexcept > LNT_AUDIENCE_MAX)
+        error = E2BIG;
+    lnt_strbuf_clear(&h->spread);
+    if (error)
+        return error;
+    lnt_spread_pack(&h->spread, room, to);
+    lnt_strbuf_add_str(&h->spread, data);
+    return 0;
+}
+
+void
+lnt_hub_spread(struct lnt_hub *h, struct lnt_session *s,
+               const struct lnt_sub *sub, const struct lnt_audience *to,
+               uint16_t kind, uint16_t flags, struct lnt_str data,
+               struct lnt_completion done)
+{
+    const struct lnt_hub_room *r = sub->group->room;
+    int error = pack_spread(h, lnt_str(r->name, r->name_n), to, data);
+    struct lnt_op op = {
+        .kind = LNT_OP_PUBLISH,
+        .what = lnt_strbuf_str(&h->spread),
+        .event = {.origin = lnt_session_id(s),
+                  .app = r->app_id,
+                  .room = r->room,
+                  .kind = kind,
+                  .flags = flags | LNT_EVENT_SPREAD},
+        .error = error,
+        .done = done,
+    };
+
+    begin(h, s, &op);
+}
+
+void
+lnt_hub_post_spread(struct lnt_hub *h, struct lnt_module_ctx *m,
+                    struct lnt_str name, const struct lnt_keep *keep,
+                    const struct lnt_audience *to, uint16_t kind,
+                    uint16_t flags, struct lnt_str data,
+                    struct lnt_completion done)
+{
+    int error = pack_spread(h, name, to, data);
+
+    lnt_assert(done.arg.n <= LNT_OP_ARG_MAX);
+    lnt_queues_begin(h->queues, NULL,
+                     &(struct lnt_op){
+                         .kind = LNT_OP_POST,
+                         .m = m,
+                         .what = lnt_strbuf_str(&h->spread),
+                         .room_name = name,
+                         .keep = keep,
+                         .event = {.app = lnt_zone_app_id(m->module->name),
+                                   .kind = kind,
+                                   .flags = flags | LNT_EVENT_SPREAD},
+                         .error = error,
                          .done = done,
                      });
 }

@@ -11,6 +11,7 @@
 #include "hub/fanout.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/buf.h"
 #include "core/log.h"
@@ -37,6 +38,14 @@ struct rendering {
     bool wanted;  /* the application has something to say */
 };
 
+/* The same as bytes for all sessions of a protocol and variant. */
+struct framing {
+    struct lnt_module_ctx *protocol;
+    unsigned variant, format;
+    struct lnt_buf *buf; /* NULL: they are sent to one by one, if wanted */
+    bool wanted;
+};
+
 struct lnt_fanout {
     struct lnt_subs *subs;
     struct lnt_net *net;
@@ -48,6 +57,11 @@ struct lnt_fanout {
     struct lnt_strbuf direct;
     struct lnt_aliases aliases;
     uint64_t seq; /* of the last event that was read */
+    /* Of a message to several rooms: what was made of it, and who has it. */
+    struct framing *framings;
+    size_t nframings, framings_cap;
+    uint64_t *marks; /* by the session's place: seq of the message */
+    size_t nmarks;
 };
 
 struct lnt_fanout *
@@ -70,6 +84,8 @@ lnt_fanout_free(struct lnt_fanout *f)
         lnt_strbuf_release(&f->renderings[1][i].text);
     }
     lnt_strbuf_release(&f->direct);
+    free(f->framings);
+    free(f->marks);
     lnt_aliases_release(&f->aliases);
     free(f);
 }
@@ -243,7 +259,7 @@ to_room(struct lnt_fanout *f, const struct lnt_event *e)
 
     if (!r)
         return;
-    const struct lnt_event shown = lnt_event_shown(e, r);
+    const struct lnt_event shown = lnt_event_shown(e, r, NULL);
     if (e->flags & LNT_EVENT_NOT_ORIGIN)
         except = find_named(f, e->origin, e->seq);
     /* A buffer that one of them must not get is not shared with others. */
@@ -251,6 +267,169 @@ to_room(struct lnt_fanout *f, const struct lnt_event *e)
         lnt_fanout_flush(f);
     f->room = r;
     add_to_room(f, r, &shown, except);
+}
+
+/* ---- to several rooms ---- */
+
+/* Whether the session had no mark of this message; it has one now. */
+static bool
+mark(struct lnt_fanout *f, uint64_t id, uint64_t seq)
+{
+    size_t i = lnt_net_index(id);
+
+    if (i >= f->nmarks) {
+        size_t n = i + i / 2 + 64;
+
+        f->marks = lnt_realloc(f->marks, n * sizeof(*f->marks));
+        memset(f->marks + f->nmarks, 0, (n - f->nmarks) * sizeof(*f->marks));
+        f->nmarks = n;
+    }
+    if (f->marks[i] == seq)
+        return false;
+    f->marks[i] = seq;
+    return true;
+}
+
+/*
+ * A room that a message names, if anybody here is in it.  One that had only
+ * sessions that moved may have been gone when the message was published, and is
+ * here under another number; this is over when all have read what was on its way
+ * then.
+ */
+static struct lnt_hub_room *
+named_room(const struct lnt_fanout *f, const struct lnt_event *e,
+           uint32_t number, struct lnt_str name)
+{
+    struct lnt_hub_room *r = number ? lnt_subs_room(f->subs, number) : NULL;
+
+    if (!r && lnt_aliases_recent(&f->aliases, e->seq))
+        r = lnt_subs_room_named(f->subs, e->app, name);
+    return r && r->app_id == e->app ? r : NULL;
+}
+
+static void
+mark_room(struct lnt_fanout *f, const struct lnt_hub_room *r, uint64_t seq)
+{
+    LNT_LIST_EACH(&r->groups, struct lnt_group, g, node) {
+        for (uint32_t i = 0; i < g->n; i++) {
+            if (g->entries[i].session)
+                (void)mark(f, lnt_session_id(g->entries[i].session), seq);
+        }
+    }
+}
+
+static void
+mark_except(struct lnt_fanout *f, const struct lnt_spread *head,
+            const struct lnt_event *e)
+{
+    struct lnt_str names = head->except_names;
+    const struct lnt_session *s;
+
+    for (size_t i = 0; i < lnt_spread_sessions(head->except); i++) {
+        s = find_named(f, lnt_spread_session(head->except, i), e->seq);
+        if (s)
+            (void)mark(f, lnt_session_id(s), e->seq);
+    }
+    if ((e->flags & LNT_EVENT_NOT_ORIGIN) &&
+        (s = find_named(f, e->origin, e->seq)))
+        (void)mark(f, lnt_session_id(s), e->seq);
+    for (size_t i = 0; i < lnt_spread_rooms(head->except_rooms); i++) {
+        const struct lnt_hub_room *r =
+            named_room(f, e, lnt_spread_room(head->except_rooms, i),
+                       lnt_spread_name(&names));
+
+        if (r)
+            mark_room(f, r, e->seq);
+    }
+}
+
+/* What this message is for the group, made once for all that are alike. */
+static const struct framing *
+frame(struct lnt_fanout *f, const struct lnt_group *g,
+      const struct lnt_event *shown)
+{
+    const struct lnt_protocol *p = g->protocol->module->protocol;
+    const struct rendering *text;
+    struct framing *m;
+
+    for (size_t i = 0; i < f->nframings; i++) {
+        m = &f->framings[i];
+        if (m->protocol == g->protocol && m->variant == g->variant &&
+            m->format == g->format)
+            return m;
+    }
+    if (f->nframings == f->framings_cap) {
+        f->framings_cap = f->framings_cap ? f->framings_cap * 2 : 8;
+        f->framings =
+            lnt_realloc(f->framings, f->framings_cap * sizeof(*f->framings));
+    }
+    m = &f->framings[f->nframings++];
+    *m = (struct framing){g->protocol, g->variant, g->format, NULL, false};
+    text = render(f, g->room, shown, g->format);
+    m->wanted = text->wanted;
+    if (m->wanted && p->encode)
+        m->buf = p->encode(g->protocol, g->variant, LNT_TEXT,
+                           lnt_strbuf_str(&text->text));
+    if (m->buf)
+        m->buf->messages = 1;
+    return m;
+}
+
+static uint64_t
+spread_to_group(struct lnt_fanout *f, const struct lnt_group *g,
+                const struct lnt_event *shown)
+{
+    const struct framing *m = g->n > 0 ? frame(f, g, shown) : NULL;
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; m && i < g->n; i++) {
+        struct lnt_session *s = g->entries[i].session;
+
+        if (!s || !mark(f, lnt_session_id(s), shown->seq) || !m->wanted)
+            continue;
+        if (m->buf) {
+            lnt_net_deliver(s, m->buf);
+        } else {
+            struct lnt_str text =
+                lnt_strbuf_str(&f->renderings[m->format].text);
+
+            lnt_session_send(s, LNT_TEXT, text.p, text.n);
+        }
+        n++;
+    }
+    return n;
+}
+
+static void
+to_several(struct lnt_fanout *f, const struct lnt_event *e)
+{
+    struct lnt_spread head;
+    struct lnt_str names;
+    uint64_t n = 0;
+
+    if (!lnt_spread_unpack(e->data, &head))
+        return;
+    names = head.names;
+    lnt_fanout_flush(f);
+    mark_except(f, &head, e);
+    for (size_t i = 0; i < lnt_spread_rooms(head.rooms); i++) {
+        const struct lnt_hub_room *r = named_room(
+            f, e, lnt_spread_room(head.rooms, i), lnt_spread_name(&names));
+
+        if (!r)
+            continue;
+        const struct lnt_event shown = lnt_event_shown(e, r, &head);
+        LNT_LIST_EACH(&r->groups, struct lnt_group, g, node)
+            n += spread_to_group(f, g, &shown);
+    }
+    while (f->nframings > 0) {
+        struct lnt_buf *buf = f->framings[--f->nframings].buf;
+
+        if (buf)
+            lnt_buf_unref(buf);
+    }
+    if (n > 0)
+        lnt_count_add(f->stats, LNT_C_DELIVERED, n);
 }
 
 /* ---- to one session ---- */
@@ -263,7 +442,7 @@ to_session(struct lnt_fanout *f, const struct lnt_event *e)
 
     if (!m || lnt_zone_app_id(m->module->name) != e->app)
         return;
-    const struct lnt_event shown = lnt_event_shown(e, NULL);
+    const struct lnt_event shown = lnt_event_shown(e, NULL, NULL);
     lnt_fanout_flush(f);
     lnt_strbuf_clear(&f->direct);
     bool named = m->module->app->direct_named && lnt_session_has_events(s);
@@ -287,6 +466,8 @@ lnt_fanout_wants(struct lnt_fanout *f, const struct lnt_event *e)
     lnt_fanout_passed(f, e->seq);
     if (e->flags & LNT_EVENT_DIRECT)
         return is_local(f, lnt_aliases_id(&f->aliases, e->target, e->seq));
+    if (e->flags & LNT_EVENT_SPREAD)
+        return true; /* which rooms hear it stands in its data */
     return e->room != LNT_ROOM_NONE && lnt_subs_room(f->subs, e->room) != NULL;
 }
 
@@ -295,6 +476,8 @@ lnt_fanout_event(struct lnt_fanout *f, const struct lnt_event *e)
 {
     if (e->flags & LNT_EVENT_DIRECT)
         to_session(f, e);
+    else if (e->flags & LNT_EVENT_SPREAD)
+        to_several(f, e);
     else if (e->room != LNT_ROOM_NONE)
         to_room(f, e);
 }

@@ -58,6 +58,7 @@ lnt_hub_free(struct lnt_hub *h)
     lnt_fanout_free(h->fanout);
     lnt_subs_free(h->subs);
     free(h->pins);
+    lnt_strbuf_release(&h->spread);
     free(h);
 }
 

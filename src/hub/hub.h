@@ -154,6 +154,42 @@ void lnt_hub_direct(struct lnt_hub *h, struct lnt_session *s, uint64_t target,
                     uint16_t kind, struct lnt_str data,
                     struct lnt_completion done);
 
+/*
+ * Publishes to whoever is in one of these rooms (of the same application) when
+ * the message has its place in the log: without those who are in one of the
+ * excepted rooms, and without the excepted sessions; each session once, however
+ * many of the rooms it is in.  Each worker finds that out for its own sessions.
+ * There need be no room of such a name.
+ *
+ * The message stands in the order, and with LNT_EVENT_HISTORY in the history, of
+ * the room of sub, whose subscribers get it only when that is among the rooms.
+ * What event renders has that one's name; the format is that of the session's
+ * subscription to the first of the rooms that it is in.
+ *
+ * Use kinds of their own for it: a release that does not know these messages
+ * shows them to the room of sub, with other bytes before the data.
+ *
+ * Completes as lnt_hub_publish; E2BIG: a list is longer than LNT_AUDIENCE_MAX;
+ * EINVAL: a name is empty or longer than LNT_ROOM_NAME_MAX.
+ */
+enum { LNT_AUDIENCE_MAX = 256 };
+struct lnt_audience {
+    const struct lnt_str *rooms, *except_rooms;
+    size_t nrooms, nexcept_rooms;
+    const uint64_t *except; /* ids of sessions, wherever they are */
+    size_t nexcept;
+};
+void lnt_hub_spread(struct lnt_hub *h, struct lnt_session *s,
+                    const struct lnt_sub *sub, const struct lnt_audience *to,
+                    uint16_t kind, uint16_t flags, struct lnt_str data,
+                    struct lnt_completion done);
+/* The same without being there, as lnt_hub_post. */
+void lnt_hub_post_spread(struct lnt_hub *h, struct lnt_module_ctx *m,
+                         struct lnt_str name, const struct lnt_keep *keep,
+                         const struct lnt_audience *to, uint16_t kind,
+                         uint16_t flags, struct lnt_str data,
+                         struct lnt_completion done);
+
 /* Whether s has anything under way that is not complete. */
 enum lnt_under_way lnt_hub_under_way(const struct lnt_hub *h,
                                      const struct lnt_session *s);

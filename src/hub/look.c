@@ -61,10 +61,16 @@ bool
 lnt_hub_past_next(const struct lnt_sub *sub, struct lnt_str *rest,
                   struct lnt_event *e)
 {
+    const struct lnt_hub_room *room = sub->group->room;
+    struct lnt_spread head;
     struct lnt_event read;
+    bool spread;
 
     if (!lnt_zone_kept_next(rest, &read))
         return false;
-    *e = lnt_event_shown(&read, sub->group->room);
+    spread =
+        (read.flags & LNT_EVENT_SPREAD) && lnt_spread_unpack(read.data, &head);
+    read.room = room->room;
+    *e = lnt_event_shown(&read, room, spread ? &head : NULL);
     return true;
 }

@@ -8,6 +8,7 @@
 
 #include "hub/publish.h"
 #include "hub/rooms.h"
+#include "hub/spread.h"
 #include "hub/state.h"
 
 static int
@@ -79,6 +80,7 @@ lnt_op_run(struct lnt_hub *h, const struct lnt_op *op, struct lnt_session *s,
            int error, bool later)
 {
     struct lnt_room_info info;
+    struct lnt_spread head;
     struct lnt_result r = {
         .m = op->m,
         .session = s,
@@ -88,9 +90,15 @@ lnt_op_run(struct lnt_hub *h, const struct lnt_op *op, struct lnt_session *s,
         .arg = op->done.arg,
     };
 
+    if (error == 0)
+        error = op->error;
     if (error == 0 && !s && !outlives(op))
         error = ECANCELED;
     r.error = error;
+    /* Its head is the hub's own. */
+    if ((op->event.flags & LNT_EVENT_SPREAD) &&
+        lnt_spread_unpack(op->what, &head))
+        r.what = head.data;
     if (error == 0 && perform(h, op, s, &info, &r) < 0)
         r.error = errno;
     if (op->done.fn)

@@ -27,6 +27,7 @@ struct lnt_op {
     struct lnt_module_ctx *m;
     struct lnt_str what; /* nick, name of a room, data */
     struct lnt_completion done;
+    int error; /* what it was begun with is wrong: told at its turn */
     uint32_t user, member;
     unsigned format, announce_max;
     struct lnt_event event;      /* of what is published; without data */

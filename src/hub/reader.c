@@ -68,7 +68,9 @@ concerns_us(void *arg, const struct lnt_event *e)
     struct lnt_reader *r = arg;
 
     if (lnt_fanout_wants(r->fanout, e)) {
-        lnt_unwake_heard(r->unwake);
+        /* Whether anybody here is in one of several rooms is not known yet. */
+        if (!(e->flags & LNT_EVENT_SPREAD))
+            lnt_unwake_heard(r->unwake);
         return true;
     }
     if (e->room != LNT_ROOM_NONE)

@@ -37,6 +37,18 @@ is_mine(const struct replay *r, uint64_t id)
     return id != 0 && (id == r->old_id || id == r->id);
 }
 
+/* To whom it is among the subs, NULL: not to this session. */
+static const struct lnt_sub *
+find_reached(const struct replay *r, const struct lnt_event *e,
+             struct lnt_spread *head)
+{
+    if (e->flags & LNT_EVENT_SPREAD)
+        return lnt_spread_unpack(e->data, head)
+                   ? lnt_spread_reaches(head, r->subs, r->id, r->old_id)
+                   : NULL;
+    return e->room == LNT_ROOM_NONE ? NULL : find_sub(r, e->room);
+}
+
 static bool
 render_direct(struct replay *r, const struct lnt_event *e)
 {
@@ -52,20 +64,22 @@ render(struct replay *r, const struct lnt_event *e)
     struct lnt_module_ctx *m = lnt_session_app(r->session);
     const struct lnt_app *app = m->module->app;
     const struct lnt_sub *sub;
+    struct lnt_spread head;
     struct lnt_event shown;
 
     if (e->app != lnt_zone_app_id(m->module->name))
         return false;
     if (e->flags & LNT_EVENT_DIRECT) {
-        shown = lnt_event_shown(e, NULL);
+        shown = lnt_event_shown(e, NULL, NULL);
         return is_mine(r, e->target) && render_direct(r, &shown);
     }
     if ((e->flags & LNT_EVENT_NOT_ORIGIN) && is_mine(r, e->origin))
         return false;
-    sub = e->room == LNT_ROOM_NONE ? NULL : find_sub(r, e->room);
+    sub = find_reached(r, e, &head);
     if (!sub)
         return false;
-    shown = lnt_event_shown(e, sub->group->room);
+    shown = lnt_event_shown(e, sub->group->room,
+                            e->flags & LNT_EVENT_SPREAD ? &head : NULL);
     r->named = r->events && app->event_named;
     if (r->named)
         return app->event_named(m, &shown, sub->group->format, &r->text);

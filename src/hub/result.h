@@ -57,7 +57,8 @@ struct lnt_result {
     struct lnt_sub *sub;         /* of lnt_hub_join and lnt_hub_listen */
     const struct lnt_room_info *info; /* the same; valid during the call */
     struct lnt_str what; /* the nick, the room's name or the data that it was
-                            begun with; valid during the call */
+                            begun with; valid during the call, until something
+                            else is begun */
     struct lnt_str arg;  /* of the completion; valid during the call */
 };
 

@@ -36,6 +36,7 @@ struct lnt_hub {
     struct lnt_queues *queues; /* operations under way */
     struct lnt_pin *pins;
     size_t npins;
+    struct lnt_strbuf spread; /* the message to several rooms being begun */
     bool retired;
     bool asleep; /* announced it */
     /* The end of the log when a session moved here last: what is behind it

@@ -90,6 +90,16 @@ lnt_subs_room(const struct lnt_subs *t, uint32_t room)
 }
 
 struct lnt_hub_room *
+lnt_subs_room_named(const struct lnt_subs *t, uint32_t app, struct lnt_str name)
+{
+    LNT_MAP_EACH(&t->rooms, struct lnt_hub_room, r, node) {
+        if (r->app_id == app && lnt_str_eq(lnt_str(r->name, r->name_n), name))
+            return r;
+    }
+    return NULL;
+}
+
+struct lnt_hub_room *
 lnt_subs_room_take(struct lnt_subs *t, const struct lnt_room_info *info,
                    struct lnt_module_ctx *app)
 {

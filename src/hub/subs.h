@@ -68,6 +68,9 @@ void lnt_subs_free(struct lnt_subs *t);
 
 /* The room, or NULL when nobody here is subscribed to it. */
 struct lnt_hub_room *lnt_subs_room(const struct lnt_subs *t, uint32_t room);
+/* The same by its name; looks at all of them. */
+struct lnt_hub_room *lnt_subs_room_named(const struct lnt_subs *t, uint32_t app,
+                                         struct lnt_str name);
 /* Made if it is new.  It goes when its last subscriber has been removed. */
 struct lnt_hub_room *lnt_subs_room_take(struct lnt_subs *t,
                                         const struct lnt_room_info *info,

@@ -19,7 +19,14 @@ struct lnt_net;
 struct lnt_stats;
 struct lnt_zone;
 
-enum { LNT_ID_CELL_BITS = 8 };
+enum { LNT_ID_CELL_BITS = 8, LNT_ID_INDEX_BITS = 20 };
+/* The place of a session in its worker's table; another may have it later. */
+static inline uint32_t
+lnt_net_index(uint64_t id)
+{
+    return (uint32_t)(id >> LNT_ID_CELL_BITS) &
+           ((UINT32_C(1) << LNT_ID_INDEX_BITS) - 1);
+}
 
 struct lnt_net_params {
     struct lnt_loop *loop;

@@ -8,7 +8,7 @@
 #include "net/conn.h"
 #include "net/stats.h"
 
-enum { INDEX_BITS = 20, SERIAL_BITS = 53 - INDEX_BITS - LNT_ID_CELL_BITS };
+enum { SERIAL_BITS = 53 - LNT_ID_INDEX_BITS - LNT_ID_CELL_BITS };
 
 static void
 grow(struct lnt_net *n)
@@ -61,14 +61,14 @@ lnt_table_remove(struct lnt_net *n, struct lnt_conn *c)
 uint64_t
 lnt_table_id(const struct lnt_conn *c)
 {
-    return (uint64_t)c->serial << (INDEX_BITS + LNT_ID_CELL_BITS) |
+    return (uint64_t)c->serial << (LNT_ID_INDEX_BITS + LNT_ID_CELL_BITS) |
            (uint64_t)c->index << LNT_ID_CELL_BITS | c->net->cell;
 }
 
 struct lnt_conn *
 lnt_table_find(const struct lnt_net *n, uint64_t id)
 {
-    uint32_t index = id >> LNT_ID_CELL_BITS & ((1u << INDEX_BITS) - 1);
+    uint32_t index = lnt_net_index(id);
     if (index >= n->table_cap || !n->table[index])
         return NULL;
     struct lnt_conn *c = n->table[index];

@@ -4,16 +4,48 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/log.h"
 #include "os/clock.h"
 #include "zone/map.h"
+#include "zone/pool.h"
 #include "zone/ring.h"
 
-int
-lnt_zone_publish(struct lnt_zone *z, struct lnt_event *e)
+/* 0, or an errno; *room: its index, 0 none. */
+static int
+check(const struct lnt_zone *z, const struct lnt_event *e, uint32_t *room)
 {
-    uint32_t room = 0;
+    *room = 0;
+    if (e->room == LNT_ROOM_NONE)
+        return 0;
+    *room = lnt_room_index(z, e->room);
+    return *room && lnt_room_at(z, *room)->app == e->app ? 0 : ENOENT;
+}
+
+/* The numbers of all rooms of the audience, and who is to be woken. */
+static void
+resolve(struct lnt_zone *z, uint32_t app, const struct lnt_zone_audience *a,
+        uint64_t mask[LNT_CELL_WORDS])
+{
+    memset(mask, 0, LNT_CELL_WORDS * sizeof(*mask));
+    for (size_t i = 0; i < a->n; i++) {
+        uint32_t room = lnt_slots_name(z, app, a->names[i]);
+        uint32_t number = room ? lnt_room_number(z, room) : 0;
+
+        memcpy(a->numbers + i * sizeof(number), &number, sizeof(number));
+        for (unsigned w = 0; room && i < a->hear && w < LNT_CELL_WORDS; w++)
+            mask[w] |= lnt_room_at(z, room)->wakers[w];
+    }
+}
+
+int
+lnt_zone_publish_to(struct lnt_zone *z, struct lnt_event *e,
+                    const struct lnt_zone_audience *a)
+{
+    uint64_t mask[LNT_CELL_WORDS];
+    uint32_t room;
+    int error;
 
     lnt_assert(e->kind != 0 && e->flags <= UINT8_MAX);
     if (e->data.n > lnt_zone_record_max(z)) {
@@ -22,17 +54,24 @@ lnt_zone_publish(struct lnt_zone *z, struct lnt_event *e)
     }
     e->time_us = lnt_clock_wall_us();
     lnt_zone_lock(z);
-    if (e->room != LNT_ROOM_NONE) {
-        room = lnt_room_index(z, e->room);
-        if (room == 0 || lnt_room_at(z, room)->app != e->app) {
-            lnt_zone_unlock(z);
-            errno = ENOENT;
-            return -1;
+    error = check(z, e, &room);
+    if (error == 0) {
+        if (a) {
+            resolve(z, e->app, a, mask);
+            z->audience = mask;
         }
+        lnt_ring_append(z, room, e);
+        z->audience = NULL;
     }
-    lnt_ring_append(z, room, e);
     lnt_zone_unlock(z);
-    return 0;
+    errno = error;
+    return error ? -1 : 0;
+}
+
+int
+lnt_zone_publish(struct lnt_zone *z, struct lnt_event *e)
+{
+    return lnt_zone_publish_to(z, e, NULL);
 }
 
 void

@@ -370,6 +370,8 @@ struct lnt_zone {
     char *undo_log;
     size_t undo_size; /* 0: nothing is saved */
     struct lnt_unrung unrung;
+    const uint64_t *audience; /* whom the record that is being written concerns,
+                                 instead of those in its room; NULL */
     uint32_t found;    /* user that lnt_zone_user_find found last, 0 none */
     int lock_word;     /* see lnt_lock_word; -1 unknown */
     unsigned patience; /* ms, see lnt_zone_set_patience; 0 no bound */

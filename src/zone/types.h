@@ -33,6 +33,8 @@ enum {
     LNT_EVENT_HISTORY = 1,    /* also kept in the room's history */
     LNT_EVENT_NOT_ORIGIN = 2, /* not delivered to the session origin */
     LNT_EVENT_DIRECT = 4,     /* for the session target alone */
+    LNT_EVENT_SPREAD = 8,     /* for those in several rooms (lnt_hub_spread);
+                                 set by the hub alone */
 };
 
 /*

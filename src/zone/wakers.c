@@ -110,7 +110,7 @@ has_grown(const struct lnt_zone_map *map, uint64_t end)
     return ((end ^ map->head) & ~(every - 1)) != 0;
 }
 
-/* The mask of a record in mask.  A direct message concerns the cell of a session
+/* The mask of a record in mask; of one for several rooms it is known.  A direct message concerns the cell of a session
    that has just been looked for; if that has moved since, its new worker knows
    it by its old number, and it may be any. */
 static void
@@ -120,7 +120,9 @@ find_mask(const struct lnt_zone *z, uint32_t room, const struct lnt_event *e,
     const struct lnt_zone_user *u = lnt_user_at(z, z->found);
     bool direct = e->flags & LNT_EVENT_DIRECT;
 
-    if (room && !direct) {
+    if (z->audience) {
+        memcpy(mask, z->audience, LNT_CELL_WORDS * sizeof(*mask));
+    } else if (room && !direct) {
         memcpy(mask, lnt_room_at(z, room)->wakers,
                LNT_CELL_WORDS * sizeof(*mask));
     } else if (direct && z->found && u->state == LNT_NODE_USED &&

@@ -145,6 +145,20 @@ uint32_t lnt_zone_app_id(const char *app_name);
  */
 int lnt_zone_publish(struct lnt_zone *z, struct lnt_event *e);
 
+/*
+ * The same to whoever is in several rooms of the application: their names are
+ * looked up in the same step.  Processes that subscribe to one of the first
+ * hear rooms are woken; those of e->room are not, unless it is among them.
+ */
+struct lnt_zone_audience {
+    const struct lnt_str *names;
+    size_t n, hear;
+    char *numbers; /* n of 32 bits, anywhere in the bytes of e->data: become the
+                      numbers of the rooms, 0 when there is no such room */
+};
+int lnt_zone_publish_to(struct lnt_zone *z, struct lnt_event *e,
+                        const struct lnt_zone_audience *a);
+
 /* Where a process reads. */
 struct lnt_cursor {
     uint64_t position; /* byte offset, ever growing */

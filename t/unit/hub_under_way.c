@@ -1,13 +1,3 @@
-/* LINK: hub/hub.c hub/begin.c hub/queue.c hub/op.c hub/rooms.c hub/publish.c hub/look.c hub/move.c hub/aliases.c hub/reader.c hub/subs.c hub/unwake.c
- *      hub/fanout.c hub/replay.c zone/zone.c zone/blocks.c
- *      zone/check.c zone/history.c zone/lock.c zone/log.c
- *      zone/masters.c zone/rebuild.c zone/wakers.c
- *      zone/faults.c zone/peers.c zone/pool.c zone/repair.c
- *      zone/ring.c zone/rooms.c zone/steps.c zone/users.c
- *      zone/visits.c zone/creators.c zone/undo.c core/buf.c
- *      core/hash.c core/log.c core/log_line.c core/mem.c core/strbuf.c
- *      core/units.c core/utf8.c core/str.c os/clock.c os/file.c os/addr.c
- *      os/memory.c os/limits.c */
 /*
  * Operations of the hub that complete later, as in a cluster: their order, their
  * bounds, and what becomes of them when time, the session or the worker ends.
