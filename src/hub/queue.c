@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "core/map.h"
 #include "core/mem.h"
 #include "core/owner.h"
 #include "event/loop.h"
@@ -18,8 +19,6 @@
 #include "hub/state.h"
 #include "net/app.h"
 #include "net/net.h"
-
-enum { BUCKETS = 256 };
 
 struct entry {
     struct entry *next;                 /* of its session */
@@ -32,7 +31,7 @@ struct entry {
 };
 
 struct queue {
-    struct queue *next; /* in its bucket */
+    struct lnt_map_node node; /* by its session's id */
     uint64_t session;
     struct entry *first;
     size_t n, bytes;
@@ -43,8 +42,7 @@ struct queue {
 
 struct lnt_queues {
     struct lnt_hub *hub;
-    struct queue *buckets[BUCKETS];
-    size_t n; /* queues */
+    struct lnt_map queues;
     struct entry *sent, **sent_end;
     struct lnt_timer timer;
     uint64_t timer_at;
@@ -70,54 +68,38 @@ lnt_queues_new(struct lnt_hub *h)
 void
 lnt_queues_free(struct lnt_queues *t)
 {
+    lnt_map_release(&t->queues);
     free(t);
 }
 
 /* ---- a session's queue ---- */
 
-/* The low bits of an id are the same for all sessions here. */
-static size_t
-bucket_of(uint64_t session)
-{
-    return (session >> LNT_ID_CELL_BITS) % BUCKETS;
-}
-
 static struct queue *
 find(const struct lnt_queues *t, uint64_t session)
 {
-    struct queue *q = t->n ? t->buckets[bucket_of(session)] : NULL;
-
-    while (q && q->session != session)
-        q = q->next;
-    return q;
+    return LNT_MAP_FIND(&t->queues, lnt_map_number(session), struct queue,
+                        node);
 }
 
 static struct queue *
 take(struct lnt_queues *t, uint64_t session)
 {
     struct queue *q = find(t, session);
-    struct queue **bucket = &t->buckets[bucket_of(session)];
 
     if (q)
         return q;
     q = lnt_calloc(1, sizeof(*q));
     q->session = session;
-    q->next = *bucket;
-    *bucket = q;
-    t->n++;
+    lnt_map_add(&t->queues, &q->node, lnt_map_number(session));
     return q;
 }
 
 static void
 drop(struct lnt_queues *t, struct queue *q)
 {
-    struct queue **at = &t->buckets[bucket_of(q->session)];
-
-    while (*at != q)
-        at = &(*at)->next;
-    *at = q->next;
+    lnt_map_remove(&t->queues, &q->node);
     free(q);
-    if (--t->n > 0)
+    if (t->queues.n > 0)
         return;
     lnt_timer_stop(lnt_net_loop(t->hub->net), &t->timer);
     t->timer_at = 0;
@@ -268,28 +250,35 @@ finish(struct lnt_queues *t, struct queue *q, int error)
     go_on(t, q);
 }
 
-/* Those whose time is over; then waits for the next. */
+/* Ends what is late, but for what was begun meanwhile; whether anything was.
+   *next: when the next one's time is over. */
+static bool
+end_late(struct lnt_queues *t, uint64_t *next)
+{
+    bool any = false;
+
+    *next = UINT64_MAX;
+    LNT_MAP_EACH(&t->queues, struct queue, q, node) {
+        if (q->first->deadline <= now(t)) {
+            finish(t, q, ETIMEDOUT);
+            any = true;
+        } else if (q->first->deadline < *next) {
+            *next = q->first->deadline;
+        }
+    }
+    return any;
+}
+
 static void
 on_timer(struct lnt_timer *timer)
 {
     struct lnt_queues *t = LNT_OWNER(timer, struct lnt_queues, timer);
-    uint64_t next = UINT64_MAX;
+    uint64_t next;
 
     t->timer_at = 0;
-    for (size_t i = 0; i < BUCKETS; i++) {
-        struct queue *q = t->buckets[i], *after;
-
-        for (; q; q = after) {
-            after = q->next;
-            if (q->first->deadline <= now(t)) {
-                finish(t, q, ETIMEDOUT);
-                after = t->buckets[i]; /* others may have gone with it */
-            } else if (q->first->deadline < next) {
-                next = q->first->deadline;
-            }
-        }
-    }
-    if (t->n > 0 && next != UINT64_MAX)
+    while (end_late(t, &next))
+        ;
+    if (next != UINT64_MAX)
         wait_until(t, next);
 }
 
@@ -376,23 +365,21 @@ lnt_queues_state(const struct lnt_queues *t, uint64_t session)
 void
 lnt_queues_cancel(struct lnt_queues *t, int error)
 {
-    t->canceled = error;
-    for (size_t i = 0; i < BUCKETS; i++) {
-        struct queue *q;
+    struct queue *q;
 
-        while ((q = t->buckets[i])) {
-            while (q->first)
-                finish_first(t, q,
-                             lnt_op_is_ordered(&q->first->op) ? error : 0);
-            drop(t, q);
-        }
+    t->canceled = error;
+    while ((q = lnt_owner_or_null(lnt_map_next(&t->queues, NULL),
+                                  offsetof(struct queue, node)))) {
+        while (q->first)
+            finish_first(t, q, lnt_op_is_ordered(&q->first->op) ? error : 0);
+        drop(t, q);
     }
 }
 
 void
 lnt_queues_when_idle(struct lnt_queues *t, void (*fn)(void *arg), void *arg)
 {
-    if (t->n == 0) {
+    if (t->queues.n == 0) {
         fn(arg);
         return;
     }
