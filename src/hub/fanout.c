@@ -42,8 +42,9 @@ struct rendering {
 struct framing {
     struct lnt_module_ctx *protocol;
     unsigned variant, format;
+    enum lnt_message_type type;
+    const struct rendering *text;
     struct lnt_buf *buf; /* NULL: they are sent to one by one, if wanted */
-    bool wanted;
 };
 
 struct lnt_fanout {
@@ -349,7 +350,7 @@ frame(struct lnt_fanout *f, const struct lnt_group *g,
       const struct lnt_event *shown)
 {
     const struct lnt_protocol *p = g->protocol->module->protocol;
-    const struct rendering *text;
+    bool named = is_named(g->room, g);
     struct framing *m;
 
     for (size_t i = 0; i < f->nframings; i++) {
@@ -364,12 +365,16 @@ frame(struct lnt_fanout *f, const struct lnt_group *g,
             lnt_realloc(f->framings, f->framings_cap * sizeof(*f->framings));
     }
     m = &f->framings[f->nframings++];
-    *m = (struct framing){g->protocol, g->variant, g->format, NULL, false};
-    text = render(f, g->room, shown, g->format);
-    m->wanted = text->wanted;
-    if (m->wanted && p->encode)
-        m->buf = p->encode(g->protocol, g->variant, LNT_TEXT,
-                           lnt_strbuf_str(&text->text));
+    *m = (struct framing){
+        .protocol = g->protocol,
+        .variant = g->variant,
+        .format = g->format,
+        .type = named ? LNT_NAMED : LNT_TEXT,
+        .text = render(f, g->room, shown, g->format, named),
+    };
+    if (m->text->wanted && p->encode)
+        m->buf = p->encode(g->protocol, g->variant, m->type,
+                           lnt_strbuf_str(&m->text->text));
     if (m->buf)
         m->buf->messages = 1;
     return m;
@@ -385,16 +390,12 @@ spread_to_group(struct lnt_fanout *f, const struct lnt_group *g,
     for (uint32_t i = 0; m && i < g->n; i++) {
         struct lnt_session *s = g->entries[i].session;
 
-        if (!s || !mark(f, lnt_session_id(s), shown->seq) || !m->wanted)
+        if (!s || !mark(f, lnt_session_id(s), shown->seq) || !m->text->wanted)
             continue;
-        if (m->buf) {
+        if (m->buf)
             lnt_net_deliver(s, m->buf);
-        } else {
-            struct lnt_str text =
-                lnt_strbuf_str(&f->renderings[m->format].text);
-
-            lnt_session_send(s, LNT_TEXT, text.p, text.n);
-        }
+        else
+            send_one(s, m->type, lnt_strbuf_str(&m->text->text));
         n++;
     }
     return n;
