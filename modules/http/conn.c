@@ -16,6 +16,7 @@
 #include "core/mem.h"
 #include "core/pack.h"
 #include "modules/http/exchange.h"
+#include "modules/http/later.h"
 #include "modules/http/path.h"
 #include "modules/http/pending.h"
 #include "modules/http/respond.h"
@@ -30,7 +31,11 @@
 enum { PIPELINE_MAX = 64 * 1024 }; /* bytes of answers queued ahead */
 
 /* What moves; OLD_SIZE: release 0.1.0 wrote at most that. */
-enum { FROZEN_VERSION = 1, FROZEN_NEEDS = 1, OLD_SIZE = 8 };
+enum {
+    FROZEN_VERSION = 1,
+    LATER_VERSION = 2, /* with a request that is put off: nobody may miss it */
+    OLD_SIZE = 8,
+};
 
 /* What is to be done with the rest of the input. */
 enum step {
@@ -50,22 +55,10 @@ begin_exchange(struct lnt_session *s)
 {
     struct lnt_http_worker *w = worker_of(s);
     struct lnt_http_exchange *x = &w->x;
-    x->conn = lnt_session_state(s);
-    x->worker = w;
-    x->answered = x->upgraded = false;
-    bool pends =
-        !(x->conn->flags & LNT_HTTP_F_TRANSFER) && x->conn->busy.pending;
-    x->begun = pends ? x->conn->busy.pending->begun : lnt_session_now(s);
-    x->framing = (struct lnt_http_framing){0};
-    struct lnt_http_request *r = &x->r;
-    r->session = s;
-    r->route = NULL;
-    r->method = LNT_HTTP_OTHER;
-    r->method_text = r->target = r->path = r->rest = lnt_str("", 0);
-    r->host = r->query = r->body = lnt_str(NULL, 0);
-    r->version = 11;
-    r->keep_alive = false;
-    r->nheaders = r->ncaptures = 0;
+    lnt_http_exchange_begin(x, s);
+    enum { OTHERS = LNT_HTTP_F_TRANSFER | LNT_HTTP_F_LATER };
+    if (!(x->conn->flags & OTHERS) && x->conn->busy.pending)
+        x->begun = x->conn->busy.pending->begun;
     return x;
 }
 
@@ -174,9 +167,10 @@ handle(struct lnt_http_exchange *x, const struct lnt_http_entry *e)
 {
     struct lnt_http_request *r = &x->r;
     struct lnt_net *net = lnt_session_net(r->session);
+    x->entry = e;
     lnt_verdict v =
         e->route.handler->handle(lnt_net_ctx(net, e->module_index), r);
-    if (!x->answered) {
+    if (!x->answered && !x->parked) {
         lnt_log_alert("module %s left a request without an answer",
                       e->route.module->name);
         (void)lnt_http_error(r, 500, NULL, "the request was not answered");
@@ -187,7 +181,9 @@ handle(struct lnt_http_exchange *x, const struct lnt_http_entry *e)
 static enum step
 after_answer(const struct lnt_http_exchange *x)
 {
-    return x->upgraded ? STEP_GONE : STEP_NEXT;
+    if (x->upgraded)
+        return STEP_GONE;
+    return x->parked ? STEP_WAIT : STEP_NEXT;
 }
 
 /* ---- requests that are not whole ---- */
@@ -251,6 +247,7 @@ recall_head(struct lnt_http_exchange *x, const struct lnt_http_pending *p)
         lnt_http_parse_head(&ps, &x->worker->conf->limits, p->head, p->head_n,
                             &x->r, &size, &fault);
     lnt_assert(got == LNT_HTTP_DONE && size == p->head_n);
+    x->head = lnt_str(p->head, p->head_n);
 }
 
 /* Here is the body. */
@@ -339,6 +336,7 @@ take_whole(struct lnt_http_exchange *x, struct lnt_input *in, size_t size,
         wait_for_body(x, e, head, size, left > 0);
         return STEP_NEXT;
     }
+    x->head = lnt_str(head, size);
     x->r.body = lnt_str(head + size, (size_t)f->length);
     in->used += (size_t)f->length;
     *v = handle(x, e);
@@ -380,8 +378,18 @@ must_hold(struct lnt_session *s)
     return lnt_session_queued(s) >= (max < PIPELINE_MAX ? max : PIPELINE_MAX);
 }
 
+/* The client is gone while its request is put off.  What it has sent behind
+   that is nobody's. */
+static void
+end_later(struct lnt_session *s, struct lnt_http_conn *c)
+{
+    lnt_http_later_gone(c);
+    c->flags |= LNT_HTTP_F_DONE;
+    lnt_session_finish(s);
+}
+
 static lnt_verdict
-on_data(struct lnt_session *s, struct lnt_input *in)
+take_requests(struct lnt_session *s, struct lnt_input *in)
 {
     struct lnt_http_conn *c = lnt_session_state(s);
     c->flags &= (uint8_t)~LNT_HTTP_F_HELD;
@@ -409,6 +417,18 @@ on_data(struct lnt_session *s, struct lnt_input *in)
     }
 }
 
+static lnt_verdict
+on_data(struct lnt_session *s, struct lnt_input *in)
+{
+    struct lnt_http_conn *c = lnt_session_state(s);
+    lnt_verdict v = LNT_GO_ON;
+    if (!(c->flags & (LNT_HTTP_F_LATER | LNT_HTTP_F_ANSWERING)))
+        v = take_requests(s, in);
+    if (in->eof && lnt_session_state(s) == c && (c->flags & LNT_HTTP_F_LATER))
+        end_later(s, c);
+    return v;
+}
+
 static void
 on_drained(struct lnt_session *s)
 {
@@ -432,6 +452,8 @@ on_close(struct lnt_session *s)
     struct lnt_http_conn *c = lnt_session_state(s);
     if (c->flags & LNT_HTTP_F_TRANSFER)
         lnt_http_transfer_drop(s, c);
+    else if (c->flags & LNT_HTTP_F_LATER)
+        lnt_http_later_gone(c);
     else
         lnt_http_pending_free(c->busy.pending);
     c->busy.pending = NULL;
@@ -440,8 +462,11 @@ on_close(struct lnt_session *s)
 static bool
 is_idle(const struct lnt_http_conn *c)
 {
-    return !(c->flags & (LNT_HTTP_F_TRANSFER | LNT_HTTP_F_HELD)) &&
-           !c->busy.pending;
+    enum {
+        BUSY = LNT_HTTP_F_TRANSFER | LNT_HTTP_F_HELD | LNT_HTTP_F_LATER |
+               LNT_HTTP_F_ANSWERING
+    };
+    return !(c->flags & BUSY) && !c->busy.pending;
 }
 
 /* Too slow: said when a request had begun. */
@@ -449,7 +474,14 @@ static lnt_verdict
 on_timeout(struct lnt_session *s, enum lnt_timeout which)
 {
     struct lnt_http_conn *c = lnt_session_state(s);
-    if (c->flags & (LNT_HTTP_F_TRANSFER | LNT_HTTP_F_DONE)) {
+    if (c->flags & LNT_HTTP_F_LATER) {
+        lnt_http_later_due(c, LNT_HTTP_DUE_DEADLINE);
+        return LNT_GO_ON;
+    }
+    if (c->flags & LNT_HTTP_F_ANSWERING)
+        lnt_log_alert("a request that was resumed is left without an answer");
+    if (c->flags &
+        (LNT_HTTP_F_TRANSFER | LNT_HTTP_F_DONE | LNT_HTTP_F_ANSWERING)) {
         lnt_session_cut(s);
         return LNT_GO_ON;
     }
@@ -480,7 +512,9 @@ on_drain(struct lnt_session *s)
 {
     struct lnt_http_conn *c = lnt_session_state(s);
     c->flags |= LNT_HTTP_F_CLOSE;
-    return is_idle(c);
+    if (c->flags & LNT_HTTP_F_LATER)
+        lnt_http_later_due(c, LNT_HTTP_DUE_END);
+    return lnt_session_state(s) == c && is_idle(c);
 }
 
 /* A request that has begun is still answered, and then the session ends
@@ -491,6 +525,10 @@ on_goodbye(struct lnt_session *s, int code, const char *reason)
     struct lnt_http_conn *c = lnt_session_state(s);
     (void)reason;
     c->flags |= LNT_HTTP_F_CLOSE;
+    if (c->flags & LNT_HTTP_F_LATER)
+        lnt_http_later_due(c, LNT_HTTP_DUE_END);
+    if (lnt_session_state(s) != c)
+        return true; /* another protocol by now; it has the time of a goodbye */
     if (code != LNT_CLOSE_AWAY || (c->flags & LNT_HTTP_F_DONE))
         return c->flags & LNT_HTTP_F_TRANSFER;
     return !is_idle(c);
@@ -500,18 +538,37 @@ on_goodbye(struct lnt_session *s, int code, const char *reason)
  * Between requests there is little to carry: unread input goes along by itself,
  * and a head in it is looked through again.  What goes, by the rules of
  * core/pack.h: version, the requests so far, and for how long there has been a
- * head (1 + ms; 0, there is none).
+ * head (1 + ms; 0, there is none); then what is put off (later.c), if anything
+ * is.
  */
+static int
+freeze_later(struct lnt_http_conn *c, struct lnt_strbuf *out)
+{
+    lnt_pack_version(out, LATER_VERSION, LATER_VERSION);
+    lnt_pack_u32(out, c->requests);
+    lnt_pack_u32(out, 0);
+    size_t later = lnt_pack_begin(out);
+    if (lnt_http_later_freeze(c, out) < 0)
+        return -1;
+    lnt_pack_end(out, later);
+    return 0;
+}
+
 static int
 on_freeze(struct lnt_session *s, struct lnt_strbuf *out)
 {
-    const struct lnt_http_conn *c = lnt_session_state(s);
-    if (c->flags & (LNT_HTTP_F_TRANSFER | LNT_HTTP_F_DONE))
+    struct lnt_http_conn *c = lnt_session_state(s);
+    enum {
+        NEVER = LNT_HTTP_F_TRANSFER | LNT_HTTP_F_DONE | LNT_HTTP_F_ANSWERING
+    };
+    if (c->flags & NEVER)
         return -1;
+    if (c->flags & LNT_HTTP_F_LATER)
+        return freeze_later(c, out);
     const struct lnt_http_pending *p = c->busy.pending;
     if (p && p->head)
         return -1;
-    lnt_pack_version(out, FROZEN_VERSION, FROZEN_NEEDS);
+    lnt_pack_version(out, FROZEN_VERSION, FROZEN_VERSION);
     lnt_pack_u32(out, c->requests);
     lnt_pack_u32(out, p ? 1 + (uint32_t)(lnt_session_now(s) - p->begun) : 0);
     return 0;
@@ -549,19 +606,22 @@ on_thaw(struct lnt_session *s, struct lnt_str state)
 {
     struct lnt_http_conn *c = lnt_session_state(s);
     struct lnt_pack_version v;
+    struct lnt_str later = lnt_str("", 0);
     uint32_t age = 0;
     bool known;
     if (state.n <= OLD_SIZE)
         known = unpack_old(&state, &c->requests, &age);
     else
-        known = lnt_unpack_version(&state, FROZEN_VERSION, &v) &&
+        known = lnt_unpack_version(&state, LATER_VERSION, &v) &&
                 lnt_unpack_u32(&state, &c->requests) &&
-                lnt_unpack_u32(&state, &age);
+                lnt_unpack_u32(&state, &age) &&
+                lnt_unpack_late_str(&state, &later);
     if (!known)
         return -1;
     if (age)
         thaw_head(s, c, age - 1);
-    return on_open(s);
+    (void)on_open(s);
+    return later.n ? lnt_http_later_thaw(s, c, later) : 0;
 }
 
 const struct lnt_protocol lnt_http_protocol = {

@@ -18,6 +18,8 @@
 struct lnt_http_access;
 struct lnt_http_upgraded;
 struct lnt_http_packer;
+struct lnt_http_entry;
+struct lnt_http_later;
 struct lnt_http_pending;
 struct lnt_http_table;
 struct lnt_http_transfer;
@@ -27,6 +29,7 @@ struct lnt_http_conf {
     struct lnt_http_head_limits limits;
     uint64_t body_timeout; /* ms */
     uint64_t gzip_min;     /* bytes */
+    uint64_t later_max;    /* ms that an answer is put off, at most */
     uint32_t requests_max; /* a connection; 0 no limit */
     const struct lnt_http_table *tables;
     struct lnt_http_access_format text, json; /* [log] format says which */
@@ -37,7 +40,9 @@ enum {                          /* lnt_http_conn.flags */
        LNT_HTTP_F_TRANSFER = 2, /* busy.transfer, else busy.pending */
        LNT_HTTP_F_CLOSE = 4,    /* the next response is the last */
        LNT_HTTP_F_DONE = 8,     /* that was it; input is dropped */
-       LNT_HTTP_F_HELD = 16, /* there is input, for when the queue is empty */
+       LNT_HTTP_F_HELD = 16,  /* there is input, for when the queue is empty */
+       LNT_HTTP_F_LATER = 32, /* busy.later */
+       LNT_HTTP_F_ANSWERING = 64, /* that was resumed, not yet answered */
 };
 
 /* All that an idle keep-alive connection costs here. */
@@ -46,6 +51,7 @@ struct lnt_http_conn {
     union {
         struct lnt_http_pending *pending;   /* a request not yet whole */
         struct lnt_http_transfer *transfer; /* a response not yet out */
+        struct lnt_http_later *later;       /* a request put off */
     } busy;
     uint32_t requests;
     uint8_t flags;
@@ -57,10 +63,14 @@ struct lnt_http_exchange {
     struct lnt_http_framing framing;
     struct lnt_http_conn *conn;
     struct lnt_http_worker *worker;
-    uint64_t begun; /* when its first byte came */
-    int status;     /* of the answer */
+    uint64_t begun;                     /* when its first byte came */
+    const struct lnt_http_entry *entry; /* that is asked */
+    struct lnt_str head;                /* its bytes */
+    int status;                         /* of the answer */
     bool answered;
     bool upgraded; /* conn is gone */
+    bool parked;   /* it is answered later */
+    bool late;     /* it was; this is an exchange of its own */
 };
 
 struct lnt_http_worker {
@@ -75,6 +85,10 @@ struct lnt_http_worker {
     char date[LNT_HTTP_DATE_LEN + 1];
     char *path; /* room for a decoded path: conf->limits.line + 1 */
 };
+
+/* begun is now. */
+void lnt_http_exchange_begin(struct lnt_http_exchange *x,
+                             struct lnt_session *s);
 
 static inline struct lnt_http_exchange *
 lnt_http_exchange(struct lnt_http_request *r)

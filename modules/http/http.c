@@ -23,6 +23,7 @@ struct http_conf {
     uint64_t line_size, head_size;
     int64_t headers;
     uint64_t body_timeout;
+    uint64_t later_timeout;
     int64_t requests;
     uint64_t gzip_min;
 };
@@ -60,6 +61,14 @@ static const struct lnt_directive http_directives[] = {
      .max = 3600000,
      .help = "Time for a request body, from the end of its head to its own; "
              "0: none. The head has handshake_timeout."},
+    {.name = "later_timeout",
+     .type = LNT_TYPE_DURATION,
+     .offset = FIELD(later_timeout),
+     .def = "60s",
+     .min = 1000,
+     .max = 3600000,
+     .help = "The longest that an answer is put off (long polling), whatever "
+             "the handler asks for."},
     {.name = "keepalive_requests",
      .type = LNT_TYPE_INT,
      .offset = FIELD(requests),
@@ -177,6 +186,7 @@ configure(struct lnt_module_setup *setup)
     conf->limits.head = (uint32_t)c->head_size;
     conf->limits.headers = (uint32_t)c->headers;
     conf->body_timeout = c->body_timeout;
+    conf->later_max = c->later_timeout;
     conf->requests_max = (uint32_t)c->requests;
     read_format(setup, conf);
     check_listeners(setup);

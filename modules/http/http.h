@@ -14,6 +14,7 @@
 #include "net/session.h"
 
 struct lnt_endpoint;
+struct lnt_http_later;
 struct lnt_module_setup;
 struct lnt_regexes;
 struct lnt_section;
@@ -70,6 +71,13 @@ struct lnt_http_route {
     const void *conf;
 };
 
+/* Why a request that was put off must be answered at once. */
+enum lnt_http_due {
+    LNT_HTTP_DUE_DEADLINE,
+    LNT_HTTP_DUE_MOVE, /* its connection is to move, and it cannot */
+    LNT_HTTP_DUE_END,  /* the worker drains, or the session is to end */
+};
+
 struct lnt_http_handler {
     size_t body_max;      /* bytes of request body taken; 0: bodies are
                                refused with 413 */
@@ -81,8 +89,24 @@ struct lnt_http_handler {
        given back in route->conf.  0, or -1 with problems in the report. */
     int (*prepare)(struct lnt_module_setup *setup,
                    const struct lnt_section *route, const void **conf);
-    /* Must answer with exactly one of the functions below. */
+    /* Must answer with exactly one of the functions below, or put the answer
+       off with lnt_http_park. */
     lnt_verdict (*handle)(struct lnt_module_ctx *m, struct lnt_http_request *r);
+    /*
+     * For handlers that call lnt_http_park.  due: answer it now (resume it, and
+     * answer before this returns).  gone: nobody is there any more, or
+     * (lnt_session_moved) it goes on in another process; forget it.
+     */
+    void (*due)(struct lnt_module_ctx *m, struct lnt_http_later *l,
+                enum lnt_http_due why);
+    void (*gone)(struct lnt_module_ctx *m, struct lnt_http_later *l);
+    /* May be NULL: then what is parked is due when its connection would move.
+       As of protocols (net/module.h); thaw keeps its data with
+       lnt_http_later_keep. */
+    int (*freeze)(struct lnt_module_ctx *m, struct lnt_http_later *l,
+                  struct lnt_strbuf *out);
+    int (*thaw)(struct lnt_module_ctx *m, struct lnt_http_later *l,
+                struct lnt_str state);
 };
 
 /* First header of that name (case folded) or an empty slice with p NULL. */
@@ -142,6 +166,27 @@ lnt_verdict lnt_http_respond_prepared(struct lnt_http_request *r,
 /* 101: writes head (whole, with the empty line) and turns the session into
    one of route->endpoint. */
 lnt_verdict lnt_http_upgrade(struct lnt_http_request *r, struct lnt_str head);
+
+/*
+ * Puts the answer off, from handle(), for ms at most and not longer than [http]
+ * later_timeout; handle() returns LNT_GO_ON then.  r is not valid any longer
+ * than else.  Exactly one of three things ends it, after which it is not to be
+ * used: lnt_http_resume, due() (which resumes it) or gone().  Meanwhile the
+ * client's next requests wait unread.  A client that shuts its side counts as
+ * gone.
+ */
+struct lnt_http_later *lnt_http_park(struct lnt_http_request *r, uint64_t ms,
+                                     void *data);
+void *lnt_http_later_data(const struct lnt_http_later *l);
+void lnt_http_later_keep(struct lnt_http_later *l, void *data);
+struct lnt_session *lnt_http_later_session(const struct lnt_http_later *l);
+/*
+ * The request again, without its body, to be answered at once with one of the
+ * functions above; from any callback, also while another request is in hand.  It
+ * is valid until control returns to the loop.  Upgrades and streams work, too,
+ * but not from where an application is told of events: they open one.
+ */
+struct lnt_http_request *lnt_http_resume(struct lnt_http_later *l);
 
 /*
  * For the protocol that the session has become, for the access log: to be

@@ -62,6 +62,17 @@ lnt_http_answered(struct lnt_http_exchange *x, int status)
         lnt_count(stats, LNT_C_BODY_TOO_BIG);
 }
 
+/* The answer was put off: what waits behind it goes on when it is out. */
+static void
+end_wait(struct lnt_http_exchange *x)
+{
+    if (!x->late)
+        return;
+    x->conn->flags &= (uint8_t)~LNT_HTTP_F_ANSWERING;
+    lnt_session_deadline(x->r.session, 0);
+    lnt_session_unpark(x->r.session);
+}
+
 lnt_verdict
 lnt_http_send(struct lnt_http_exchange *x, struct lnt_buf *b,
               const struct lnt_http_source *source, uint64_t body)
@@ -69,6 +80,7 @@ lnt_http_send(struct lnt_http_exchange *x, struct lnt_buf *b,
     struct lnt_session *s = x->r.session;
     struct lnt_http_access *access = x->worker->access;
     bool last = !lnt_http_keeps(x);
+    end_wait(x);
     if (last)
         x->conn->flags |= LNT_HTTP_F_DONE;
     if (!access) {
@@ -303,6 +315,7 @@ become(struct lnt_http_request *r, int status, struct lnt_buf *b)
                               "address.");
     }
     lnt_http_answered(x, status);
+    end_wait(x);
     x->upgraded = true;
     if (x->worker->upgraded)
         lnt_http_upgraded_add(
@@ -311,7 +324,12 @@ become(struct lnt_http_request *r, int status, struct lnt_buf *b)
                                   lnt_http_access_base(r->session), b->len));
     lnt_session_write_buf(r->session, b);
     lnt_buf_unref(b);
-    return lnt_session_become(r->session, r->route->endpoint);
+    lnt_verdict v = lnt_session_become(r->session, r->route->endpoint);
+    if (!x->late || v == LNT_GO_ON)
+        return v;
+    /* There is no data() whose verdict that could be. */
+    lnt_session_close(r->session, v, NULL);
+    return LNT_GO_ON;
 }
 
 lnt_verdict

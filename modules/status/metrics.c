@@ -67,6 +67,10 @@ add_worker_gauges(struct lnt_hub *h, struct lnt_strbuf *out)
     for (unsigned at = 0; lnt_hub_worker_next(h, &at, &w);)
         add_sample(out, "send_queue_bytes", &w,
                    lnt_status_load(&w.stats->send_queue));
+    add_head(out, "http_parked", "gauge",
+             "HTTP requests whose answer is put off.");
+    for (unsigned at = 0; lnt_hub_worker_next(h, &at, &w);)
+        add_sample(out, "http_parked", &w, lnt_status_load(&w.stats->parked));
     add_head(out, "worker_ready", "gauge",
              "1 while the worker accepts connections.");
     for (unsigned at = 0; lnt_hub_worker_next(h, &at, &w);)

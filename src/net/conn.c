@@ -161,6 +161,7 @@ end_conn(struct lnt_conn *c)
         lnt_filter_release(c);
     free(c->in);
     c->in = NULL;
+    lnt_conn_unpark(c);
     /* Whoever takes it over takes the count along. */
     if (c->visit && !(c->flags & LNT_F_MOVED))
         lnt_zone_peer_leave(n->zone, c->visit, n->cell);
@@ -210,6 +211,7 @@ lnt_conn_finish(struct lnt_conn *c)
     if (c->state >= LNT_CONN_FINISHING)
         return;
     lnt_app_close(c);
+    lnt_conn_unpark(c);
     /* What has no way out would be waited for in vain. */
     if (lnt_conn_is_shaking(c))
         lnt_output_drop(c);
@@ -317,7 +319,7 @@ handle_input(struct lnt_conn *c, uint8_t *p, size_t n, bool eof)
     lnt_verdict v = feed(c, p, n, eof, &used);
     lnt_output_echo(net);
     net->current = NULL;
-    bool held = c->flags & LNT_F_HELD;
+    bool held = c->flags & (LNT_F_HELD | LNT_F_PARKED);
     if (v)
         lnt_conn_goodbye(c, v, NULL);
     else if (eof && !held)
@@ -495,7 +497,8 @@ settle_empty(struct lnt_conn *c)
     if (p->drained)
         p->drained(&c->session);
     /* Held again: it has queued more, which brings us here once that is out. */
-    if (held && !(c->flags & LNT_F_HELD) && c->state < LNT_CONN_FINISHING)
+    if (held && !(c->flags & (LNT_F_HELD | LNT_F_PARKED)) &&
+        c->state < LNT_CONN_FINISHING)
         release_input(c);
 }
 
@@ -549,8 +552,18 @@ lnt_conn_settle(struct lnt_conn *c)
 void
 lnt_conn_poll(struct lnt_conn *c)
 {
-    if (!(c->flags & (LNT_F_EOF | LNT_F_HELD | LNT_F_COMING)))
+    if (!(c->flags & (LNT_F_EOF | LNT_F_HELD | LNT_F_PARKED | LNT_F_COMING)))
         on_readable(c);
+}
+
+/* The peer of one that is parked has shut its side. */
+static void
+on_hangup(struct lnt_conn *c)
+{
+    size_t have;
+    uint8_t *p = take_rest(c, &have);
+    lnt_conn_unpark(c);
+    on_eof(c, p, have);
 }
 
 static void
@@ -564,6 +577,8 @@ on_event(struct lnt_watch *w, uint32_t events)
         on_readable(c);
     else if (events & (EPOLLERR | EPOLLHUP))
         lnt_conn_kill(c);
+    else if ((events & EPOLLRDHUP) && (c->flags & LNT_F_PARKED))
+        on_hangup(c);
     if ((events & EPOLLOUT) && c->state != LNT_CONN_DEAD)
         lnt_output_touch(c);
     lnt_log_conn(0);

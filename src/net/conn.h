@@ -50,6 +50,8 @@ enum {                        /* lnt_conn.flags */
        LNT_F_MOVED = 1024,    /* lives on in another process */
        LNT_F_HELD = 512,      /* no input until the output queue is empty */
        LNT_F_FILTERED = 8192, /* there is a struct lnt_filtered behind it */
+       LNT_F_PARKED = 16384,  /* an answer comes later: nothing is read, only
+                                 the peer's end is watched for */
        LNT_F_COMING = 4096,   /* is being taken over: nothing may be sent before
                                the giver knows */
        LNT_F_ADMISSION = 16384, /* app_state is there for an admission */
@@ -189,6 +191,15 @@ static inline struct lnt_filtered *
 lnt_conn_filter(const struct lnt_conn *c)
 {
     return (struct lnt_filtered *)(uintptr_t)(c + 1);
+}
+
+static inline void
+lnt_conn_unpark(struct lnt_conn *c)
+{
+    if (!(c->flags & LNT_F_PARKED))
+        return;
+    c->flags &= (uint16_t)~LNT_F_PARKED;
+    c->net->stats->parked--;
 }
 
 /* Whether its filter is still in its handshake: no plain byte goes in or out. */

@@ -343,6 +343,42 @@ lnt_session_hold(struct lnt_session *s)
     conn(s)->flags |= LNT_F_HELD;
 }
 
+/* A watch that cannot be set is as good as a broken connection. */
+static void
+watch(struct lnt_conn *c)
+{
+    if (lnt_output_watch(c) == 0)
+        return;
+    c->flags |= LNT_F_DOOMED;
+    lnt_output_touch(c);
+}
+
+void
+lnt_session_park(struct lnt_session *s)
+{
+    struct lnt_conn *c = conn(s);
+    if (c->flags & LNT_F_PARKED)
+        return;
+    c->flags |= LNT_F_PARKED;
+    c->net->stats->parked++;
+    watch(c);
+}
+
+void
+lnt_session_unpark(struct lnt_session *s)
+{
+    struct lnt_conn *c = conn(s);
+    if (!(c->flags & LNT_F_PARKED))
+        return;
+    lnt_conn_unpark(c);
+    c->active = lnt_net_time(c->net);
+    /* As what was held: from the end of this turn on. */
+    c->flags |= LNT_F_HELD;
+    lnt_output_touch(c);
+    watch(c);
+    lnt_deadline_set(c);
+}
+
 lnt_verdict
 lnt_session_become(struct lnt_session *s, const struct lnt_endpoint *to)
 {

@@ -224,6 +224,17 @@ void lnt_session_active(struct lnt_session *s);
  */
 void lnt_session_hold(struct lnt_session *s);
 /*
+ * Parks the session, for a request that is answered later: nothing more is read
+ * and data() is not called, and the peer's silence has no consequence.  When the
+ * peer shuts its side, data() comes once with what was kept and eof set.  From
+ * data() and thaw().
+ *
+ * unpark: the answer is queued next; what was kept, and what arrives, comes
+ * when that is out.  From any callback.
+ */
+void lnt_session_park(struct lnt_session *s);
+void lnt_session_unpark(struct lnt_session *s);
+/*
  * Turns this session into one of another endpoint (HTTP to WebSocket).  The
  * old protocol's close is called, the new one's open; bytes not consumed by
  * the data() call in progress go to the new protocol's data.

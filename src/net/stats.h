@@ -87,7 +87,8 @@ struct lnt_stats {
     uint64_t send_queue;  /* bytes queued now, all connections */
     uint64_t shaking;     /* connections whose filter is not ready */
     uint64_t raw_input;   /* bytes kept that filters have not consumed */
-    uint64_t reserved[4];
+    uint64_t parked;      /* sessions that wait for an answer of ours */
+    uint64_t reserved[3];
     uint64_t counters[LNT_COUNTERS];
 };
 

@@ -17,6 +17,7 @@
 
 #include "core/buf.h"
 #include "core/strbuf.h"
+#include "event/loop.h"
 #include "modules/http/conn.h"
 #include "modules/http/exchange.h"
 #include "modules/http/route.h"
@@ -29,6 +30,7 @@
 #include "os/socket.h"
 
 struct lnt_net {
+    struct lnt_loop *loop;
     struct lnt_module_ctx ctx[1];
 };
 
@@ -41,7 +43,8 @@ struct lnt_session {
     struct lnt_http_worker worker;
     uint64_t now, deadline;
     size_t queued;
-    bool ready, held, finished, cut, eof;
+    bool ready, held, parked, finished, cut, eof, moved;
+    int closing;             /* what lnt_session_close was given */
     struct lnt_strbuf out;   /* everything sent */
     struct lnt_strbuf rest;  /* input not consumed */
     struct lnt_strbuf other; /* what came to the other protocol */
@@ -173,8 +176,7 @@ lnt_session_sent(const struct lnt_session *s)
 bool
 lnt_session_moved(const struct lnt_session *s)
 {
-    (void)s;
-    return false;
+    return s->moved;
 }
 
 struct lnt_module_ctx *
@@ -208,13 +210,40 @@ lnt_session_hold(struct lnt_session *s)
     s->held = true;
 }
 
+void
+lnt_session_park(struct lnt_session *s)
+{
+    s->parked = true;
+}
+
+void
+lnt_session_unpark(struct lnt_session *s)
+{
+    s->held |= s->parked;
+    s->parked = false;
+}
+
+void
+lnt_session_close(struct lnt_session *s, int code, const char *reason)
+{
+    (void)reason;
+    s->closing = code;
+}
+
+struct lnt_loop *
+lnt_net_loop(struct lnt_net *n)
+{
+    return n->loop;
+}
+
 static HTTP_UNUSED void
 http_close(struct lnt_session *s)
 {
     if (s->conn) {
+        struct lnt_http_conn *conn = s->conn;
         lnt_http_protocol.close(s);
-        free(s->conn);
         s->conn = NULL;
+        lnt_loop_free(s->net.loop, conn);
     }
 }
 
@@ -293,6 +322,9 @@ static const struct lnt_http_handler http_handlers[] = {
     {.handle = http_large, .allow = "GET, HEAD"},
     {.handle = http_up, .allow = "GET", .upgrades = "a thing"},
     {.handle = http_bye, .allow = "GET"},
+#ifdef HTTP_LATER
+    HTTP_LATER,
+#endif
 };
 
 static const struct lnt_module http_module = {.name = "harness"};
@@ -313,13 +345,24 @@ static const struct lnt_http_entry http_entries[] = {
                "POST, GET, HEAD, OPTIONS"),
     HTTP_ENTRY("/bye", 3, 1u << LNT_HTTP_GET, "GET, OPTIONS"),
     HTTP_ENTRY("/up", 2, 1u << LNT_HTTP_GET, "GET"),
+#ifdef HTTP_LATER
+    HTTP_ENTRY("/later", 4, HTTP_GETS | 1u << LNT_HTTP_POST,
+               "GET, HEAD, POST, OPTIONS"),
+    HTTP_ENTRY("/stays", 5, HTTP_GETS, "GET, HEAD, OPTIONS"),
+#endif
 };
 static const struct lnt_http_entry *http_order[] = {
-    &http_entries[0], &http_entries[1], &http_entries[2], &http_entries[3]};
-static const struct lnt_http_table http_table = {.entries = http_order, .n = 4};
+    &http_entries[0], &http_entries[1], &http_entries[2], &http_entries[3],
+#ifdef HTTP_LATER
+    &http_entries[4], &http_entries[5],
+#endif
+};
+static const struct lnt_http_table http_table = {
+    .entries = http_order, .n = sizeof(http_order) / sizeof(http_order[0])};
 static const struct lnt_http_conf http_conf = {
     .limits = {1024, 2048, 50},
     .body_timeout = 3000,
+    .later_max = 60000,
     .gzip_min = 1024,
     .tables = &http_table,
 };
@@ -334,6 +377,7 @@ http_open(void)
     s->limits.message_size = 65536;
     s->limits.send_queue = 1 << 20;
     s->now = 5000;
+    s->net.loop = lnt_loop_new();
     s->worker.conf = &http_conf;
     s->worker.path = malloc(http_conf.limits.line + 1);
     s->net.ctx[0].module = &http_module;
@@ -352,6 +396,7 @@ http_free(struct lnt_session *s)
     lnt_strbuf_release(&s->out);
     lnt_strbuf_release(&s->rest);
     lnt_strbuf_release(&s->other);
+    lnt_loop_destroy(s->net.loop);
     free(s);
 }
 
@@ -393,7 +438,7 @@ http_drain(struct lnt_session *s)
         lnt_http_protocol.drained(s);
         if (!held)
             return v;
-        if (!s->held && !s->finished && (s->rest.n > 0 || s->eof))
+        if (!s->held && !s->parked && !s->finished && (s->rest.n > 0 || s->eof))
             v = http_data(s);
     }
     return v;
@@ -413,7 +458,7 @@ http_feed(struct lnt_session *s, const char *p, size_t n, size_t step,
             lnt_strbuf_add(&s->other, p + at, piece);
         } else {
             lnt_strbuf_add(&s->rest, p + at, piece);
-            if (!s->held)
+            if (!s->held && !s->parked)
                 v = http_data(s);
             if (drain && !v)
                 v = http_drain(s);

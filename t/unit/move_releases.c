@@ -282,6 +282,8 @@ write_http(struct how *how, struct lnt_str in, struct lnt_strbuf *out)
         lnt_pack_u32(out, head);
     else if (head)
         lnt_pack_u32(out, head - 1);
+    if (how->more && !how->old)
+        lnt_pack_str(out, LNT_STR("")); /* nothing is put off */
 }
 
 static void
