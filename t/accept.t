@@ -23,9 +23,7 @@ shutdown_timeout = 2s
 [limits]
 $limits
 
-[listen echo]
-address = 127.0.0.1:%%PORT_echo%%
-app     = echo
+%%LISTEN_echo%%
 INI
 }
 

@@ -47,11 +47,7 @@ path    = /
 handler = static
 root    = www
 
-[route echo]
-listen   = web
-path     = /echo
-protocol = websocket
-app      = echo
+%%ROUTE_echo%%
 
 [route metrics]
 listen  = web

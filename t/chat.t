@@ -12,6 +12,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 use Test::Linnet;
+use Test::Linnet::Chat qw(ask);
 
 my $config = <<'INI';
 [server]
@@ -21,15 +22,9 @@ shutdown_timeout = 3s
 [limits]
 idle_timeout = 0
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
 [listen lines]
 address      = 127.0.0.1:%%PORT_lines%%
@@ -56,18 +51,15 @@ binmode Test::More->builder->$_, ':utf8'
 my $t  = Test::Linnet->new(config => $config)->start;
 my $id = 100;
 
-# The worker that took the latest connection of this many.
-sub counts { return { map { $_->{pid} => $_->{connections} } $t->workers } }
-
 # A client on a worker that is not among those given, and that worker's pid.
 sub elsewhere
 {
     my ($make, @taken) = @_;
     my @others;
     for (1 .. 60) {
-        my $before = counts();
+        my $before = $t->spread;
         my $client = $make->();
-        my $now    = counts();
+        my $now    = $t->spread;
         my ($pid) = grep { $now->{$_} > ($before->{$_} // 0) } keys %$now;
         if ($pid && !grep { $_ == $pid } @taken) {
             gone($_) for @others;
@@ -96,17 +88,6 @@ sub person
     my $c = $t->connect('lines');
     like($c->line, qr/^\* welcome;/, 'a person is greeted');
     return $c;
-}
-
-# The answer to a request, whatever events come before it.
-sub ask
-{
-    my ($w, %request) = @_;
-    $w->send_json({ %request, id => ++$id });
-    my $m = $w->json_like({ id => $id });
-    return {} unless $m;
-    delete $m->{id};
-    return $m;
 }
 
 # The code of a refusal; an answer that is none, as text.
@@ -473,10 +454,7 @@ $t->finish;
 
 subtest 'errors in the configuration' => sub {
     my $bad = Test::Linnet->new(config => <<'INI');
-[listen lines]
-address  = 127.0.0.1:%%PORT_lines%%
-protocol = line
-app      = chat
+%%LISTEN_lines%%
 
 [chat]
 room_name = ^[a-c]+$

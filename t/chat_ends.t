@@ -17,20 +17,11 @@ my $t = Test::Linnet->new(config => <<'INI')->start;
 [server]
 workers = 1
 
-[listen lines]
-address  = 127.0.0.1:%%PORT_lines%%
-protocol = line
-app      = chat
+%%LISTEN_lines%%
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 INI
 
 my $JSON = JSON::PP->new->canonical;

@@ -18,20 +18,11 @@ my $config = <<'INI';
 workers          = 4
 shutdown_timeout = 2s
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
-[listen lines]
-address  = 127.0.0.1:%%PORT_lines%%
-protocol = line
-app      = chat
+%%LISTEN_lines%%
 INI
 
 my $why = Test::Linnet::Driver->missing(repo_top());
@@ -60,12 +51,6 @@ sub outcome
     return $e;
 }
 
-sub spread
-{
-    my ($t) = @_;
-    return { map { $_->{pid} => $_->{connections} } $t->workers };
-}
-
 # The spread of the 200, once none moves any more.  On a busy machine a worker
 # that is late to wake finds its share taken, and is given it later.
 sub settled
@@ -74,7 +59,7 @@ sub settled
     my ($last, $since, $n) = ('', 0);
     my $settled = wait_for(
         sub {
-            $n = spread($t);
+            $n = $t->spread;
             my $now = join ' ', map { "$_ $n->{$_}" } sort keys %$n;
             ($last, $since) = ($now, time) if $now ne $last;
             my @n = sort { $a <=> $b } values %$n;
@@ -152,7 +137,7 @@ subtest 'WebSocket and line, on every pair of workers' => sub {
     my $used = 0;
     for my $n (1 .. 100) {
         # Twelve are enough, if none of the workers was late to wake.
-        $used = grep { $_ > 0 } values %{ spread($t) } if $n > 12;
+        $used = grep { $_ > 0 } values %{ $t->spread } if $n > 12;
         last if $used == 4;
         my $w = $t->websocket('web', '/chat');
         $w->send_json({ type => 'join', room => 'mixed', nick => "web$n",

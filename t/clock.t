@@ -28,15 +28,9 @@ shutdown_timeout = 5s
 ping_interval = 1s
 idle_timeout  = 60s
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
 [listen echo]
 address      = 127.0.0.1:%%PORT_echo%%

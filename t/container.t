@@ -17,9 +17,7 @@ my $config = <<'INI';
 workers          = 2
 shutdown_timeout = 2s
 
-[listen echo]
-address = 127.0.0.1:%%PORT_echo%%
-app     = echo
+%%LISTEN_echo%%
 INI
 
 # How a pid namespace is made here; empty when that is not permitted.
@@ -36,13 +34,6 @@ sub server
     my ($front, %o) = @_;
     return Test::Linnet->new(config => $config, front => $front,
         copy_binary => 1, %o);
-}
-
-sub echoes
-{
-    my ($c) = @_;
-    $c->write('hello') or return;
-    return ($c->read_exact(5, 5) // '') eq 'hello';
 }
 
 # No way to ask for an upgrade does any harm, and each says why it is refused.
@@ -66,9 +57,9 @@ sub refuses
     is($t->status->{pid}, $pid, '... the same master');
     is(slurp($t->path('run/linnet.pid')), $pidfile, '... the pidfile');
     ok(!-e $t->path('run/linnet.pid.old'), '... was never renamed');
-    ok(echoes($c), '... a client is served');
+    ok($c->echoes, '... a client is served');
     is(($t->ctl('reload'))[0], 0, 'a reload works');
-    ok(echoes($c), '... and keeps the client');
+    ok($c->echoes, '... and keeps the client');
     return;
 }
 
@@ -84,7 +75,7 @@ sub upgrades
         my $s = $t->status or return;
         $s->{pid} != $old && 3 == $t->processes;
     }, 15, 'the new master alone'), '... a new master serves alone');
-    ok(echoes($c), '... a client noticed nothing');
+    ok($c->echoes, '... a client noticed nothing');
     return;
 }
 
@@ -141,7 +132,7 @@ SKIP: {
         spew($t->path('run/go'), '');
         ok(wait_for(sub { $children->() == 2 }, 20, 'two children'),
             'the others are reaped');
-        ok(echoes($c), '... a client noticed nothing');
+        ok($c->echoes, '... a client noticed nothing');
         is(scalar $t->workers, 2, '... both workers are there');
         is($t->stop('QUIT'), 0, '... and it ends in order');
         $t->finish;

@@ -19,9 +19,7 @@ my $config = <<'INI';
 workers     = 3
 load_module = %%MODULE_trouble%%
 
-[listen echo]
-address = 127.0.0.1:%%PORT_echo%%
-app     = echo
+%%LISTEN_echo%%
 
 [listen trouble]
 address  = 127.0.0.1:%%PORT_trouble%%
@@ -301,9 +299,7 @@ subtest 'more than the master may have' => sub {
 [server]
 workers = 1
 
-[listen echo]
-address = 127.0.0.1:%%PORT_echo%%
-app     = echo
+%%LISTEN_echo%%
 INI
     my @c = map {
         IO::Socket::UNIX->new(Peer => "$few->{prefix}/run/control.sock")

@@ -16,9 +16,7 @@ my $config = <<'INI';
 [server]
 workers = 1
 
-[listen echo]
-address = 127.0.0.1:%%PORT_echo%%
-app     = echo
+%%LISTEN_echo%%
 
 [log]
 error  = %%LOG%%
@@ -57,15 +55,6 @@ sub without
     return $status & 127 ? 128 + ($status & 127) : $status >> 8;
 }
 
-sub echoes
-{
-    my ($t) = @_;
-    my $c = Test::Linnet::Stream->try_connect(host => '127.0.0.1',
-        port => $t->port('echo')) or return '';
-    $c->write('hello') or return '';
-    return $c->read_exact(5, 5) // '';
-}
-
 # What 0, 1 and 2 of a process lead to.
 sub standard
 {
@@ -76,7 +65,7 @@ sub standard
 sub serves
 {
     my ($t, $how) = @_;
-    is(echoes($t), 'hello', "$how: it serves");
+    ok($t->echoes, "$how: it serves");
     my $s = $t->status or return;
     is(slurp($t->path('run/linnet.pid')), "$s->{pid}\n",
         '... the pidfile has the pid and nothing else');

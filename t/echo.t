@@ -30,15 +30,9 @@ address  = 127.0.0.1:%%PORT_line%%
 protocol = line
 app      = echo
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route echo]
-listen   = web
-path     = /echo
-protocol = websocket
-app      = echo
+%%ROUTE_echo%%
 
 [listen drop]
 address  = 127.0.0.1:%%PORT_drop%%

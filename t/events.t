@@ -92,15 +92,6 @@ sub publish
     return $out =~ /(\d+)/ ? $1 : undef;
 }
 
-sub counter
-{
-    my ($t, $name) = @_;
-    my $n = 0;
-    my $r = $t->http_get('web', '/metrics') // return 0;
-    $n += $1 while $r->{body} =~ /^linnet_\Q$name\E(?:\{.*\})? (\d+)/mg;
-    return $n;
-}
-
 # The texts of a history, or of messages.
 sub texts { return [map { $_->{text} } @_] }
 
@@ -390,8 +381,8 @@ subtest 'streams move' => sub {
         $good++ if "@heard" eq join ' ', 1 .. $n;
     }
     is($good, @streams, 'every stream has all of them, once and in order');
-    cmp_ok(counter($t, 'moved_in_total'), '>=', 10, 'they moved');
-    is(counter($t, 'event_streams_total') > 0, '', 'and none was opened anew');
+    cmp_ok($t->metric('moved_in_total'), '>=', 10, 'they moved');
+    is($t->metric('event_streams_total') > 0, '', 'and none was opened anew');
     my ($epoch) = split /:/, $streams[0]->last_id;
     my $j = $t->events('web', '/events?room=move',
         'Last-Event-ID' => $streams[0]->last_id)->event->{json};
@@ -516,7 +507,7 @@ subtest 'a reader that is slow, and reads' => sub {
     }
     publish($t, 'flood', 'the end');
     ok($c->read_until('the end', 60), 'gets everything');
-    is(counter($t, 'idle_timeouts_total'), 0, 'and is not taken for gone');
+    is($t->metric('idle_timeouts_total'), 0, 'and is not taken for gone');
     $t->finish;
 };
 
@@ -531,10 +522,10 @@ subtest 'readers that are too slow' => sub {
         my $s = $t->connect('web');
         ok(wait_for(sub {
             flood($s, 50);
-            return counter($t, $name) > 0;
+            return $t->metric($name) > 0;
         }, 30, $name), "$policy: $name");
         # What the last answer was has been sent, but maybe not yet counted.
-        ok(wait_for(sub { counter($t, 'send_queue_bytes') <= 64 * 1024 }, 5,
+        ok(wait_for(sub { $t->metric('send_queue_bytes') <= 64 * 1024 }, 5,
             'no more than send_queue'), '... no more than that waits');
         if ($policy eq 'close') {
             ok($e->closed(20), '... closed');

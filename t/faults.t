@@ -21,32 +21,18 @@ zone_size        = 1m
 [limits]
 send_queue = 8m
 
-[listen echo]
-address = 127.0.0.1:%%PORT_echo%%
-app     = echo
+%%LISTEN_echo%%
 
 [listen web]
 address           = 127.0.0.1:%%PORT_web%%
 protocol          = http
 handshake_timeout = 1s
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
-[route echo]
-listen   = web
-path     = /echo
-protocol = websocket
-app      = echo
+%%ROUTE_echo%%
 
-[route page]
-listen  = web
-path    = /
-handler = static
-root    = www
+%%ROUTE_page%%
 INI
 
 sub server

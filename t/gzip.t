@@ -21,9 +21,7 @@ workers = 1
 [http]
 gzip_min = $min
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
 [route status]
 listen  = web

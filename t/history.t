@@ -11,6 +11,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 use Test::Linnet;
+use Test::Linnet::Chat qw(ask say_all);
 use Test::Linnet::Driver;
 
 my $config = <<'INI';
@@ -24,20 +25,11 @@ send_queue    = 64m
 ping_interval = 0
 idle_timeout  = 0
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
-[listen lines]
-address  = 127.0.0.1:%%PORT_lines%%
-protocol = line
-app      = chat
+%%LISTEN_lines%%
 
 [chat]
 history = 100
@@ -50,34 +42,12 @@ slow_mode = 1h
 INI
 
 my $t  = Test::Linnet->new(config => $config, copy_binary => 1)->start;
-my $id = 0;
-
 sub web { return $t->websocket('web', '/chat') }
-
-# The answer to a request, whatever events come before it.
-sub ask
-{
-    my ($w, %request) = @_;
-    $w->send_json({ %request, id => ++$id });
-    my $m = $w->json_like({ id => $id });
-    return {} unless $m;
-    delete $m->{id};
-    return $m;
-}
 
 sub join_room
 {
     my ($w, $room, %more) = @_;
     return ask($w, type => 'join', room => $room, %more);
-}
-
-sub say_all
-{
-    my ($w, $room, @texts) = @_;
-    my $seq;
-    $seq = ask($w, type => 'message', room => $room, text => "$_")->{seq}
-        for @texts;
-    return $seq;
 }
 
 sub texts { return [map { $_->{text} } @{ $_[0] // [] }] }
@@ -90,14 +60,6 @@ sub told
     my $m = join_room($w, $room);
     $w->close;
     return texts($m->{history});
-}
-
-sub ctl_ok
-{
-    my (@words) = @_;
-    my ($exit, $out, $err) = $t->ctl(@words);
-    is($exit, 0, "ctl @words") or diag $err;
-    return $out;
 }
 
 my ($ann, $bob) = (web(), web());
@@ -177,16 +139,16 @@ subtest 'people' => sub {
 };
 
 subtest 'publish' => sub {
-    like(ctl_ok('publish', 'lobby', 'from "above"'), qr/^seq \d+$/,
+    like($t->ctl_ok('publish', 'lobby', 'from "above"'), qr/^seq \d+$/,
         'tells the seq');
     for my $w ($ann, $bob) {
         my $m = $w->json_like({ type => 'message', text => 'from "above"' });
         is($m->{from}, 'server', 'heard on every worker');
     }
-    ctl_ok('publish', 'slow', 'to nobody');
+    $t->ctl_ok('publish', 'slow', 'to nobody');
     is_deeply(told('slow'), ['to nobody'],
         'a room of the configuration is there from the start');
-    ctl_ok('publish', 'fresh', 'to nobody, too');
+    $t->ctl_ok('publish', 'fresh', 'to nobody, too');
     is_deeply(told('fresh'), ['to nobody, too'], 'others as soon as needed');
     my ($exit, undef, $err) = $t->ctl('publish', 'No Room', 'x');
     is($exit, 1, 'not into rooms that cannot be');
@@ -197,7 +159,7 @@ subtest 'publish' => sub {
 };
 
 subtest 'the message of the day' => sub {
-    ctl_ok('set', 'chat:motd', "Be kind, and brief: ü");
+    $t->ctl_ok('set', 'chat:motd', "Be kind, and brief: ü");
     for my $w ($ann, $bob) {
         my $m = $w->json_like({ type => 'notice' });
         is($m->{text}, 'Be kind, and brief: ü', 'told to all who are in');
@@ -211,7 +173,7 @@ subtest 'the message of the day' => sub {
     ok($c->read_until(qr/^\* Be kind, and brief: \xc3\xbc\n/m),
         'to people, too');
     $c->close;
-    ctl_ok('unset', 'chat:motd');
+    $t->ctl_ok('unset', 'chat:motd');
     $w = web();
     ok(!exists join_room($w, 'lobby')->{motd}, 'unset');
     $w->close;
@@ -220,7 +182,7 @@ subtest 'the message of the day' => sub {
 subtest 'slow mode' => sub {
     my @say = (type => 'message', room => 'lobby', text => 'x');
     is(ask($ann, @say)->{type}, 'ack', 'as fast as one likes') for 1, 2;
-    ctl_ok('set', 'chat:slow_mode:lobby', '3600');
+    $t->ctl_ok('set', 'chat:slow_mode:lobby', '3600');
     for my $w ($ann, $bob) {
         is(ask($w, @say)->{type}, 'ack', 'one message');
         my $m = ask($w, @say);
@@ -231,24 +193,24 @@ subtest 'slow mode' => sub {
     my $w = web();
     is(join_room($w, 'lobby')->{slow_mode}, 3600, 'joined tells it');
     $w->close;
-    ctl_ok('set', 'chat:slow_mode:lobby', '0.001');
+    $t->ctl_ok('set', 'chat:slow_mode:lobby', '0.001');
     ok(wait_for(sub { (ask($_[0] // $ann, @say)->{type} // '') eq 'ack' }, 5,
         'a message'), 'faster at once');
-    ctl_ok('unset', 'chat:slow_mode:lobby');
+    $t->ctl_ok('unset', 'chat:slow_mode:lobby');
     is(ask($ann, @say)->{type}, 'ack', 'unset') for 1, 2;
     $w = web();
     is(join_room($w, 'slow')->{slow_mode}, 3600, 'one from the configuration');
     my @there = (type => 'message', room => 'slow', text => 'x');
     is(ask($w, @there)->{type}, 'ack', 'one message');
     is(ask($w, @there)->{code}, 'rate_limited', 'and no other');
-    ctl_ok('set', 'chat:slow_mode:slow', '0');
+    $t->ctl_ok('set', 'chat:slow_mode:slow', '0');
     is(ask($w, @there)->{type}, 'ack', 'unless it is set to none') for 1, 2;
     $w->close;
 };
 
 subtest 'who says what of sessions' => sub {
     join_room($ann, 'dev');
-    my $out = ctl_ok('conns');
+    my $out = $t->ctl_ok('conns');
     like($out, qr/ann in lobby, dev$/m, 'ann is described');
     like($out, qr/bob in lobby$/m, 'bob, too');
 };
@@ -416,10 +378,7 @@ subtest 'a zone that is too small' => sub {
 [server]
 zone_size = 1m
 
-[listen lines]
-address  = 127.0.0.1:%%PORT_lines%%
-protocol = line
-app      = chat
+%%LISTEN_lines%%
 
 [chat]
 history = 5000

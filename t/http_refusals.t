@@ -33,9 +33,7 @@ line_size    = 2k
 [limits]
 handshake_timeout = 60s
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
 [listen hasty]
 address  = 127.0.0.1:%%PORT_hasty%%
@@ -54,11 +52,7 @@ path    = /
 handler = static
 root    = www
 
-[route echo]
-listen   = web
-path     = /echo
-protocol = websocket
-app      = echo
+%%ROUTE_echo%%
 INI
     files => {
         'www/a.txt'   => "text\n",

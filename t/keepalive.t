@@ -25,11 +25,7 @@ idle_timeout  = %%IDLE%%
 address  = %%HOST%%:%%PORT_web%%
 protocol = http
 
-[route echo]
-listen   = web
-path     = /echo
-protocol = websocket
-app      = echo
+%%ROUTE_echo%%
 
 [listen lines]
 address  = %%HOST%%:%%PORT_lines%%

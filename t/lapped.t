@@ -26,15 +26,9 @@ shutdown_timeout = 3s
 send_queue   = 32m
 idle_timeout = 0
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
 [chat]
 history = 100
@@ -42,19 +36,17 @@ INI
 
 my $t;
 
-sub counts { return { map { $_->{pid} => $_->{connections} } $t->workers } }
-
 # A driver in that mode on a worker that is not among those given.
 sub elsewhere
 {
     my ($taken, @args) = @_;
     my @others;
     for (1 .. 40) {
-        my $before = counts();
+        my $before = $t->spread;
         my $d = Test::Linnet::Driver->start(repo_top() . '/t/node/late.js',
             'ws://127.0.0.1:' . $t->port('web') . '/chat', 'room', @args);
         $d->wait_event('joined', 30) or die $t->evidence;
-        my $now = counts();
+        my $now = $t->spread;
         my ($pid) = grep { $now->{$_} > $before->{$_} } keys %$now;
         if ($pid && !grep { $_ == $pid } @$taken) {
             $_->finish for @others;
@@ -63,13 +55,6 @@ sub elsewhere
         push @others, $d;
     }
     die "no client on a worker other than @$taken";
-}
-
-# Bytes of memory that a process has for itself; the log is everybody's.
-sub own_memory
-{
-    my ($kb) = slurp("/proc/$_[0]/status") =~ /^RssAnon:\s+(\d+)/m;
-    return ($kb // die "no RssAnon of $_[0]") * 1024;
 }
 
 # messages_in or messages_out of a worker.
@@ -89,7 +74,7 @@ sub stand_still
     my ($other) = elsewhere([$stopped], 'listen');
     my ($speaker, $speakers) =
         elsewhere([$stopped], 'speak', 16, 60 * time_factor(), @speech);
-    my $memory = own_memory($stopped);
+    my $memory = proc_own($stopped);
 
     $speaker->say('go');
     wait_for(sub { messages('out', $stopped) > 200 }, 10, 'speech')
@@ -130,7 +115,7 @@ sub stand_still
     cmp_ok($one->{pause}, '>', 2000, 'the one did stand still');
     # A sanitizer keeps what is freed for a while, up to 256 MiB of it.
     my $most = ($ENV{LINNET_SANITIZE} ? 320 : 64) << 20;
-    cmp_ok(own_memory($stopped) - $memory, '<', $most, '... and grew little');
+    cmp_ok(proc_own($stopped) - $memory, '<', $most, '... and grew little');
     is($_->{code}, 0, 'nobody was closed') for $one, $all;
     ok(proc_alive($stopped), 'and nobody ended');
     $_->finish for $ear, $other, $speaker;

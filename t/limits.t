@@ -30,9 +30,7 @@ head_size          = 600
 headers            = 8
 keepalive_requests = 3
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
 [route echo]
 listen      = web
@@ -183,9 +181,7 @@ subtest 'no descriptors' => sub {
     my $few = Test::Linnet->new(ulimit => ['n 64'], config => <<'INI')->start;
 [server]
 workers = 1
-[listen echo]
-address = 127.0.0.1:%%PORT_echo%%
-app     = echo
+%%LISTEN_echo%%
 INI
     my @c = map { $few->connect('echo') } 1 .. 100;
     my $n = 0;

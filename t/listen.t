@@ -10,14 +10,6 @@ use Test::More;
 
 use Test::Linnet;
 
-sub echoes
-{
-    my ($t, $to) = @_;
-    my $c = eval { $t->connect($to) } or return;
-    $c->write('hello') or return;
-    return ($c->read_exact(5, 5) // '') eq 'hello';
-}
-
 sub config
 {
     my ($addresses) = @_;
@@ -35,12 +27,12 @@ subtest 'unix socket' => sub {
     ok(-S $t->path('run/echo.sock'), 'a path relative to the prefix');
     is(sprintf('%o', (stat $t->path('run/echo.sock'))[2] & 07777), '666',
         'anybody may connect');
-    ok(echoes($t, 'unix:echo'), 'serves');
+    ok($t->echoes('unix:echo'), 'serves');
     is(($t->ctl('reload'))[0], 0, 'reloaded');
-    ok(echoes($t, 'unix:echo'), '... serves');
+    ok($t->echoes('unix:echo'), '... serves');
     my ($exit, $out, $err) = $t->reload(config(['unix:%%UNIX_other%%']));
     is($exit, 0, 'reloaded with another path') or diag $err;
-    ok(echoes($t, 'unix:other'), '... serves there');
+    ok($t->echoes('unix:other'), '... serves there');
     ok(wait_for(sub { !-e $t->path('run/echo.sock') }, 5, 'the file to go'),
         '... the old file is gone');
     ($exit, $out, $err) = $t->reload(config(['unix:%%UNIX_other%%',
@@ -55,7 +47,7 @@ subtest 'unix socket' => sub {
     wait_for(sub { !$t->processes }, 5, 'all to be gone');
     ok(-S $t->path('run/other.sock'), 'killed: the file stays');
     $t->start;
-    ok(echoes($t, 'unix:other'), '... and is taken over by the next');
+    ok($t->echoes('unix:other'), '... and is taken over by the next');
     is($t->stop, 0, 'stopped');
     ok(!-e $t->path('run/other.sock'), '... the file is gone');
 
@@ -65,7 +57,7 @@ subtest 'unix socket' => sub {
     ($exit, $out, $err) = $other->run;
     is($exit, 1, 'another server on the same path is refused');
     like($err, qr{run/other\.sock.*in use}i, '... with the reason');
-    ok(echoes($t, 'unix:other'), '... the first serves on');
+    ok($t->echoes('unix:other'), '... the first serves on');
     $other->finish;
 
     spew($t->path('run/file'), "precious\n");
@@ -80,10 +72,10 @@ subtest 'IPv6' => sub {
     my $t = Test::Linnet->new(config => config(['[::1]:%%PORT_six%%']));
     $t->start;
     my $port = $t->port('six');
-    ok(echoes($t, ['::1', $port]), 'serves');
-    ok(!echoes($t, ['127.0.0.1', $port]), 'on that address only');
+    ok($t->echoes(['::1', $port]), 'serves');
+    ok(!$t->echoes(['127.0.0.1', $port]), 'on that address only');
     is(($t->ctl('reload'))[0], 0, 'reloaded');
-    ok(echoes($t, ['::1', $port]), '... serves');
+    ok($t->echoes(['::1', $port]), '... serves');
     $t->finish;
 };
 
@@ -91,15 +83,15 @@ subtest 'all addresses' => sub {
     my $t = Test::Linnet->new(config => config(['%%PORT_any%%']));
     $t->start;
     my $port = $t->port('any');
-    ok(echoes($t, ['127.0.0.1', $port]), 'a bare port: 127.0.0.1');
-    ok(echoes($t, ['127.0.0.77', $port]), '... any local address');
+    ok($t->echoes(['127.0.0.1', $port]), 'a bare port: 127.0.0.1');
+    ok($t->echoes(['127.0.0.77', $port]), '... any local address');
     my ($exit, $out, $err) = $t->reload(config(['0.0.0.0:%%PORT_zero%%']));
     is($exit, 0, '0.0.0.0') or diag $err;
-    ok(echoes($t, ['127.0.0.5', $t->port('zero')]), '... serves');
+    ok($t->echoes(['127.0.0.5', $t->port('zero')]), '... serves');
     if ($v6) {
         ($exit, $out, $err) = $t->reload(config(['[::]:%%PORT_colons%%']));
         is($exit, 0, '[::]') or diag $err;
-        ok(echoes($t, ['::1', $t->port('colons')]), '... serves ::1');
+        ok($t->echoes(['::1', $t->port('colons')]), '... serves ::1');
     }
     $t->finish;
 };
@@ -112,13 +104,13 @@ subtest 'several addresses of one listener' => sub {
     my @to = (['127.0.0.1', $t->port('a')], ['127.0.0.2', $t->port('a')],
         ['127.0.0.1', $t->port('b')], 'unix:c');
     for my $i (0 .. $#to) {
-        ok(echoes($t, $to[$i]), "address $all[$i]");
+        ok($t->echoes($to[$i]), "address $all[$i]");
     }
     my ($exit, $out, $err) = $t->reload(config([@all[0, 3]]));
     is($exit, 0, 'two of them are taken away') or diag $err;
-    ok(echoes($t, $to[0]), '... the others serve');
-    ok(echoes($t, $to[3]), '... all of them');
-    ok(wait_for(sub { !echoes($t, $to[2]) }, 5, 'it to go'),
+    ok($t->echoes($to[0]), '... the others serve');
+    ok($t->echoes($to[3]), '... all of them');
+    ok(wait_for(sub { !$t->echoes($to[2]) }, 5, 'it to go'),
         '... those do not');
     $t->finish;
 };
@@ -129,11 +121,7 @@ subtest 'while the server quits' => sub {
 address  = 127.0.0.1:%%PORT_x%%
 address  = unix:%%UNIX_x%%
 protocol = http
-[route echo]
-listen   = web
-path     = /echo
-protocol = websocket
-app      = echo
+%%ROUTE_echo%%
 INI
     $t->start;
     my $c = $t->websocket('x', '/echo'); # does not answer the goodbye

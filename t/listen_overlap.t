@@ -18,14 +18,6 @@ my $probe;
 my $v6 = socket($probe, PF_INET6, SOCK_STREAM, 0)
     && bind($probe, pack_sockaddr_in6(0, Socket::IN6ADDR_LOOPBACK()));
 
-sub echoes
-{
-    my ($t, $to) = @_;
-    my $c = eval { $t->connect($to) } or return;
-    $c->write('hello') or return;
-    return ($c->read_exact(5, 5) // '') eq 'hello';
-}
-
 # One [listen] for each list of addresses.
 sub config
 {
@@ -158,17 +150,17 @@ subtest '0.0.0.0 and [::]' => sub {
         '0.0.0.0:%%PORT_p%%', '[::]:%%PORT_p%%'));
     $s->start;
     my $p = $s->port('p');
-    ok(echoes($s, ['127.0.0.1', $p]), 'IPv4 is served');
-    ok(echoes($s, ['::1', $p]), 'IPv6 is served');
+    ok($s->echoes(['127.0.0.1', $p]), 'IPv4 is served');
+    ok($s->echoes(['::1', $p]), 'IPv6 is served');
     is(($s->ctl('reload'))[0], 0, 'reloaded');
-    ok(echoes($s, ['127.0.0.1', $p]) && echoes($s, ['::1', $p]), '... both');
+    ok($s->echoes(['127.0.0.1', $p]) && $s->echoes(['::1', $p]), '... both');
     my ($exit, $out, $err) = $s->ctl('upgrade');
     is($exit, 0, 'upgraded') or diag $err;
-    ok(echoes($s, ['127.0.0.1', $p]) && echoes($s, ['::1', $p]), '... both');
+    ok($s->echoes(['127.0.0.1', $p]) && $s->echoes(['::1', $p]), '... both');
     ($exit, $out, $err) = $s->reload(config('[::]:%%PORT_p%%'));
     is($exit, 0, '[::] alone') or diag $err;
-    ok(echoes($s, ['::1', $p]), '... serves IPv6');
-    ok(wait_for(sub { !echoes($s, ['127.0.0.1', $p]) }, 5, 'it to go'),
+    ok($s->echoes(['::1', $p]), '... serves IPv6');
+    ok(wait_for(sub { !$s->echoes(['127.0.0.1', $p]) }, 5, 'it to go'),
         '... and IPv6 only');
     (undef, $out) = $s->run('-T');
     like($out, qr/^address = \[::\]:$p\b/m, '-T shows it as it is');
@@ -204,8 +196,8 @@ subtest 'a reload to what overlaps' => sub {
         my ($exit, $out, $err) = $s->reload(config($step));
         my $name = join(' and ', @$step) =~ s/%%PORT_p%%/P/gr;
         is($exit, 0, "to $name") or diag $err;
-        ok(echoes($s, 'p'), '... serves');
-        ok(echoes($s, ['::1', $p]), '... IPv6, too')
+        ok($s->echoes('p'), '... serves');
+        ok($s->echoes(['::1', $p]), '... IPv6, too')
             if $v6 && $name =~ /^P|\[::1?\]|\*/;
         ok(wait_for(sub { listeners($s) == @$step }, 5, 'the others to go'),
             '... on nothing else');
@@ -230,15 +222,11 @@ subtest 'a reload that fails' => sub {
     spew($s->path('run/trouble'), "hang\n");
     $s->write_config($with->('127.0.0.1:%%PORT_p%%')
             =~ s/^workers/start_timeout = 2s\nworkers/mr);
-    my $pid = fork // die $!;
-    if (!$pid) {
-        my ($exit) = $s->ctl('reload');
-        POSIX::_exit($exit);
-    }
+    my $pid = $s->ctl_background('reload');
     my $served = 0;
     my $ended;
     wait_for(sub {
-        $served++ if echoes($s, 'p');
+        $served++ if $s->echoes('p');
         $ended = waitpid($pid, POSIX::WNOHANG()) == $pid;
         return $ended;
     }, 20, 'the reload to fail') or kill KILL => $pid;
@@ -251,13 +239,13 @@ subtest 'a reload that fails' => sub {
     for my $to ('127.0.0.1:%%PORT_p%%', '0.0.0.0:%%PORT_p%%') {
         my ($exit, $out, $err) = $s->reload($with->($to));
         is($exit, 1, 'one whose workers fail');
-        ok(echoes($s, 'p'), '... the old address is served');
+        ok($s->echoes('p'), '... the old address is served');
         is(listeners($s), 1, '... and no other');
     }
     spew($s->path('run/trouble'), "ok\n");
     my ($exit, $out, $err) = $s->reload($with->('127.0.0.1:%%PORT_p%%'));
     is($exit, 0, 'and one that succeeds') or diag $err;
-    ok(echoes($s, 'p'), '... serves');
+    ok($s->echoes('p'), '... serves');
     $c->write('still');
     is($c->read_exact(5, 5), 'still', '... and a client stayed all the time');
     $s->finish;
@@ -272,7 +260,7 @@ subtest 'another program is there, too' => sub {
     my ($exit, $out, $err) = $s->reload(config('%%PORT_p%%'));
     is($exit, 1, 'a reload to all addresses fails');
     like($err, qr/server\.ini:6: .*\*:$p\b.*in use/i, '... with the reason');
-    ok(echoes($s, 'p'), '... what was served still is');
+    ok($s->echoes('p'), '... what was served still is');
     close $other;
     ($exit, $out, $err) = $s->reload;
     is($exit, 0, 'it succeeds when that program is gone') or diag $err;
@@ -292,13 +280,13 @@ subtest 'a unix socket in another spelling' => sub {
         my ($exit, $out, $err) = $s->reload(config($to));
         is($exit, 0, "a reload to $to") or diag $err;
         is((stat $path)[1], $inode, '... keeps the file');
-        ok(echoes($s, 'unix:x'), '... serves');
+        ok($s->echoes('unix:x'), '... serves');
     }
     $s->write_config(config('unix:link/x.sock'));
     my ($exit, $out, $err) = $s->ctl('upgrade');
     is($exit, 0, 'an upgrade') or diag $err;
     is((stat $path)[1], $inode, '... keeps the file');
-    ok(echoes($s, 'unix:x'), '... serves');
+    ok($s->echoes('unix:x'), '... serves');
     $c->write('still');
     is($c->read_exact(5, 5), 'still', 'a client stayed all the time');
     is($s->stop, 0, 'stopped');
@@ -318,7 +306,7 @@ subtest 'an upgrade to what overlaps' => sub {
     my ($exit, $out, $err) = $s->ctl('upgrade');
     is($exit, 1, 'one that fails');
     is($s->status->{pid}, $old, '... leaves the old one');
-    ok(echoes($s, 'p'), '... which serves');
+    ok($s->echoes('p'), '... which serves');
     is(listeners($s), 1, '... what it served');
 
     for my $to ('%%PORT_p%%', '0.0.0.0:%%PORT_p%%', '127.0.0.1:%%PORT_p%%') {
@@ -326,13 +314,13 @@ subtest 'an upgrade to what overlaps' => sub {
         $s->write_config(config($to));
         ($exit, $out, $err) = $s->ctl('upgrade');
         is($exit, 0, "to $to") or diag $err;
-        ok(wait_for(sub { echoes($s, 'p') }, 2, 'an answer'),
+        ok(wait_for(sub { $s->echoes('p') }, 2, 'an answer'),
             '... serves at once');
         ok(wait_for(sub {
             my $now = $s->status;
             return $now && $now->{pid} != $old && !proc_alive($old);
         }, 10, 'the new one alone'), '... a new server runs');
-        ok(echoes($s, 'p'), '... serves');
+        ok($s->echoes('p'), '... serves');
         ok(wait_for(sub { listeners($s) == 1 }, 5, 'the other to go'),
             '... on nothing else');
         $c->write('still');

@@ -93,8 +93,7 @@ subtest 'done means done everywhere' => sub {
         ok(wait_for(sub { slurp("/proc/$stopped/stat") =~ /\) T / }, 5,
                 'a stop'),
             "@$words: a worker stands still");
-        my $pid = fork // die $!;
-        POSIX::_exit(($t->ctl(@$words))[0]) if !$pid;
+        my $pid = $t->ctl_background(@$words);
         # Whoever asks later is answered first.
         is(($t->ctl('get', 'nothing'))[0], 1, '... the master serves others')
             for 1 .. 3;

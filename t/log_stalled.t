@@ -33,15 +33,9 @@ level = debug
 access_format = to \$uri \$status $x
 $log
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route page]
-listen  = web
-path    = /
-handler = static
-root    = www
+%%ROUTE_page%%
 
 [route metrics]
 listen  = web

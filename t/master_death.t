@@ -17,27 +17,12 @@ my $config = <<'INI';
 workers          = 4
 shutdown_timeout = 3s
 
-[listen echo]
-address = 127.0.0.1:%%PORT_echo%%
-app     = echo
+%%LISTEN_echo%%
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route echo]
-listen   = web
-path     = /echo
-protocol = websocket
-app      = echo
+%%ROUTE_echo%%
 INI
-
-sub free_now
-{
-    my ($t, $name) = @_;
-    return !Test::Linnet::Stream->try_connect(host => '127.0.0.1',
-        port => $t->port($name));
-}
 
 my $t = Test::Linnet->new(config => $config)->start;
 my @polite = map { $t->websocket('web', '/echo') } 1 .. 20;
@@ -90,7 +75,7 @@ ok(wait_for(sub { !grep { proc_alive($_) } @workers }, 8, 'workers to go'),
     'every worker is gone');
 cmp_ok(time - $begin, '<', 3 * time_factor() + 1.5, '... by shutdown_timeout');
 is(scalar $t->processes, 0, 'no process is left');
-ok(free_now($t, $_), "port $_ is free") for qw(echo web);
+ok($t->port_free($_), "port $_ is free") for qw(echo web);
 is(scalar(grep { !$_->closed(2) } @idle, map { $_->stream } @stubborn), 0,
     'no client hangs on');
 waitpid $_, 0 for @load;

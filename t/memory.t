@@ -21,19 +21,11 @@ shutdown_timeout = 2s
 [limits]
 message_size = %%SIZE%%
 
-[listen echo]
-address = 127.0.0.1:%%PORT_echo%%
-app     = echo
+%%LISTEN_echo%%
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
 [route status]
 listen  = web
@@ -51,15 +43,6 @@ sub server
     return $t;
 }
 
-sub echoes
-{
-    my ($t) = @_;
-    my $c = Test::Linnet::Stream->try_connect(host => '127.0.0.1',
-        port => $t->port('echo')) or return 0;
-    $c->write('hello') or return 0;
-    return ($c->read_exact(5, 2) // '') eq 'hello';
-}
-
 # What workers are used for; what of it fails does not matter here.
 sub use_workers
 {
@@ -75,7 +58,7 @@ sub use_workers
         }
         push @chatting, $w;
     }
-    echoes($t);
+    $t->echoes('echo', 2);
     eval { $t->http_get('web', '/status') };
     $_->close for @chatting;
     return;
@@ -122,7 +105,7 @@ sub fate
             my $then = wait_for(
                 sub {
                     defined $t->reap ? 'the master ended'
-                        : echoes($t) ? $fate
+                        : $t->echoes('echo', 2) ? $fate
                         :              '';
                 }, 10, 'an echo, or the end of the master');
             ok($then, "$n: ... and others serve, or the master ends, too");
@@ -193,7 +176,7 @@ subtest 'no memory is left' => sub {
     $t->log_like(qr/out of memory/, 'and says so');
     $_->stream->close for @greedy;
     ok($t->wait_ready(15, 2), 'another one takes its place');
-    ok(echoes($t), 'and clients are served');
+    ok($t->echoes('echo', 2), 'and clients are served');
     is($t->master_pid, $t->{pid}, 'the master lives');
     $t->finish;
 };

@@ -47,14 +47,6 @@ app      = echo
 INI
 }
 
-# The sum of a counter over all workers that there ever were.
-sub counter
-{
-    my ($t, $name) = @_;
-    my (undef, $out) = $t->ctl('status', '--json');
-    return $out =~ /"$name":(\d+)/ ? $1 : 0;
-}
-
 subtest 'every kind of connection lives on' => sub {
     my $t = Test::Linnet->new(config => config(2))->start;
     my $ws = $t->websocket('web', '/echo');

@@ -33,15 +33,9 @@ shutdown_timeout = 3s
 [limits]
 connections = 4096
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 INI
 
 sub crowd
@@ -84,13 +78,7 @@ sub strike
     my $master = $t->master_pid;
     my %had = map { $_->{pid} => $_->{connections} } $t->workers;
     my $offset = -s $t->log_path;
-    my $pid = fork // die $!;
-    if (!$pid) {
-        open STDOUT, '>', '/dev/null';
-        open STDERR, '>', '/dev/null';
-        $t->ctl($what);
-        POSIX::_exit(0);
-    }
+    my $pid = $t->ctl_background($what);
     my $seen = await_log($t, $offset, qr/draining \d+ connections: /);
     sleep $delay;
     my $killed = $victim->($master, \%had);
@@ -160,12 +148,7 @@ sub duration
     my ($t) = @_;
     my $offset = -s $t->log_path;
     my @old = $t->worker_pids;
-    my $pid = fork // die $!;
-    if (!$pid) {
-        open STDOUT, '>', '/dev/null';
-        $t->ctl('reload');
-        POSIX::_exit(0);
-    }
+    my $pid = $t->ctl_background('reload');
     await_log($t, $offset, qr/draining \d+ connections: /);
     my $begin = time;
     sleep 0.001 while time < $begin + 10 && grep { proc_alive($_) } @old;

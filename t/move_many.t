@@ -37,15 +37,9 @@ shutdown_timeout = 30s
 [limits]
 connections = 65536
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 INI
 }
 

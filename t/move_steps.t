@@ -45,21 +45,11 @@ idle_timeout  = 0
 address = 127.0.0.1:%%PORT_raw%%
 app     = echo
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
-[route echo]
-listen   = web
-path     = /echo
-protocol = websocket
-app      = echo
+%%ROUTE_echo%%
 INI
 
 # ---- clients ----
@@ -149,13 +139,7 @@ sub strike
     spew("$w->{order}.new", "$order\n");
     rename "$w->{order}.new", $w->{order} or die $!;
     $w->{d}->say('go');
-    my $pid = fork // die $!;
-    if (!$pid) {
-        open STDOUT, '>', '/dev/null';
-        open STDERR, '>', '/dev/null';
-        $t->ctl($change);
-        POSIX::_exit(0);
-    }
+    my $pid = $t->ctl_background($change);
     my $end = time + 30 * time_factor();
     my ($over, $calm) = (0, 0);
     while (time < $end && (!$over || $calm < 3)) {

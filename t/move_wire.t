@@ -37,15 +37,9 @@ address  = 127.0.0.1:%%PORT_lines%%
 protocol = line
 app      = echo
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route echo]
-listen   = web
-path     = /echo
-protocol = websocket
-app      = echo
+%%ROUTE_echo%%
 
 [route zipped]
 listen          = web
@@ -55,11 +49,7 @@ app             = echo
 compression     = 32k
 compression_min = 1
 
-[route page]
-listen  = web
-path    = /
-handler = static
-root    = www
+%%ROUTE_page%%
 INI
 
 my $page = join '', map { "line $_ of a page\n" } 1 .. 300;

@@ -27,20 +27,11 @@ address = 127.0.0.1:%%PORT_echo%%
 address = unix:%%UNIX_echo%%
 app     = echo
 
-[listen lines]
-address  = 127.0.0.1:%%PORT_lines%%
-protocol = line
-app      = chat
+%%LISTEN_lines%%
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
 [chat]
 history = 50
@@ -51,25 +42,6 @@ sub server { return Test::Linnet->new(config => $config)->start }
 sub short
 {
     return join ' ', map { length > 40 ? substr($_, 0, 40) . '...' : $_ } @_;
-}
-
-sub ctl_ok
-{
-    my ($t, @words) = @_;
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my ($exit, $out, $err) = $t->ctl(@words);
-    is($exit, 0, 'ctl ' . short(@words)) or diag $err;
-    return $out;
-}
-
-sub ctl_refused
-{
-    my ($t, $re, @words) = @_;
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my ($exit, $out, $err) = $t->ctl(@words);
-    is($exit, 1, 'ctl ' . short(@words) . ': refused');
-    like($err, $re, '... with the reason');
-    return;
 }
 
 # A member over lines, and one over WebSocket.
@@ -148,7 +120,7 @@ subtest 'words' => sub {
     my ($exit, $out, $err) = $t->ctl('pubish', 'lobby', 'hi');
     is($exit, 2, 'a word misspelled');
     like($err, qr/did you mean "publish"/, '... and what may have been meant');
-    ctl_refused($t, qr/the command is too long/, 'publish', 'lobby',
+    $t->ctl_refused(qr/the command is too long/, 'publish', 'lobby',
         "\x01" x 100_000);
     is(scalar $t->workers, 2, 'the server is well');
     $t->finish;
@@ -156,7 +128,7 @@ subtest 'words' => sub {
 
 subtest 'conns' => sub {
     my $t = server();
-    my $out = ctl_ok($t, 'conns');
+    my $out = $t->ctl_ok('conns');
     like($out, qr/^\s+id\s+worker\s+endpoint\s+peer
         \s+age\(s\)\s+queue\(b\)\s*\n\z/x, 'nobody: only what the columns are');
     my $ann = liner($t, 'ann', 'lobby');
@@ -245,36 +217,36 @@ subtest 'kick' => sub {
     my %worker;
     for my $i (2 .. @ann) {
         my $c = conn_of($t, "ann$i");
-        is(ctl_ok($t, 'kick', $c->{id}), "kicked\n", "ann$i is kicked");
+        is($t->ctl_ok('kick', $c->{id}), "kicked\n", "ann$i is kicked");
         my $last = $ann[$i - 1]->read_all(5) // 'still there';
         like($last, qr/^\* kicked\r?\n\z/m, '... is told, and cut off');
         ok($watcher->read_until(qr/^\* ann$i left\r?\n/m), '... and leaves');
         $worker{ $c->{worker} }++;
-        ctl_refused($t, qr/there is no such connection/, 'kick', $c->{id});
+        $t->ctl_refused(qr/there is no such connection/, 'kick', $c->{id});
     }
     my $bob = webber($t, 'bob', 'lobby');
-    ctl_ok($t, 'kick', conn_of($t, 'bob')->{id});
+    $t->ctl_ok('kick', conn_of($t, 'bob')->{id});
     is($bob->wait_close, 4500, 'a WebSocket is closed with 4500');
     is($bob->close_reason, 'kicked', '... and the reason');
     my $echo = $t->connect('echo');
     $echo->write('x');
     is($echo->read_exact(1), 'x', 'one without a goodbye');
     my ($c) = grep { $_->{endpoint} eq 'listen echo' } conns($t);
-    ctl_ok($t, 'kick', $c->{id});
+    $t->ctl_ok('kick', $c->{id});
     ok($echo->closed(5), '... is just closed');
     my $half = $t->connect('web');
     my $web = sub { grep { $_->{endpoint} eq 'listen web' } conns($t) };
     ok(wait_for($web, 5, 'it'), 'one that has said nothing');
     ($c) = $web->();
-    ctl_ok($t, 'kick', $c->{id});
+    $t->ctl_ok('kick', $c->{id});
     ok($half->closed(5), '... too');
 
     for my $id ('ann', '', '0', '-1', '1x', '99999999999999999999') {
-        ctl_refused($t, qr/kick takes an id, as shown by ctl conns/, 'kick',
+        $t->ctl_refused(qr/kick takes an id, as shown by ctl conns/, 'kick',
             $id);
     }
     for my $id (1, 255, 256 * 1000, '9223372036854775807') {
-        ctl_refused($t, qr/there is no such connection/, 'kick', $id);
+        $t->ctl_refused(qr/there is no such connection/, 'kick', $id);
     }
     my $me = conn_of($t, 'ann1');
     is($me->{what}, 'ann1 in lobby', 'who was not kicked is still there');
@@ -283,16 +255,16 @@ subtest 'kick' => sub {
 
 subtest 'rooms, publish' => sub {
     my $t = server();
-    my $none = ctl_ok($t, 'rooms');
+    my $none = $t->ctl_ok('rooms');
     like($none, qr/^room\s+members\s+history\n/, 'rooms: the columns');
     unlike($none, qr/^lobby/m, '... and no room that nobody is in');
     my @ann = on_both($t, sub { liner($t, "ann$_[0]", 'lobby') });
     my $bob = webber($t, 'bob', 'lobby', 'quiet');
     my $n = @ann + 1;
-    like(ctl_ok($t, 'rooms'), qr/^lobby\s+$n\s+0$/m, "$n members");
-    like(ctl_ok($t, 'rooms'), qr/^quiet\s+1\s+0$/m, 'and one in the other');
+    like($t->ctl_ok('rooms'), qr/^lobby\s+$n\s+0$/m, "$n members");
+    like($t->ctl_ok('rooms'), qr/^quiet\s+1\s+0$/m, 'and one in the other');
 
-    my $out = ctl_ok($t, 'publish', 'lobby', 'grüße an alle');
+    my $out = $t->ctl_ok('publish', 'lobby', 'grüße an alle');
     like($out, qr/^seq (\d+)$/, 'publish tells the seq');
     my ($seq) = $out =~ /(\d+)/;
     my $got = $bob->json_like({ type => 'message', room => 'lobby' });
@@ -301,7 +273,7 @@ subtest 'rooms, publish' => sub {
     is($got->{seq}, $seq, '... with that seq');
     is(scalar(grep { $_->read_until(qr/^<server> grüße an alle\r?\n/m) } @ann),
         @ann, 'and everybody on both workers');
-    like(ctl_ok($t, 'rooms'), qr/^lobby\s+$n\s+1$/m, 'it is in the history');
+    like($t->ctl_ok('rooms'), qr/^lobby\s+$n\s+1$/m, 'it is in the history');
 
     for my $bad (['No Room', 'x'], ['lobby', ''], ['', 'x'],
         ['lobby', 'x' x 100_000]) {
@@ -320,7 +292,7 @@ subtest 'zone' => sub {
     my $t = server();
     my @ann = on_both($t, sub { liner($t, "ann$_[0]", 'lobby') });
     my $look = sub {
-        my $out = ctl_ok($t, 'zone');
+        my $out = $t->ctl_ok('zone');
         my %z;
         $z{$1} = [$2, $3, $4]
             while $out =~ /^(\w+)\s+(\d+) of\s+(\d+)\s+(\d+) %$/mg;
@@ -345,7 +317,7 @@ subtest 'zone' => sub {
     is($z->{rooms}[0], 1, '... and rooms');
     is($z->{lapped}, 0, 'nobody was lapped');
     is($z->{repairs}, 0, 'nothing was repaired');
-    ctl_ok($t, 'publish', 'lobby', "number $_") for 1 .. 5;
+    $t->ctl_ok('publish', 'lobby', "number $_") for 1 .. 5;
     my $y = $look->();
     is($y->{published} - $z->{published}, 5, 'what is published is counted');
     is($y->{kept} - $z->{kept}, 5, '... and what history keeps');
@@ -360,34 +332,34 @@ subtest 'zone' => sub {
 
 subtest 'values of the server itself' => sub {
     my $t = server();
-    is(ctl_ok($t, 'values'), "\n", 'none at first');
+    is($t->ctl_ok('values'), "\n", 'none at first');
     my $ann = liner($t, 'ann', 'lobby');
-    ctl_ok($t, 'set', 'chat:motd', 'Cake at four.');
-    is(ctl_ok($t, 'get', 'chat:motd'), "Cake at four.\n", 'set, and got');
+    $t->ctl_ok('set', 'chat:motd', 'Cake at four.');
+    is($t->ctl_ok('get', 'chat:motd'), "Cake at four.\n", 'set, and got');
     my $late = $t->connect('lines');
     $late->write("/nick late\n/join lobby\n");
     ok($late->read_until(qr/Cake at four\./), 'who joins reads it');
-    ctl_ok($t, 'unset', 'chat:motd');
-    ctl_refused($t, qr/chat:motd is not set/, 'get', 'chat:motd');
+    $t->ctl_ok('unset', 'chat:motd');
+    $t->ctl_refused(qr/chat:motd is not set/, 'get', 'chat:motd');
     $t->finish;
 };
 
 subtest 'while nobody serves' => sub {
     my $t = server();
-    ctl_ok($t, 'set', 'key', 'value');
+    $t->ctl_ok('set', 'key', 'value');
     $t->signal('WINCH');
     ok(wait_for(sub { $t->processes == 1 }, 10, 'the workers to end'),
         'the workers have drained away');
-    ctl_refused($t, qr/no worker serves at the moment/, 'publish', 'lobby',
+    $t->ctl_refused(qr/no worker serves at the moment/, 'publish', 'lobby',
         'hi');
-    ctl_refused($t, qr/there is no such connection/, 'kick', 256);
-    like(ctl_ok($t, 'conns'), qr/\A[^\n]*\n\z/, 'no connection');
-    like(ctl_ok($t, 'rooms'), qr/^room/, 'the zone is still there');
-    ctl_ok($t, 'set', 'key', 'other');
-    is(ctl_ok($t, 'get', 'key'), "other\n", 'values, too');
-    ctl_ok($t, 'reload');
+    $t->ctl_refused(qr/there is no such connection/, 'kick', 256);
+    like($t->ctl_ok('conns'), qr/\A[^\n]*\n\z/, 'no connection');
+    like($t->ctl_ok('rooms'), qr/^room/, 'the zone is still there');
+    $t->ctl_ok('set', 'key', 'other');
+    is($t->ctl_ok('get', 'key'), "other\n", 'values, too');
+    $t->ctl_ok('reload');
     ok($t->wait_ready(10, 2), 'workers come back');
-    ctl_ok($t, 'publish', 'lobby', 'hi');
+    $t->ctl_ok('publish', 'lobby', 'hi');
     $t->finish;
 };
 

@@ -20,21 +20,11 @@ workers          = 2
 zone_size        = 1m
 shutdown_timeout = 2s
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
-[route events]
-listen   = web
-path     = /events
-protocol = sse
-app      = chat
+%%ROUTE_events%%
 
 [route page]
 listen  = web
@@ -42,10 +32,7 @@ path    = /
 handler = static
 root    = builtin:chat
 
-[listen lines]
-address  = 127.0.0.1:%%PORT_lines%%
-protocol = line
-app      = chat
+%%LISTEN_lines%%
 
 [room lobby]
 topic = Where everybody comes in

@@ -21,26 +21,13 @@ workers = 2
 [limits]
 handshake_timeout = %%DEADLINE%%s
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route echo]
-listen   = web
-path     = /echo
-protocol = websocket
-app      = echo
+%%ROUTE_echo%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
-[listen lines]
-address  = 127.0.0.1:%%PORT_lines%%
-protocol = line
-app      = chat
+%%LISTEN_lines%%
 INI
 
 sub server
@@ -53,11 +40,8 @@ sub server
 sub own_memory
 {
     my $sum = 0;
-    for my $pid (@_) {
-        my ($kb) = slurp("/proc/$pid/status") =~ /^RssAnon:\s+(\d+)/m;
-        $sum += $kb // 0;
-    }
-    return $sum * 1024;
+    $sum += proc_own($_) // 0 for @_;
+    return $sum;
 }
 
 sub descriptors

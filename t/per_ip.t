@@ -63,15 +63,6 @@ sub alive
     return ($s->read_exact(5) // '') eq 'still';
 }
 
-sub counter
-{
-    my ($t, $name) = @_;
-    my $n = 0;
-    $n += $_ for $t->http_get('unix:admin', '/metrics')->{body} =~
-        /^linnet_${name}\{[^}]*\} (\d+)$/mg;
-    return $n;
-}
-
 # Until the server has seen that they are gone.
 sub wait_connections
 {
@@ -101,8 +92,8 @@ subtest 'over three workers' => sub {
     is(let_in($t, \@there, 12, from => '127.0.0.2'), 5,
         'and as many from another');
     ok(!knock($t), 'no more') for 1 .. 6;
-    is(counter($t, 'refused_per_ip_total'), 8, 'those refused are counted');
-    is(counter($t, 'refused_total'), 8, '... with all others');
+    is($t->metric('refused_per_ip_total', 'unix:admin'), 8, 'those refused are counted');
+    is($t->metric('refused_total', 'unix:admin'), 8, '... with all others');
     (shift @here)->close for 1 .. 2;
     wait_connections($t, 8);
     is(let_in($t, \@here, 5), 2, 'as many come in as have left');
@@ -122,7 +113,7 @@ subtest 'over three workers' => sub {
             return @now == 3 && !grep { $_->{pid} == $w->{pid} } @now;
         }, 10, 'another worker'), 'a worker is killed');
     is(let_in($t, \@left, 12), $lost, "the $lost it had from here are free");
-    is(counter($t, 'zone_repairs_total'), 0, '... without a repair');
+    is($t->metric('zone_repairs_total', 'unix:admin'), 0, '... without a repair');
     $t->finish;
 };
 
@@ -213,7 +204,7 @@ INI
     (shift @c)->close;
     wait_connections($t, 6);
     is(let_in($t, \@c, 5, to => 'more'), 1, '... which lets in more');
-    is(counter($t, 'refused_per_ip_total'), 4, 'refusals are counted');
+    is($t->metric('refused_per_ip_total', 'unix:admin'), 4, 'refusals are counted');
     $t->finish;
 };
 
@@ -223,9 +214,7 @@ subtest 'connections of a route' => sub {
 workers = 1
 [limits]
 connections = 3
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 [route few]
 listen      = web
 path        = /few
@@ -248,7 +237,7 @@ INI
     is($x->response->{status}, 503, 'the third is refused by the route');
     ok($x->response->{headers}{'retry-after'}, '... may come again');
     ok(!$t->http_get('web', '/few'), 'the fourth by the listener');
-    is(counter($t, 'refused_connections_total'), 2, 'both are counted');
+    is($t->metric('refused_connections_total', 'unix:admin'), 2, 'both are counted');
     $t->finish;
 };
 
@@ -285,7 +274,7 @@ subtest 'more than the zone can count' => sub {
             =~ s/^connections_per_ip.*$/connections_per_ip = 10000/mr)->start;
     my @c = map { $t->connect('echo') } 1 .. 850;
     wait_connections($t, 850);
-    my $over = counter($t, 'uncounted_per_ip_total');
+    my $over = $t->metric('uncounted_per_ip_total', 'unix:admin');
     cmp_ok($over, '>', 0, "$over are let in uncounted");
     $t->log_like(qr/\[warn\].*connections_per_ip.*zone_size/,
         'the log says so');
@@ -295,7 +284,7 @@ subtest 'more than the zone can count' => sub {
     wait_connections($t, 750);
     my @more;
     is(let_in($t, \@more, 30), 30, 'later there is room again');
-    is(counter($t, 'uncounted_per_ip_total'), $over, '... to count them');
+    is($t->metric('uncounted_per_ip_total', 'unix:admin'), $over, '... to count them');
     $t->finish;
 };
 

@@ -23,15 +23,9 @@ my $t = Test::Linnet->new(config => <<'INI')->start;
 [server]
 workers = 4
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
 [room hall]
 topic = Everybody

@@ -19,19 +19,11 @@ my $config = <<'INI';
 workers = 2
 %%USER%%
 
-[listen echo]
-address = 127.0.0.1:%%PORT_echo%%
-app     = echo
+%%LISTEN_echo%%
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route page]
-listen  = web
-path    = /
-handler = static
-root    = www
+%%ROUTE_page%%
 INI
 
 my %files = ('www/index.html' => "hello\n", 'www/secret' => "psst\n");

@@ -15,44 +15,14 @@ my $config = <<'INI';
 workers          = 2
 shutdown_timeout = 2s
 
-[listen echo]
-address = 127.0.0.1:%%PORT_echo%%
-app     = echo
+%%LISTEN_echo%%
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route echo]
-listen   = web
-path     = /echo
-protocol = websocket
-app      = echo
+%%ROUTE_echo%%
 
-[route events]
-listen   = web
-path     = /events
-protocol = sse
-app      = chat
+%%ROUTE_events%%
 INI
-
-sub echoes
-{
-    my ($t) = @_;
-    my $c = Test::Linnet::Stream->try_connect(host => '127.0.0.1',
-        port => $t->port('echo')) or return;
-    $c->write('hello') or return;
-    my $got = $c->read_exact(5, 5) // return;
-    $c->close;
-    return $got eq 'hello';
-}
-
-sub port_free
-{
-    my ($t, $name) = @_;
-    return !Test::Linnet::Stream->try_connect(host => '127.0.0.1',
-        port => $t->port($name));
-}
 
 subtest 'start and what is there then' => sub {
     my $t = Test::Linnet->new(config => $config)->start;
@@ -81,14 +51,14 @@ subtest 'start and what is there then' => sub {
     like($t->title($t->{pid}), qr/^linnet: master/, 'title of the master');
     my $mode = (stat $t->path('run/control.sock'))[2];
     is(sprintf('%o', $mode & 07777), '660', 'mode of the control socket');
-    ok(echoes($t), 'it echoes');
+    ok($t->echoes, 'it echoes');
     my @all = $t->processes;
     is(scalar @all, 3, 'three processes, no more');
 
     my ($exit, $out, $err) = $t->run;
     is($exit, 1, 'a second server on the same prefix is refused');
     like($err, qr/\b$t->{pid}\b/, '... naming the process that has it');
-    ok(echoes($t), '... the first one serves on');
+    ok($t->echoes, '... the first one serves on');
     is($t->status->{pid}, $t->{pid}, '... and still has its control socket');
     $t->finish;
 };
@@ -104,7 +74,7 @@ for my $signal (qw(TERM INT)) {
         is(scalar $t->processes, 0, 'no process left');
         ok(!-e $t->path('run/linnet.pid'), 'no pidfile left');
         ok(!-e $t->path('run/control.sock'), 'no control socket left');
-        ok(port_free($t, 'echo'), 'the port is free');
+        ok($t->port_free('echo'), 'the port is free');
         $t->finish;
     };
 }
@@ -214,7 +184,7 @@ subtest 'WINCH drains the workers, the master stays' => sub {
     is(scalar $t->workers, 0, '... without workers');
     my ($exit, $out, $err) = $t->ctl('reload');
     is($exit, 0, 'a reload brings new ones') or diag $err;
-    ok(echoes($t), '... that serve');
+    ok($t->echoes, '... that serve');
     $t->finish;
 };
 
@@ -232,7 +202,7 @@ subtest '-s' => sub {
     is(scalar(grep { proc_alive($_) } grep { $_ != $me } @pids), 0,
         '... returns when the workers are gone');
     is($t->wait_exit(2), 0, '... and the master ends with 0');
-    ok(port_free($t, 'echo'), '... and the port is free');
+    ok($t->port_free('echo'), '... and the port is free');
     ($exit, $out, $err) = $t->run('-s', 'stop');
     is($exit, 1, 'stop of what does not run: exit 1');
     like($err, qr{run/control\.sock}, '... naming the socket');
@@ -261,7 +231,7 @@ subtest '-d detaches' => sub {
     isnt($of[0][0], $$, 'not our child');
     isnt($of[0][1], $of[1][1], 'a session of its own');
     is($of[0][2], 0, 'no terminal');
-    ok(echoes($t), 'it echoes');
+    ok($t->echoes, 'it echoes');
     is($t->stop, 0, 'stops');
     ok(!-e $t->path('run/linnet.pid'), 'no pidfile left');
     $t->finish;
@@ -294,7 +264,7 @@ subtest 'daemon = on' => sub {
         args => ['-o', 'server.daemon=on']);
     my ($exit, $out, $err) = $t->run;
     is($exit, 0, 'exit 0') or diag $err;
-    ok(echoes($t), 'it echoes when the command returns');
+    ok($t->echoes, 'it echoes when the command returns');
     is(($t->ctl('reload'))[0], 0, 'it reloads');
     is(($t->run('-s', 'stop'))[0], 0, 'stops');
     ok(wait_for(sub { !$t->processes }, 5, 'nobody'), 'nobody is left');
@@ -419,7 +389,7 @@ subtest 'after kill -9 of everything' => sub {
     is($exit, 1, 'ctl says nobody is there');
     like($err, qr{control\.sock}, '... and where');
     $t->start;
-    ok(echoes($t), 'a new server takes over');
+    ok($t->echoes, 'a new server takes over');
     is(slurp($t->path('run/linnet.pid')), "$t->{pid}\n", 'and the pidfile');
     $t->finish;
 };

@@ -24,16 +24,9 @@ address  = 127.0.0.1:%%PORT_web%%
 address  = unix:%%UNIX_web%%
 protocol = http
 
-[listen lines]
-address  = 127.0.0.1:%%PORT_lines%%
-protocol = line
-app      = chat
+%%LISTEN_lines%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
 [route api]
 listen  = web

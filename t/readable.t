@@ -24,9 +24,7 @@ my $config = <<'INI';
 workers = 2
 %%LOAD%%
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
 [route page]
 listen  = web

@@ -55,15 +55,6 @@ spew($t->path('run/starts'), '');
 chmod 0666, $t->path('run/starts');
 $t->start;
 
-sub echoes
-{
-    my ($port) = @_;
-    my $c = Test::Linnet::Stream->try_connect(host => '127.0.0.1',
-        port => $t->port($port // 'echo')) or return;
-    $c->write('hello') or return;
-    return ($c->read_exact(5, 5) // '') eq 'hello';
-}
-
 sub occupy
 {
     my ($name) = @_;
@@ -87,8 +78,8 @@ subtest 'a good one' => sub {
     is($s->{generation}, 2, 'generation 2');
     ok($s->{last_reload}{ok}, 'status says that it went well');
     cmp_ok($s->{last_reload}{time}, '>', time - 60, '... and when');
-    ok(echoes('more'), 'the new listener is there at once');
-    ok(echoes(), '... the old one still');
+    ok($t->echoes('more'), 'the new listener is there at once');
+    ok($t->echoes, '... the old one still');
     my @new = grep { $_->{state} eq 'ready' } @{ $s->{workers} };
     is_deeply([map { $_->{generation} } @new], [2, 2], 'new workers');
     $w->send_text('still here');
@@ -162,7 +153,7 @@ sub refused
         like($s->{last_reload}{error}, $reason, '... and why');
         $w->send_text('still here');
         is($w->message, 'still here', 'a client noticed nothing');
-        ok(echoes(), 'a new one is served');
+        ok($t->echoes, 'a new one is served');
 
         $t->log_mark;
         $t->signal('HUP');
@@ -253,7 +244,7 @@ subtest 'what was repaired is taken' => sub {
     is($told, $t->status->{generation}, 'the generation is told');
     cmp_ok($told, '>', $generation, '... a new one');
     ok($t->status->{last_reload}{ok}, 'status says ok again');
-    ok(echoes('more'), 'the new listener serves');
+    ok($t->echoes('more'), 'the new listener serves');
     ok(wait_for(sub { kept() == 5 }, 5, 'less history'), 'rooms keep less');
 };
 
@@ -264,15 +255,11 @@ subtest 'workers that die while a reload is under way' => sub {
     # Three times a reload with the old workers killed in the middle of it:
     # new or old serves, never neither.
     for my $round (1 .. 3) {
-        my $pid = fork // die $!;
-        if (!$pid) {
-            my ($exit) = $t->ctl('reload');
-            POSIX::_exit($exit);
-        }
+        my $pid = $t->ctl_background('reload');
         kill KILL => $_ for $t->worker_pids;
         waitpid $pid, 0;
         ok($t->wait_ready(15, 2), "round $round: two workers again");
-        ok(echoes(), '... that serve');
+        ok($t->echoes, '... that serve');
     }
 };
 

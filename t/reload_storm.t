@@ -27,14 +27,8 @@ idle_timeout  = 0
 [listen raw]
 address = 127.0.0.1:%%PORT_raw%%
 app     = echo
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
-[route echo]
-listen   = web
-path     = /echo
-protocol = websocket
-app      = echo
+%%LISTEN_web%%
+%%ROUTE_echo%%
 INI
 }
 

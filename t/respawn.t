@@ -21,9 +21,7 @@ load_module      = %%MODULE_trouble%%
 file   = run/trouble
 starts = run/starts
 
-[listen echo]
-address  = 127.0.0.1:%%PORT_echo%%
-app      = echo
+%%LISTEN_echo%%
 
 [listen trouble]
 address  = 127.0.0.1:%%PORT_trouble%%

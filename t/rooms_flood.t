@@ -12,6 +12,7 @@ use JSON::PP ();
 use Test::More;
 
 use Test::Linnet;
+use Test::Linnet::Chat qw(ask);
 
 my $JSON = JSON::PP->new->utf8;
 
@@ -32,17 +33,9 @@ topic = Welcome
 address  = %%HOST%%:%%PORT_web%%
 protocol = http
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
-[route events]
-listen   = web
-path     = /events
-protocol = sse
-app      = chat
+%%ROUTE_events%%
 
 [route api]
 listen  = web
@@ -111,13 +104,6 @@ sub client
     my ($t, $from) = @_;
     return Test::Linnet::WebSocket->connect(
         stream => stream($t, 'web', $from), path => '/chat');
-}
-
-sub ask
-{
-    my ($w, %request) = @_;
-    $w->send_json({ %request, id => ++$id });
-    return $w->json_like({ id => $id }) // {};
 }
 
 # Joins, says something, leaves, all at once; the answers to the joins.

@@ -18,18 +18,8 @@ my $config = <<'INI';
 workers          = 2
 shutdown_timeout = 2s
 
-[listen echo]
-address = 127.0.0.1:%%PORT_echo%%
-app     = echo
+%%LISTEN_echo%%
 INI
-
-sub echoes
-{
-    my ($t, $where) = @_;
-    my $c = eval { $t->connect($where // 'echo') } or return '';
-    $c->write('hello') or return '';
-    return $c->read_exact(5, 5) // '';
-}
 
 # A second start in the same folder that has nothing else in common with the
 # first: (exit, what it said).
@@ -95,7 +85,7 @@ subtest 'a second start' => sub {
         }
         is(identity($t->path("run/$_")), $before{$_}, "... $_ is untouched")
             for sort keys %before;
-        is(echoes($t), 'hello', '... the first serves on');
+        ok($t->echoes, '... the first serves on');
         $t->log_mark;
         kill HUP => $t->{pid} if @files;
         restored($t, $t->{pid}, 'HUP') if @files;
@@ -141,7 +131,7 @@ subtest 'started again after an upgrade whose new master is killed' => sub {
     ($exit, undef, $err) = $t->run('-d');
     is($exit, 0, 'when the new one is killed a start works') or diag $err;
     ok(proc_alive($old), '... while the old one drains');
-    is(echoes($t), 'hello', '... and it serves');
+    ok($t->echoes, '... and it serves');
     kill TERM => $old;
     is($t->wait_exit, 0, 'the old one ends');
     is(slurp($t->path('run/linnet.pid')), ($t->status // {})->{pid} . "\n",
@@ -233,7 +223,7 @@ subtest 'the whole folder, and another server takes the name' => sub {
         'a reload of the first leaves it alone, and says so');
     $t->log_like(qr/reloaded, generation 2/, '... and is done');
     is($t->status->{pid}, $pid, '... the socket is still that of the second');
-    is(echoes($t), 'hello', '... the first serves on');
+    ok($t->echoes, '... the first serves on');
     kill TERM => $t->{pid};
     is($t->wait_exit, 0, 'the first ends');
     is(slurp($t->path('run/linnet.pid')), "$pid\n", '... the files stay');
@@ -264,7 +254,7 @@ subtest 'a lock of another program' => sub {
     open my $fh, '<', $t->path('run') or die $!;
     flock $fh, LOCK_EX | LOCK_NB or die $!;
     $t->start;
-    is(echoes($t), 'hello', 'the server starts');
+    ok($t->echoes, 'the server starts');
     like(slurp($t->path('stderr.txt')),
         qr/\[warn\].*another program holds a lock on \S+run/,
         '... and says what it found');
@@ -383,14 +373,14 @@ subtest 'a listening unix socket' => sub {
         unlink $path;
         $t->log_mark;
         is(($t->ctl($how))[0], 0, "$how after its file was removed");
-        ok(wait_for(sub { echoes($t, 'unix:echo') eq 'hello' }, 5, 'an echo'),
+        ok(wait_for(sub { $t->echoes('unix:echo') }, 5, 'an echo'),
             '... it is there again');
         is(sprintf('%o', (stat $path)[2] & 07777), '640', '... with its mode');
         $t->log_like(qr{listen echo\]: the file of unix:\S+ was gone},
             '... the log tells of it');
         $before->write('b');
         is($before->read_exact(1), 'b', '... the connection has moved');
-        is(echoes($t), 'hello', '... its other address is served');
+        ok($t->echoes, '... its other address is served');
     }
     $t->wait_exit;
     my $file = identity($path);
@@ -406,7 +396,7 @@ subtest 'a listening unix socket' => sub {
     ok(!-e $path, '... does not leave a socket that leads nowhere');
     $t->write_config($unix);
     is(($t->ctl('reload'))[0], 0, 'the next one');
-    is(echoes($t, 'unix:echo'), 'hello', '... serves there again');
+    ok($t->echoes('unix:echo'), '... serves there again');
     $before->close;
     is(($t->ctl('stop'))[0], 0, 'stopped');
     wait_for(sub { !$t->processes }, 10, 'every process to end');
@@ -428,10 +418,10 @@ subtest 'a unix socket of somebody else in its place' => sub {
         '... says that it is lost');
     is(identity($path), $file, '... and leaves it alone');
     is(sprintf('%o', (stat $path)[2] & 07777), '600', '... its mode, too');
-    is(echoes($t), 'hello', '... the other address is served');
+    ok($t->echoes, '... the other address is served');
     close $s;
     is(($t->ctl('reload'))[0], 0, 'a reload when its owner has gone');
-    is(echoes($t, 'unix:echo'), 'hello', '... takes it back');
+    ok($t->echoes('unix:echo'), '... takes it back');
     unlink $path;
     spew($path, "precious\n");
     is($t->stop, 0, 'stopped');

@@ -25,15 +25,9 @@ connections   = 65536
 idle_timeout  = 10m
 ping_interval = 5m
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route echo]
-listen   = web
-path     = /echo
-protocol = websocket
-app      = echo
+%%ROUTE_echo%%
 INI
 
 my $dir = repo_top() . '/t/node';

@@ -21,19 +21,11 @@ shutdown_timeout = 30s
 
 %%HISTORY%%
 
-[listen echo]
-address = 127.0.0.1:%%PORT_echo%%
-app     = echo
+%%LISTEN_echo%%
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
 [route metrics]
 listen  = web
@@ -61,15 +53,6 @@ sub server
         ? "[history]\nstore = data/history.db\nsync = 50ms" : '';
     return Test::Linnet->new(config => $config =~ s/%%HISTORY%%/$history/r,
         @_);
-}
-
-sub echoes
-{
-    my ($t) = @_;
-    my $c = Test::Linnet::Stream->try_connect(host => '127.0.0.1',
-        port => $t->port('echo')) or return '';
-    $c->write('hello') or return '';
-    return $c->read_exact(5, 5) // '';
 }
 
 # name => pid of all processes.
@@ -124,7 +107,7 @@ subtest 'harmless ones' => sub {
     is_deeply({ everybody($t) }, \%pid, 'nobody was replaced');
     $clients->write('x');
     is($clients->read_exact(1), 'x', 'a client is served on');
-    is(echoes($t), 'hello', 'so is another');
+    ok($t->echoes, 'so is another');
     is(($t->ctl('reload'))[0], 0, 'it reloads');
     $t->finish;
 };
@@ -148,7 +131,7 @@ subtest 'to the whole group, while processes come and go' => sub {
         'eight reloads are done');
     kill TERM => $pid;
     waitpid $pid, 0;
-    is(echoes($t), 'hello', 'it serves');
+    ok($t->echoes, 'it serves');
     $t->log_unlike(qr/was killed by signal/, 'nobody was killed');
     $t->finish;
 };
@@ -297,7 +280,7 @@ subtest 'ulimit -f of a server that runs' => sub {
     is(($t->ctl('reopen'))[0], 0, 'a command with a line in the log') for 1 .. 3;
     ok(scalar(grep { $say->('x' x 500, "a$_") } 1 .. 20) == 20,
         '20 messages are taken');
-    is(echoes($t), 'hello', 'it serves');
+    ok($t->echoes, 'it serves');
     if ($has_store) {
         ok(wait_for(sub { $t->status->{store}{state} eq 'failing' }, 10,
                 'trouble'), 'the store cannot be written, and says so');

@@ -22,9 +22,7 @@ send_queue    = 64k
 ping_interval = 0
 idle_timeout  = 0
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
 [route drop]
 listen            = web
@@ -82,8 +80,6 @@ sub open_chat
     return $w;
 }
 
-sub counter { return $t->status->{counters}{ $_[0] } }
-
 sub queues
 {
     return map { $_->{send_queue} } @{ $t->status->{workers} };
@@ -138,7 +134,7 @@ subtest 'drop' => sub {
     my @fast;
     # 3 MB, and until the kernel's buffers, which grow as it likes, are full.
     while ($said < 1500
-        || ($said < 30_000 && counter('slow_messages_dropped_total') < 100)) {
+        || ($said < 30_000 && $t->counter('slow_messages_dropped_total') < 100)) {
         say_all($speaker, 'a', $said + 1, 20);
         $said += 20;
         push @fast, numbers($fast, $said);
@@ -151,7 +147,7 @@ subtest 'drop' => sub {
     # A sanitizer keeps what is freed for a while.
     cmp_ok(memory() - $memory, '<', 16 << 20, '... and memory did not grow')
         unless $ENV{LINNET_SANITIZE};
-    my $dropped = counter('slow_messages_dropped_total');
+    my $dropped = $t->counter('slow_messages_dropped_total');
     cmp_ok($dropped, '>', 0, "$dropped of $said messages were dropped");
 
     # It reads again; then messages come again, until the last one that is said.
@@ -166,14 +162,14 @@ subtest 'drop' => sub {
     is($slow[-1], $said + 1, 'it goes on when it reads');
     is(scalar(grep { $slow[$_] <= $slow[$_ - 1] } 1 .. $#slow), 0,
         'what came is in order, nothing twice');
-    is(counter('slow_messages_dropped_total'), $said + 1 - @slow,
+    is($t->counter('slow_messages_dropped_total'), $said + 1 - @slow,
         'what did not come was dropped, to the message');
-    is(counter('slow_readers_closed_total'), 0, 'nobody was closed');
+    is($t->counter('slow_readers_closed_total'), 0, 'nobody was closed');
     $_->close(1000) for $slow, $fast, $speaker;
 };
 
 subtest 'drop, of replies' => sub {
-    my $before = counter('slow_messages_dropped_total');
+    my $before = $t->counter('slow_messages_dropped_total');
     my $w = Test::Linnet::WebSocket->connect(path => '/echo',
         stream => $t->connect('web', rcvbuf => 4096));
     # As many as the server reads: it stops reading when much is queued.
@@ -210,7 +206,7 @@ subtest 'drop, of replies' => sub {
     }
     is($got[-1], $sent, 'the last reply');
     is(scalar(grep { $got[$_] <= $got[$_ - 1] } 1 .. $#got), 0, 'in order');
-    is(counter('slow_messages_dropped_total') - $before, $sent - @got,
+    is($t->counter('slow_messages_dropped_total') - $before, $sent - @got,
         "$sent sent, " . @got . ' came, the others are counted');
     $w->close(1000);
 };
@@ -220,13 +216,13 @@ subtest 'close' => sub {
     my $speaker = open_chat('/close', 'b');
     my $most = 0;
     my $said = 0;
-    while ($said < 20_000 && !counter('slow_readers_closed_total')) {
+    while ($said < 20_000 && !$t->counter('slow_readers_closed_total')) {
         say_all($speaker, 'b', $said + 1, 20);
         $said += 20;
         my ($queued) = sort { $b <=> $a } queues();
         $most = $queued if $queued > $most;
     }
-    is(counter('slow_readers_closed_total'), 1, "closed after $said messages");
+    is($t->counter('slow_readers_closed_total'), 1, "closed after $said messages");
     cmp_ok($most, '<=', $QUEUE, "... of which $most bytes were queued");
     ok($slow->stream->closed(20), 'it finds itself cut off');
     ok(wait_for(sub { !grep { $_ } queues() }, 10, 'no queue'),
@@ -255,7 +251,7 @@ sub open_on
 
 subtest 'much in one turn' => sub {
     my @slow = qw(slow_readers_closed_total slow_messages_dropped_total);
-    my @before = map { counter($_) } @slow;
+    my @before = map { $t->counter($_) } @slow;
     ok(wait_for(sub { $t->status->{connections} == 0 }, 10, 'the end'),
         'nobody is there');
     my ($speaker, $other) = open_on('/close', 'c', 0);
@@ -298,11 +294,11 @@ subtest 'much in one turn' => sub {
     kill CONT => @workers;
     is(length($s->read_exact(length $lines) // ''), length $lines,
         'replies to all that was said at once');
-    is_deeply([map { counter($_) } @slow], \@before, 'nobody was slow');
+    is_deeply([map { $t->counter($_) } @slow], \@before, 'nobody was slow');
 };
 
 subtest 'a message larger than the queue' => sub {
-    my $before = counter('slow_readers_closed_total');
+    my $before = $t->counter('slow_readers_closed_total');
     my $w = $t->websocket('unix:local', '/large');
     my $size = 1 << 20;
     $w->send_text('x' x $size);
@@ -312,7 +308,7 @@ subtest 'a message larger than the queue' => sub {
     is(($t->ctl('kick', $id))[0], 0, 'kicked');
     is(length($w->message(20) // ''), $size, 'all of it comes');
     is($w->wait_close(20), 4500, '... and then the goodbye');
-    is(counter('slow_readers_closed_total'), $before, 'it was not cut');
+    is($t->counter('slow_readers_closed_total'), $before, 'it was not cut');
 };
 
 $t->finish;

@@ -19,9 +19,7 @@ my $config = <<'INI';
 workers          = 1
 shutdown_timeout = 10s
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
 [listen local]
 address  = unix:%%UNIX_local%%

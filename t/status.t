@@ -15,9 +15,7 @@ my $t = Test::Linnet->new(config => <<'INI')->start;
 workers          = 2
 shutdown_timeout = 10s
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
 [listen echo]
 address  = 127.0.0.1:%%PORT_echo%%

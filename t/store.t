@@ -16,6 +16,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 use Test::Linnet;
+use Test::Linnet::Chat;
 
 my $KILLS = $ENV{LINNET_STORE_KILLS} || 5;
 
@@ -30,15 +31,9 @@ shutdown_timeout = 3s
 [chat]
 history = %%KEEP%%
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
 [route metrics]
 listen  = web
@@ -120,31 +115,6 @@ sub wait_saved
 # ---- clients -------------------------------------------------------------
 
 my $id = 0;
-
-sub ask
-{
-    my ($w, %request) = @_;
-    $w->send_json({ %request, id => ++$id });
-    return $w->json_like({ id => $id }) // {};
-}
-
-sub enter
-{
-    my ($t, $room, %more) = @_;
-    my $w = $t->websocket('web', '/chat');
-    my $joined = ask($w, type => 'join', room => $room, %more);
-    return ($w, $joined);
-}
-
-# The seq of the last.
-sub say_all
-{
-    my ($w, $room, @texts) = @_;
-    my $seq;
-    $seq = ask($w, type => 'message', room => $room, text => "$_")->{seq}
-        for @texts;
-    return $seq;
-}
 
 sub texts { return join ' ', map { $_->{text} } @{ $_[0]{history} } }
 

@@ -24,9 +24,7 @@ workers = 1
 [log]
 level = info
 
-[listen echo]
-address = 127.0.0.1:%%PORT_echo%%
-app     = echo
+%%LISTEN_echo%%
 INI
 
 sub frame

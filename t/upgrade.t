@@ -22,30 +22,12 @@ address = 127.0.0.1:%%PORT_echo%%
 address = unix:%%UNIX_echo%%
 app     = echo
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route echo]
-listen   = web
-path     = /echo
-protocol = websocket
-app      = echo
+%%ROUTE_echo%%
 
-[route page]
-listen  = web
-path    = /
-handler = static
-root    = www
+%%ROUTE_page%%
 INI
-
-sub echoes
-{
-    my ($t, $to) = @_;
-    my $c = eval { $t->connect($to // 'echo') } or return;
-    $c->write('hello') or return;
-    return ($c->read_exact(5, 5) // '') eq 'hello';
-}
 
 # The next binary makes a file run/hold.seen and waits until run/hold is gone.
 sub hold_binary
@@ -57,25 +39,6 @@ sub hold_binary
         . "while [ -e $hold ]; do sleep 0.05; done\n"
         . "exec '$t->{original}' \"\$@\"\n");
     return;
-}
-
-# Waits until another master serves with all workers, and nothing else runs.
-sub wait_upgraded
-{
-    my ($t, $old, $workers) = @_;
-    $workers //= 2;
-    return wait_for(
-        sub {
-            $t->reap;
-            my $s = $t->status or return;
-            return if $s->{pid} == $old;
-            my @w = @{ $s->{workers} };
-            return if @w != $workers || grep { $_->{state} ne 'ready' } @w;
-            return !proc_alive($old) && $t->processes == $workers + 1;
-        },
-        15,
-        'the new master alone'
-    );
 }
 
 for my $how (['SIGUSR2', sub { $_[0]->signal('USR2') }],
@@ -115,7 +78,7 @@ for my $how (['SIGUSR2', sub { $_[0]->signal('USR2') }],
 
         $t->install_binary;
         $upgrade->($t);
-        ok(wait_upgraded($t, $old), 'a new master serves, the old one went');
+        ok($t->wait_upgraded($old, 2), 'a new master serves, the old one went');
         $w->send_text('still here');
         is($w->message, 'still here', 'a client noticed nothing');
         spew($stop, '');
@@ -130,8 +93,8 @@ for my $how (['SIGUSR2', sub { $_[0]->signal('USR2') }],
         my $exe = readlink "/proc/$s->{pid}/exe";
         is($exe, $t->path('sbin/linnet'), 'it runs the new file');
         is($t->{exit}, 0, 'the old one ended with 0');
-        ok(echoes($t), 'TCP is served');
-        ok(echoes($t, 'unix:echo'), 'the unix socket, too');
+        ok($t->echoes, 'TCP is served');
+        ok($t->echoes('unix:echo'), 'the unix socket, too');
         is(($t->ctl('reload'))[0], 0, 'the new one reloads');
         $w->send_text('and still');
         is($w->message, 'and still', '... and the client is there');
@@ -139,9 +102,9 @@ for my $how (['SIGUSR2', sub { $_[0]->signal('USR2') }],
         # Again, from the new one.
         my $second = $t->status->{pid};
         is(($t->ctl('upgrade'))[0], 0, 'and is upgraded in turn');
-        ok(wait_upgraded($t, $second), '... a third one serves');
-        ok(echoes($t), '... TCP');
-        ok(echoes($t, 'unix:echo'), '... unix');
+        ok($t->wait_upgraded($second, 2), '... a third one serves');
+        ok($t->echoes, '... TCP');
+        ok($t->echoes('unix:echo'), '... unix');
         $t->finish;
     };
 }
@@ -163,8 +126,8 @@ subtest 'what cannot be upgraded to' => sub {
                     @{ $s->{workers} }], \@pids, '... the old workers');
         $w->send_text('here');
         is($w->message, 'here', '... a client noticed nothing');
-        ok(echoes($t), '... new ones are served');
-        ok(echoes($t, 'unix:echo'), '... also over unix');
+        ok($t->echoes, '... new ones are served');
+        ok($t->echoes('unix:echo'), '... also over unix');
         is(slurp($t->path('run/linnet.pid')), "$old\n", '... its pidfile');
         ok(wait_for(sub { $t->processes == 3 }, 5, 'three processes'),
             '... nobody else is left');
@@ -185,7 +148,7 @@ subtest 'what cannot be upgraded to' => sub {
     $try->('an access log that cannot be', qr/access log/);
     spew($t->conf_path, $good);
     is(($t->ctl('upgrade'))[0], 0, 'repaired, it works');
-    ok(wait_upgraded($t, $old), '... a new master serves');
+    ok($t->wait_upgraded($old, 2), '... a new master serves');
     $t->finish;
 };
 
@@ -200,11 +163,11 @@ subtest 'the old master dies before the new one serves' => sub {
     kill KILL => $old;
     is($t->wait_exit(5), 137, 'the old master is killed');
     unlink $t->path('run/hold');
-    ok(wait_upgraded($t, $old), 'the new one serves');
+    ok($t->wait_upgraded($old, 2), 'the new one serves');
     my ($exit, $out, $err) = $t->ctl('reload');
     is($exit, 0, '... and reloads') or diag $err;
     is(($t->ctl('upgrade'))[0], 0, '... and is upgraded');
-    ok(echoes($t), '... and serves');
+    ok($t->echoes, '... and serves');
     is(($t->run('-s', 'stop'))[0], 0, '-s stop');
     ok(wait_for(sub { !$t->processes }, 5, 'nobody'), 'all are gone');
     $t->finish;
@@ -216,15 +179,9 @@ subtest 'the old master is killed, and its workers behind it' => sub {
 [server]
 workers = 1
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 INI
     $t->allow_alert(qr/signal 9|master is gone/);
     my $ann = $t->websocket('web', '/chat');
@@ -279,7 +236,7 @@ subtest 'a worker that starts again meanwhile' => sub {
     $w->send_text('x');
     is($w->message, 'x', '... a client');
     unlink $t->path('run/hold');
-    ok(wait_upgraded($t, $old, 1), 'the new master serves');
+    ok($t->wait_upgraded($old, 1), 'the new master serves');
     $w->send_text('still here');
     is($w->message, 'still here', 'the client noticed nothing');
     $t->finish;
@@ -305,7 +262,7 @@ subtest 'a worker that dies meanwhile, and fewer takers' => sub {
     my $w = $t->websocket('web', '/echo');
     kill CONT => $stays;
     unlink $t->path('run/hold');
-    ok(wait_upgraded($t, $old, 1), 'the new master serves');
+    ok($t->wait_upgraded($old, 1), 'the new master serves');
     $w->send_text('still here');
     is($w->message, 'still here', 'its client noticed nothing');
     $t->finish;
@@ -323,7 +280,7 @@ subtest 'WINCH behind USR2' => sub {
         'a new binary starts');
     $t->signal('WINCH');
     unlink $t->path('run/hold');
-    ok(wait_upgraded($t, $old), 'a new master serves');
+    ok($t->wait_upgraded($old, 2), 'a new master serves');
     $w->send_text('still here');
     is($w->message, 'still here', 'a client noticed nothing');
     $t->finish;
@@ -341,7 +298,7 @@ subtest 'WINCH behind USR2 that waits' => sub {
     $t->signal('WINCH');
     is($t->status->{pid}, $old, 'the upgrade waits for that');
     kill CONT => $slow;
-    ok(wait_upgraded($t, $old), 'a new master serves');
+    ok($t->wait_upgraded($old, 2), 'a new master serves');
     $w->send_text('still here');
     is($w->message, 'still here', 'a client noticed nothing');
     $t->finish;
@@ -354,12 +311,12 @@ subtest 'an address that is given up' => sub {
     my $socket = $t->path('run/echo.sock');
     $t->write_config($config =~ s/^address = unix:.*\n//mr . "bad\n");
     is(($t->ctl('upgrade'))[0], 1, 'an upgrade fails');
-    ok(echoes($t, 'unix:echo'), '... the socket is there');
+    ok($t->echoes('unix:echo'), '... the socket is there');
     $t->write_config($config =~ s/^address = unix:.*\n//mr);
     is(($t->ctl('upgrade'))[0], 0, 'one without it does not fail');
-    ok(wait_upgraded($t, $old), '... a new master serves');
+    ok($t->wait_upgraded($old, 2), '... a new master serves');
     ok(!-e $socket, '... the file of the socket is gone');
-    ok(echoes($t), '... the other address is there');
+    ok($t->echoes, '... the other address is there');
     $t->finish;
 };
 
@@ -368,7 +325,7 @@ subtest 'stopping what was upgraded' => sub {
             files => { 'www/index.html' => "hello\n" })->start;
     my $old = $t->{pid};
     is(($t->ctl('upgrade'))[0], 0, 'upgraded');
-    ok(wait_upgraded($t, $old), 'a new master serves');
+    ok($t->wait_upgraded($old, 2), 'a new master serves');
     is(($t->run('-s', 'stop'))[0], 0, '-s stop');
     ok(wait_for(sub { !$t->processes }, 5, 'nobody'), 'all are gone');
     ok(!-e $t->path('run/linnet.pid'), 'no pidfile is left');

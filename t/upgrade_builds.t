@@ -14,6 +14,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Linnet;
+use Test::Linnet::Chat qw(ask);
 use Test::Linnet::Builds;
 use Test::Linnet::Driver;
 use Test::Linnet::Variant;
@@ -62,29 +63,16 @@ rebalance        = off
 [limits]
 ping_interval = 0
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
 [http]
 body_timeout = 5m
 
-[listen lines]
-address  = 127.0.0.1:%%PORT_lines%%
-protocol = line
-app      = chat
+%%LISTEN_lines%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
-[route events]
-listen   = web
-path     = /events
-protocol = sse
-app      = chat
+%%ROUTE_events%%
 
 [route api]
 listen  = web
@@ -125,21 +113,12 @@ sub depart
         FEW, 'wire');
     ok($j{programs}->wait_event('joined', 60), 'programs listen');
     $j{ann} = $t->websocket('web', '/chat');
-    ask(\%j, type => 'join', room => 'hall', nick => 'ann');
+    ask($j{ann}, type => 'join', room => 'hall', nick => 'ann');
     $j{carol} = $t->connect('lines');
     $j{carol}->write("/join wire-few carol\n");
     ok($j{carol}->read_until(qr/carol/), 'a person is in a room');
     look(\%j);
     return \%j;
-}
-
-# ann's request and its answer.
-sub ask
-{
-    my ($j, %request) = @_;
-    my $id = ++$j->{id};
-    $j->{ann}->send_json({ %request, id => $id });
-    return $j->{ann}->json_like({ id => $id }) // {};
 }
 
 # What carol reads, until it matches.
@@ -372,9 +351,9 @@ sub check_history
     for my $which (qw(few many)) {
         my $room = "wire-$which";
         my @kept;
-        ask($j, type => 'join', room => $room);
+        ask($j->{ann}, type => 'join', room => $room);
         for (my $before; ;) {
-            my $m = ask($j, type => 'history', room => $room, limit => 50,
+            my $m = ask($j->{ann}, type => 'history', room => $room, limit => 50,
                 $before ? (before => $before) : ())->{messages} // [];
             last if !@$m;
             unshift @kept, @$m;

@@ -20,22 +20,13 @@ workers       = 2
 start_timeout = 20s
 load_module   = $trouble
 
-[listen echo]
-address = 127.0.0.1:%%PORT_echo%%
-app     = echo
+%%LISTEN_echo%%
 
 [trouble]
 file = run/trouble
 INI
 
 sub server { return Test::Linnet->new(config => $config, copy_binary => 1, @_) }
-
-sub echoes
-{
-    my ($c) = @_;
-    $c->write('hello') or return;
-    return ($c->read_exact(5, 5) // '') eq 'hello';
-}
 
 # All ways to ask for an upgrade give the reasons, and nothing else has changed.
 sub refuses
@@ -67,7 +58,7 @@ sub refuses
     is_deeply([sort map { $_->{pid} } @{ $s->{workers} }],
         [sort map { $_->{pid} } @{ $before->{workers} }],
         '... the old workers');
-    ok(echoes($c), '... a client is served');
+    ok($c->echoes, '... a client is served');
     is(slurp($t->path('run/linnet.pid')), "$before->{pid}\n",
         '... its pidfile');
     ok(!-e $t->path('run/linnet.pid.old'), '... and no other');
@@ -247,7 +238,7 @@ subtest 'one that dies right after it has taken over' => sub {
     my $old = $t->status;
     for my $reopen ('', ', logs are to be reopened after it') {
         my $client = $t->connect('echo');
-        ok(echoes($client), "a client$reopen");
+        ok($client->echoes, "a client$reopen");
         spew($fault, '');
         my $ask = Test::Linnet::Stream->connect(
             path => $t->path('run/control.sock'));
@@ -269,10 +260,10 @@ subtest 'one that dies right after it has taken over' => sub {
         is($s->{pid}, $old->{pid}, '... the old master goes on');
         is_deeply([sort map { $_->{pid} } @{ $s->{workers} }],
             [sort map { $_->{pid} } @{ $old->{workers} }], '... its workers');
-        ok(echoes($client), '... the client is served');
+        ok($client->echoes, '... the client is served');
         ok(wait_for(sub { $t->processes == 3 }, 20, 'three processes'),
             '... the workers of the new one end');
-        ok(echoes($t->connect('echo')), '... a new client is served') for 1 .. 8;
+        ok($t->connect('echo')->echoes, '... a new client is served') for 1 .. 8;
         is(slurp($t->path('run/linnet.pid')), "$old->{pid}\n",
             '... the pidfile');
         is_deeply([grep { !/\.lock$/ } map { s/.*\///r }
@@ -282,7 +273,7 @@ subtest 'one that dies right after it has taken over' => sub {
     $t->log_unlike(qr/took over|pid 0/, 'nobody took over');
     my $moving = $t->connect('echo');
     is(($t->ctl('upgrade'))[0], 0, 'the next upgrade works');
-    ok(echoes($moving), '... with the client');
+    ok($moving->echoes, '... with the client');
     $t->finish;
 };
 

@@ -61,20 +61,11 @@ shutdown_timeout = 10s
 [limits]
 ping_interval = 0
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[listen lines]
-address  = 127.0.0.1:%%PORT_lines%%
-protocol = line
-app      = chat
+%%LISTEN_lines%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
 [route zipped]
 listen          = web
@@ -105,15 +96,6 @@ my $words = join '', map { md5_hex($_) } 1 .. 50;
 $zip->send(1, $words);
 is(($zip->receive)[1], $words, 'and one who compresses');
 
-sub install
-{
-    my ($from) = @_;
-    my $to = $t->path('sbin/linnet');
-    system('cp', $from, "$to.new") == 0 or die 'cp';
-    rename "$to.new", $to or die "rename: $!";
-    return;
-}
-
 my $n = 0;
 for my $round ([OTHER, $other], [$version, $t->{original}],
     [OTHER, $other], [$version, $t->{original}]) {
@@ -122,7 +104,7 @@ for my $round ([OTHER, $other], [$version, $t->{original}],
     my $begun = substr 'half a line', 0, 4;
     $line->write($begun);
     $d->say('go');
-    install($binary);
+    $t->replace_binary($binary);
     is(($t->ctl('upgrade'))[0], 0, "$was->{version} to $wanted");
     my $now = $t->status;
     is($now->{version}, $wanted, '... it is that version');

@@ -12,6 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Linnet;
+use Test::Linnet::Chat qw(ask);
 use Test::Programs qw(build_dir);
 
 chdir "$FindBin::Bin/.." or die "chdir: $!";
@@ -42,8 +43,8 @@ sub release
     my ($name, $its_layout, %edits) = @_;
     my $at = "$folder/$name";
     my @objects = split ' ', slurp("$build/objects");
-    make_path("$at/hub");
-    spew("$at/hub/zone.h", slurp('src/zone/zone.h')
+    make_path("$at/zone");
+    spew("$at/zone/zone.h", slurp('src/zone/zone.h')
             =~ s/\bLNT_ZONE_LAYOUT = \K\d+/$its_layout/r);
     my $flags = $cflags =~ s/^\s*(\S+)/$1 -I$at/r;
     for my $source ('src/zone/zone.c', sort keys %edits) {
@@ -88,36 +89,17 @@ level = info
 [history]
 %%STORE%%
 
-[listen echo]
-address = 127.0.0.1:%%PORT_echo%%
-app     = echo
+%%LISTEN_echo%%
 
-[listen lines]
-address  = 127.0.0.1:%%PORT_lines%%
-protocol = line
-app      = chat
+%%LISTEN_lines%%
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
-[route echo]
-listen   = web
-path     = /echo
-protocol = websocket
-app      = echo
+%%ROUTE_echo%%
 
-[route events]
-listen   = web
-path     = /events
-protocol = sse
-app      = chat
+%%ROUTE_events%%
 
 [chat]
 history = 100
@@ -134,15 +116,6 @@ sub server
     my (%o) = @_;
     my $store = delete $o{store};
     return Test::Linnet->new(config => config($store), copy_binary => 1, %o);
-}
-
-my $id = 0;
-
-sub ask
-{
-    my ($w, %request) = @_;
-    $w->send_json({ %request, id => ++$id });
-    return $w->json_like({ id => $id }) // {};
 }
 
 sub enter
@@ -169,26 +142,6 @@ sub says
     my ($w, $text) = @_;
     return ask($w, type => 'message', room => 'hall', text => $text)->{type}
         // '';
-}
-
-sub echoes
-{
-    my ($c) = @_;
-    if ($c->isa('Test::Linnet::WebSocket')) {
-        $c->send_text('hello');
-        return ($c->message // '') eq 'hello';
-    }
-    $c->write('hello');
-    return ($c->read_exact(5) // '') eq 'hello';
-}
-
-sub install
-{
-    my ($t, $from) = @_;
-    my $to = $t->path('sbin/linnet');
-    system('cp', $from, "$to.new") == 0 or die 'cp';
-    rename "$to.new", $to or die "rename: $!";
-    return;
 }
 
 # Two of each kind, as there are two workers.
@@ -224,7 +177,7 @@ sub is_whole
     push @{ $c->{said} }, 'yes';
     ok($c->{chat}[1]->json_like({ type => 'message', text => 'yes' }),
         '... the person speaks');
-    is(scalar(grep { echoes($_) } @{ $c->{echo} }), 4, '... echoes');
+    is(scalar(grep { $_->echoes } @{ $c->{echo} }), 4, '... echoes');
     is_deeply(history($c->{t}), $c->{said}, '... the history is whole');
     return;
 }
@@ -330,7 +283,7 @@ sub is_new_zone
     my $gap = $t->events('web', '/events?room=hall', 'Last-Event-ID' => $last)
         ->event;
     is($gap->{name}, 'gap', '... who is told of the gap');
-    is(scalar(grep { echoes($_) } @{ $c->{echo} }), 4, '... echoes stay');
+    is(scalar(grep { $_->echoes } @{ $c->{echo} }), 4, '... echoes stay');
     my $n = 0;
     is(ask($_, type => 'join', room => 'hall', nick => 'mute' . ++$n)->{type},
         'joined', '... so do those who were in no room')
@@ -344,7 +297,7 @@ subtest 'another layout' => sub {
     my $t = server()->start;
     my $c = crowd($t);
     is_whole($c);
-    install($t, $other);
+    $t->replace_binary($other);
     my $next = $layout + 1;
     my $why = qr/the zone cannot be kept: @{[layouts($layout, $next)]}; $hint/;
     for my $time (1 .. 2) {
@@ -375,7 +328,7 @@ subtest 'another layout' => sub {
     is_deeply(state_of($t), $before, '... all is as it was');
     is_whole($c);
     # The next time nobody has allowed it.
-    install($t, $other);
+    $t->replace_binary($other);
     ($exit, undef, $err) = $t->ctl('upgrade');
     is($exit, 1, '... and ctl upgrade is refused again');
     like($err, $why, '... with the reason');
@@ -388,7 +341,7 @@ subtest 'another layout' => sub {
     upgraded($t, $before = state_of($t));
     is($t->status->{epoch}, $before->{epoch}, 'to the same release: the same zone');
     is_whole($c);
-    install($t, $t->{original});
+    $t->replace_binary($t->{original});
     $why = qr/the zone cannot be kept: @{[layouts($next, $layout)]}; $hint/;
     is_refused($t, 'back', $why);
     is_whole($c);
@@ -408,11 +361,11 @@ subtest 'from 0.1.0 and back' => sub {
     my $t = server(binary => $ancient)->start;
     my $c = crowd($t);
     is_whole($c);
-    install($t, build_dir() . '/linnet');
+    $t->replace_binary(build_dir() . '/linnet');
     is_new_zone($c, layouts($layout - 1, $layout));
     $c = crowd($t);
     is_whole($c);
-    install($t, $ancient);
+    $t->replace_binary($ancient);
     is_refused($t, 'back', qr/exited with status 1 before it was ready; its own test \(-t\) finds nothing wrong; release 0\.1\.0 ends like that, as it cannot keep the zone: $hint .*with the binary of this release\)/);
     is_whole($c);
     is_new_zone($c, layouts($layout, $layout - 1),
@@ -433,7 +386,7 @@ subtest 'a store' => sub {
         'the store has one message');
     is(says($ann, $_), 'ack', $_) for 'two', 'three', 'four';
     is($t->status->{store}{seq}, $seq, '... and not yet those behind it');
-    install($t, $other);
+    $t->replace_binary($other);
     ($exit, undef, my $err) = $t->ctl('upgrade');
     is($exit, 1, 'refused');
     like($err, $hint, '... with the reason');
@@ -488,7 +441,7 @@ subtest 'one that waits' => sub {
     $t->install_binary("#!/bin/sh\n[ \"\$1\" = -t ] || kill -11 \$\$\n");
     like($_, qr/"ok":false.*signal 11/, 'ctl upgrade --new-zone: failed')
         for $waiting->('["upgrade","--new-zone"]');
-    install($t, $other);
+    $t->replace_binary($other);
     like($_, qr/"ok":false.*cannot be kept: .*layout/, 'ctl upgrade: refused')
         for $waiting->('["upgrade"]');
     is(state_of($t)->{epoch}, $old->{epoch}, '... the same zone');

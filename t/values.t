@@ -26,10 +26,7 @@ address  = 127.0.0.1:%%PORT_values%%
 protocol = line
 app      = values
 
-[listen lines]
-address  = 127.0.0.1:%%PORT_lines%%
-protocol = line
-app      = chat
+%%LISTEN_lines%%
 INI
 }
 
@@ -79,22 +76,6 @@ sub everywhere
         5, "$key $wanted");
 }
 
-# Waits until another master serves, and the old one is gone.
-sub wait_upgraded
-{
-    my ($t, $old) = @_;
-    return wait_for(
-        sub {
-            $t->reap;
-            my $s = $t->status or return;
-            return $s->{pid} != $old && !proc_alive($old)
-                && !grep { $_->{state} ne 'ready' } @{ $s->{workers} };
-        },
-        15,
-        'another master'
-    );
-}
-
 # Waits until a worker's slot has another one that serves.
 sub wait_replaced
 {
@@ -107,29 +88,6 @@ sub wait_replaced
         10,
         "another worker $w->{slot}"
     );
-}
-
-sub ctl_ok
-{
-    my ($t, @words) = @_;
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my ($exit, $out, $err) = $t->ctl(@words);
-    my $name = join ' ', map { length > 30 ? substr($_, 0, 30) . '...' : $_ }
-        @words;
-    is($exit, 0, "ctl $name") or diag $err;
-    return $out;
-}
-
-sub ctl_refused
-{
-    my ($t, $re, @words) = @_;
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my ($exit, $out, $err) = $t->ctl(@words);
-    my $name = join ' ', map { length > 30 ? substr($_, 0, 30) . '...' : $_ }
-        @words;
-    is($exit, 1, "ctl $name: refused");
-    like($err, $re, '... with the reason');
-    return;
 }
 
 # ---- values --------------------------------------------------------------
@@ -170,7 +128,7 @@ subtest '10,000 concurrent sets from four workers' => sub {
         'all saw the same ones in the same order') or diag "@logs";
     my ($different, $values) = (0, 0);
     for my $key ((map { "k$_" } 0 .. 9), 'by.operator') {
-        my $value = ctl_ok($t, 'get', $key);
+        my $value = $t->ctl_ok('get', $key);
         chomp $value;
         $values++ if length $value;
         $different += grep { says($_->{c}, "get $key") ne "is $value" } @w;
@@ -188,34 +146,34 @@ subtest 'set, get, unset' => sub {
     is(says($w[0]{c}, 'set motd hello there'), 'set 1', 'a worker sets it');
     is(says($w[0]{c}, 'get motd'), 'is hello there', '... and has it at once');
     ok(everywhere('motd', 'hello there', @w), '... then so has the other');
-    is(ctl_ok($t, 'get', 'motd'), "hello there\n", '... and the operator');
-    ctl_ok($t, 'set', 'motd', 'grüß dich');
+    is($t->ctl_ok('get', 'motd'), "hello there\n", '... and the operator');
+    $t->ctl_ok('set', 'motd', 'grüß dich');
     ok(everywhere('motd', 'grüß dich', @w), 'the operator sets it');
-    ctl_ok($t, 'set', 'empty', '');
+    $t->ctl_ok('set', 'empty', '');
     ok(everywhere('empty', '', @w), 'an empty value is a value');
-    ctl_ok($t, 'set', 'minus', '-5');
+    $t->ctl_ok('set', 'minus', '-5');
     ok(everywhere('minus', '-5', @w), 'one that looks like an option, too');
-    is(ctl_ok($t, 'values'), "empty = \nminus = -5\nmotd = grüß dich\n",
+    is($t->ctl_ok('values'), "empty = \nminus = -5\nmotd = grüß dich\n",
         'all of them, sorted');
     is(says($w[1]{c}, 'unset motd'), 'set 5', 'a worker unsets it');
     ok(everywhere('motd', undef, @w), '... for all');
     like(says($w[1]{c}, 'unset motd'), qr/^refused motd is not set/,
         'what is not set cannot be unset');
-    ctl_refused($t, qr/motd is not set/, 'get', 'motd');
-    ctl_refused($t, qr/motd is not set/, 'unset', 'motd');
-    ctl_ok($t, 'unset', 'empty');
+    $t->ctl_refused(qr/motd is not set/, 'get', 'motd');
+    $t->ctl_refused(qr/motd is not set/, 'unset', 'motd');
+    $t->ctl_ok('unset', 'empty');
     ok(everywhere('empty', undef, @w), 'the operator unsets one');
 
     is(says($w[0]{c}, 'bytes binary'), 'set 7', 'any bytes may be a value');
     ok(wait_for(sub { says($w[1]{c}, 'get binary') eq '256 bytes' }, 5),
         '... and come whole');
-    ctl_refused($t, qr/256 bytes/, 'get', 'binary');
-    my $out = ctl_ok($t, 'values');
+    $t->ctl_refused(qr/256 bytes/, 'get', 'binary');
+    my $out = $t->ctl_ok('values');
     like($out, qr/^binary\b.*256 bytes/m, '... listed by their number');
     like($out, qr/^minus = -5$/m, '... among the others');
-    ctl_ok($t, 'set', 'two', "lines\nof text");
-    is(ctl_ok($t, 'get', 'two'), "lines\nof text\n", 'lines are text');
-    is(scalar(split /\n/, ctl_ok($t, 'values')), 3,
+    $t->ctl_ok('set', 'two', "lines\nof text");
+    is($t->ctl_ok('get', 'two'), "lines\nof text\n", 'lines are text');
+    is(scalar(split /\n/, $t->ctl_ok('values')), 3,
         '... and a line of the list each value');
     $t->finish;
 };
@@ -227,17 +185,17 @@ subtest 'limits' => sub {
     my %bad = ('a blank' => 'a b', 'none' => '', 'UTF-8' => 'grün',
         'other signs' => 'a*b', 'too long' => 'k' x 129);
     for my $what (sort keys %bad) {
-        ctl_refused($t, qr/a key has 1 to 128 letters, digits and/, 'set',
+        $t->ctl_refused(qr/a key has 1 to 128 letters, digits and/, 'set',
             $bad{$what}, 'v');
     }
     like(says($c, 'set ' . 'k' x 129 . ' v'), qr/^refused a key has 1 to 128/,
         'a worker is told the same');
     like(says($c, 'nul'), qr/^not sent: Invalid argument/,
         '... and not misunderstood when a key has a NUL');
-    ctl_ok($t, 'set', 'k' x 128, 'v');
-    ctl_refused($t, qr/a value has at most 32768 bytes, this one 32769/,
+    $t->ctl_ok('set', 'k' x 128, 'v');
+    $t->ctl_refused(qr/a value has at most 32768 bytes, this one 32769/,
         'set', 'large', 'x' x 32769);
-    ctl_refused($t, qr/at most 32768 bytes|too long/, 'set', 'large',
+    $t->ctl_refused(qr/at most 32768 bytes|too long/, 'set', 'large',
         'x' x 131000);
     like(says($c, 'fill large 32769'),
         qr/^refused a value has at most 32768 bytes, this one 32769/,
@@ -246,8 +204,8 @@ subtest 'limits' => sub {
         '... far too large');
     is(says($c, 'fill large 32768'), 'set 2', '... just not too large');
     is(says($c, 'unset large'), 'set 3', '... and away with it');
-    ctl_ok($t, 'set', 'large', "\x01" x 20000);
-    ctl_ok($t, 'unset', 'large');
+    $t->ctl_ok('set', 'large', "\x01" x 20000);
+    $t->ctl_ok('unset', 'large');
 
     # Too many: fill up with many sets, ten keys each.
     my $n = 1;
@@ -262,8 +220,8 @@ subtest 'limits' => sub {
     like(says($c, 'set more x'),
         qr/refused there are 4096 values already.*unset some/,
         'one more is refused');
-    ctl_refused($t, qr/4096 values already/, 'set', 'more', 'x');
-    is(scalar(split /\n/, ctl_ok($t, 'values')), 4096, 'all are listed');
+    $t->ctl_refused(qr/4096 values already/, 'set', 'more', 'x');
+    is(scalar(split /\n/, $t->ctl_ok('values')), 4096, 'all are listed');
     like(says($c, 'set a1.1.0 x'), qr/^set \d+/, 'those there may change');
     like(says($c, 'unset a1.1.0'), qr/^set \d+/, 'and go');
     like(says($c, 'set more x'), qr/^set \d+/, 'which makes room');
@@ -281,7 +239,7 @@ subtest 'a full dict' => sub {
     $t->allow_alert(qr/signal 9/);
     my @w = one_on_each($t, 2);
     my $c = $w[0]{c};
-    ctl_ok($t, 'set', 'began', 'full');
+    $t->ctl_ok('set', 'began', 'full');
     # Small ones most of all, for which frames cost the most.
     my $n = 0;
     for my $part (0 .. 8) {
@@ -291,7 +249,7 @@ subtest 'a full dict' => sub {
     }
     is($n, 4005, 'thousands of values of 1,000 bytes');
     like(says($c, 'fill rest 32768'), qr/^set /, 'a larger one');
-    my $size = length ctl_ok($t, 'values');
+    my $size = length $t->ctl_ok('values');
     cmp_ok($size, '>', 4_000_000, "they make $size bytes");
     like(says($c, 'fill f1 32768'), qr/^set |^refused/, 'up to the limit');
     my $refused = '';
@@ -307,14 +265,14 @@ subtest 'a full dict' => sub {
     my @again = one_on_each($t, 2);
     is(says($again[1]{c}, 'began'), 'with full', '... with all values');
     is(says($again[1]{c}, 'get f4005'), '1000 bytes', '... the last, too');
-    ctl_ok($t, 'reload');
+    $t->ctl_ok('reload');
     my $old = $t->master_pid;
-    ctl_ok($t, 'upgrade');
-    ok(wait_upgraded($t, $old), 'an upgrade');
+    $t->ctl_ok('upgrade');
+    ok($t->wait_upgraded($old), 'an upgrade');
     @again = one_on_each($t, 2);
     is(says($_->{c}, 'get rest'), '32768 bytes', "worker $_->{slot} has it")
         for @again;
-    is(scalar(split /\n/, ctl_ok($t, 'values')), 4007, 'all are there');
+    is(scalar(split /\n/, $t->ctl_ok('values')), 4007, 'all are there');
     $t->finish;
 };
 
@@ -323,7 +281,7 @@ subtest 'values outlive' => sub {
     $t->allow_alert(qr/signal 9/);
     my @w = one_on_each($t, 2);
     is(says($w[0]{c}, 'began'), 'with nothing', 'nothing at first');
-    ctl_ok($t, 'set', 'began', 'one');
+    $t->ctl_ok('set', 'began', 'one');
     kill KILL => $w[1]{pid};
     wait_replaced($t, $w[1]);
     @w = one_on_each($t, 2);
@@ -331,7 +289,7 @@ subtest 'values outlive' => sub {
         'a worker that follows a dead one has them when it starts');
     is(says($w[1]{c}, 'get began'), 'is one', '... and when it serves');
 
-    ctl_ok($t, 'set', 'began', 'two');
+    $t->ctl_ok('set', 'began', 'two');
     my ($exit, $out, $err) = $t->reload(config(5));
     is($exit, 0, 'a reload with five workers') or diag $err;
     @w = one_on_each($t, 5);
@@ -346,13 +304,13 @@ subtest 'values outlive' => sub {
 
     my $old = $t->master_pid;
     $t->signal('USR2');
-    ok(wait_upgraded($t, $old), 'USR2');
+    ok($t->wait_upgraded($old), 'USR2');
     @w = one_on_each($t, 2);
     is(scalar(grep { says($_->{c}, 'began') eq 'with three' } @w), 2,
         '... all have them');
     is(says($w[1]{c}, 'set began four'), 'set 4', '... versions go on');
     ok(everywhere('began', 'four', @w), '... for all');
-    is(ctl_ok($t, 'get', 'began'), "four\n", '... and in the new master');
+    is($t->ctl_ok('get', 'began'), "four\n", '... and in the new master');
     $t->finish;
 };
 
@@ -360,8 +318,8 @@ subtest 'values outlive' => sub {
 subtest 'changes during an upgrade' => sub {
     my $t = server(2, copy_binary => 1);
     my @w = one_on_each($t, 2);
-    ctl_ok($t, 'set', 'kept', 'before');
-    ctl_ok($t, 'set', 'gone', 'before');
+    $t->ctl_ok('set', 'kept', 'before');
+    $t->ctl_ok('set', 'gone', 'before');
     my $old = $t->master_pid;
     my $real = $t->path('sbin/linnet-new');
     system 'cp', $t->binary, $real;
@@ -374,11 +332,11 @@ SH
     $t->signal('USR2');
     $t->log_like(qr/upgrading/, 'an upgrade begins');
     is(says($w[0]{c}, 'set kept meanwhile'), 'set 3', 'a worker sets a value');
-    ctl_ok($t, 'unset', 'gone');
-    ctl_ok($t, 'set', 'new', 'yes');
+    $t->ctl_ok('unset', 'gone');
+    $t->ctl_ok('set', 'new', 'yes');
     spew($go, '');
-    ok(wait_upgraded($t, $old), 'the new binary takes over');
-    is(ctl_ok($t, 'values'), "kept = meanwhile\nnew = yes\n",
+    ok($t->wait_upgraded($old), 'the new binary takes over');
+    is($t->ctl_ok('values'), "kept = meanwhile\nnew = yes\n",
         '... with what was changed meanwhile');
     @w = one_on_each($t, 2);
     ok(everywhere('kept', 'meanwhile', @w) && everywhere('gone', undef, @w)
@@ -531,7 +489,7 @@ subtest 'the server stops' => sub {
     $w[0]{c}->write("ask $w[1]{cell} 30000 where\n");
     is(says($w[0]{c}, 'get x'), 'not set', 'a question is under way');
     my $pid = $w[0]{pid};
-    ctl_ok($t, 'stop');
+    $t->ctl_ok('stop');
     ok(!proc_alive($pid), 'the asker has ended');
     is($t->wait_exit(10), 0, '... as all the others');
     $t->finish;
@@ -585,7 +543,7 @@ subtest 'malformed frames' => sub {
     }
     is($sent, keys(%type) * @texts, 'frames with nonsense in them');
     is(scalar $t->workers, 2, 'the server is well');
-    is(ctl_ok($t, 'values'), "\n", '... and nothing is set');
+    is($t->ctl_ok('values'), "\n", '... and nothing is set');
     like(asked(@w[0, 1], '5000 where'), qr/^yes \d+ 1 /, '... requests go on');
     is(says($w[0]{c}, 'set good x'), 'set 1', '... and sets');
 

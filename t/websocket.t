@@ -24,15 +24,9 @@ message_size  = 256k
 ping_interval = 0
 idle_timeout  = 0
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route echo]
-listen   = web
-path     = /echo
-protocol = websocket
-app      = echo
+%%ROUTE_echo%%
 
 [route sub]
 listen      = web
@@ -82,9 +76,7 @@ address  = 127.0.0.1:%%PORT_plain%%
 protocol = websocket
 app      = echo
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
 [route a]
 listen      = web

@@ -24,10 +24,7 @@ send_queue    = 64m
 ping_interval = 0
 idle_timeout  = 0
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
-
+%%LISTEN_web%%
 INI
 $config .= <<"INI" for @ways;
 [route $_]

@@ -27,9 +27,7 @@ message_size  = 256k
 ping_interval = 0
 idle_timeout  = 0
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
 [route off]
 listen   = web
@@ -50,7 +48,6 @@ app             = echo
 compression     = shared
 compression_min = 20
 message_size    = 64k
-
 INI
 $config .= <<"INI" for 'shared', @sizes;
 [route $_]
@@ -83,14 +80,6 @@ sub extensions
     my $got = $w->response->{headers}{'sec-websocket-extensions'};
     $w->stream->close;
     return $got;
-}
-
-sub counter
-{
-    my ($name) = @_;
-    my $r = $t->http_get('web', '/metrics');
-    my ($n) = $r->{body} =~ /^linnet_\Q$name\E(?:\{[^}]*\})? (\d+)$/m;
-    return $n // -1;
 }
 
 # A client with streams of its own.
@@ -144,9 +133,7 @@ sub receive
 
 subtest 'configuration' => sub {
     my $bad = Test::Linnet->new(config => <<'INI');
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
 [route a]
 listen          = web
@@ -340,14 +327,14 @@ subtest 'a room' => sub {
         } @members;
     };
     is($speak->(0), 55, 'all 55 get a message');
-    my $before = counter('compressed_messages_total');
-    my $plain = counter('compression_bytes_in_total');
-    my $zipped = counter('compression_bytes_out_total');
+    my $before = ($t->metric('compressed_messages_total') // -1);
+    my $plain = ($t->metric('compression_bytes_in_total') // -1);
+    my $zipped = ($t->metric('compression_bytes_out_total') // -1);
     is($speak->($_), 55, "... and message $_") for 1 .. 10;
-    is(counter('compressed_messages_total') - $before, 10 * (2 + 5),
+    is(($t->metric('compressed_messages_total') // -1) - $before, 10 * (2 + 5),
         'compressed once for 30, once for 10, and for 5 one by one');
-    $plain = counter('compression_bytes_in_total') - $plain;
-    $zipped = counter('compression_bytes_out_total') - $zipped;
+    $plain = ($t->metric('compression_bytes_in_total') // -1) - $plain;
+    $zipped = ($t->metric('compression_bytes_out_total') // -1) - $zipped;
     cmp_ok($plain, '>', 70 * 360, "... $plain bytes");
     cmp_ok($zipped, '<', $plain / 3, "... to $zipped");
 };

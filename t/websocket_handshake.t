@@ -19,20 +19,14 @@ workers = 1
 ping_interval = 0
 idle_timeout  = 0
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
 [route health]
 listen  = web
 path    = /healthz
 handler = status
 
-[route echo]
-listen   = web
-path     = /echo
-protocol = websocket
-app      = echo
+%%ROUTE_echo%%
 
 [route sub]
 listen      = web

@@ -16,6 +16,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 use Test::Linnet;
+use Test::Linnet::Chat qw(ask);
 
 my $STOPS = $ENV{LINNET_STOPS} || 50;
 my $KILLS = 5; # of these, at the most
@@ -34,15 +35,9 @@ rebalance        = off
 lock_timeout     = %%LIMIT%%
 %%STORE%%
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 INI
 
 sub server
@@ -59,15 +54,6 @@ sub state_of
     my ($pid) = @_;
     my ($state) = slurp("/proc/$pid/stat") =~ /\)\s+(\S)/;
     return $state // '';
-}
-
-my $id = 0;
-
-sub ask
-{
-    my ($w, %request) = @_;
-    $w->send_json({ %request, id => ++$id });
-    return $w->json_like({ id => $id }) // {};
 }
 
 sub enter

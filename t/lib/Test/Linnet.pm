@@ -27,7 +27,7 @@ use Test::Linnet::Stream;
 use Test::Linnet::WebSocket;
 
 our @EXPORT = qw(wait_for time_factor free_port run_command slurp spew
-    proc_alive proc_rss proc_cpu fd_count files_allowed
+    proc_alive proc_rss proc_own proc_cpu fd_count files_allowed
     skip_without_files repo_top);
 
 my $SANITIZER = qr/AddressSanitizer|LeakSanitizer|ThreadSanitizer
@@ -118,6 +118,13 @@ sub proc_rss
 {
     my ($kb) = slurp("/proc/$_[0]/status") =~ /^VmRSS:\s+(\d+)/m;
     return ($kb // 0) * 1024;
+}
+
+# Those of them that no other process has, nor a file; undef when it is gone.
+sub proc_own
+{
+    my ($kb) = slurp("/proc/$_[0]/status") =~ /^RssAnon:\s+(\d+)/m;
+    return defined $kb ? $kb * 1024 : undef;
 }
 
 sub proc_cpu
@@ -303,6 +310,16 @@ sub install_binary
     return $self->{binary} = $to;
 }
 
+# The binary becomes that one.
+sub replace_binary
+{
+    my ($self, $from) = @_;
+    my $to = $self->path('sbin/linnet');
+    system('cp', $from, "$to.new") == 0 or croak "cp $from $to.new";
+    rename "$to.new", $to or croak "rename $to: $!";
+    return;
+}
+
 sub prefix { return $_[0]{prefix} }
 
 sub path { return "$_[0]{prefix}/$_[1]" }
@@ -315,9 +332,59 @@ sub port
     return $self->{ports}{$name} //= free_port();
 }
 
+# Sections that most configurations have, by a line %%NAME%%.
+my %SECTION = (
+    LISTEN_web => <<'INI',
+[listen web]
+address = 127.0.0.1:%%PORT_web%%
+protocol = http
+INI
+    LISTEN_echo => <<'INI',
+[listen echo]
+address = 127.0.0.1:%%PORT_echo%%
+app = echo
+INI
+    LISTEN_lines => <<'INI',
+[listen lines]
+address = 127.0.0.1:%%PORT_lines%%
+protocol = line
+app = chat
+INI
+    ROUTE_chat => <<'INI',
+[route chat]
+listen = web
+path = /chat
+protocol = websocket
+app = chat
+INI
+    ROUTE_echo => <<'INI',
+[route echo]
+listen = web
+path = /echo
+protocol = websocket
+app = echo
+INI
+    ROUTE_events => <<'INI',
+[route events]
+listen = web
+path = /events
+protocol = sse
+app = chat
+INI
+    ROUTE_page => <<'INI',
+[route page]
+listen = web
+path = /
+handler = static
+root = www
+INI
+);
+
 sub expand
 {
     my ($self, $text) = @_;
+    $text =~ s{^%%((?:LISTEN|ROUTE)_\w+)%%\n}
+        {$SECTION{$1} // croak("no section $1")}gme;
     $text =~ s/%%PORT_(\w+)%%/$self->port($1)/ge;
     $text =~ s/%%UNIX_(\w+)%%/$self->{prefix}\/run\/$1.sock/g;
     $text =~ s/%%PREFIX%%/$self->{prefix}/g;
@@ -432,6 +499,26 @@ sub wait_ready
     return $ok;
 }
 
+# Another master than the old one serves, all workers are ready, and the old one
+# is gone.  workers: there are so many, and no other process.
+sub wait_upgraded
+{
+    my ($self, $old, $workers) = @_;
+    return wait_for(
+        sub {
+            $self->reap;
+            my $s = $self->status or return;
+            return if $s->{pid} == $old || proc_alive($old);
+            my @w = @{ $s->{workers} };
+            return if grep { $_->{state} ne 'ready' } @w;
+            return 1 unless defined $workers;
+            return @w == $workers && $self->processes == $workers + 1;
+        },
+        15,
+        'the new master alone'
+    );
+}
+
 # The exit of the process that was started, undef while it runs.
 sub reap
 {
@@ -491,6 +578,41 @@ sub ctl
     return $self->run('ctl', @args);
 }
 
+# Must work; gives what it says.
+sub ctl_ok
+{
+    my ($self, @args) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my ($exit, $out, $err) = $self->ctl(@args);
+    Test::More::is($exit, 0, 'ctl ' . _short(@args))
+        or Test::More::diag($err);
+    return $out;
+}
+
+sub ctl_refused
+{
+    my ($self, $re, @args) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my ($exit, undef, $err) = $self->ctl(@args);
+    Test::More::is($exit, 1, 'ctl ' . _short(@args) . ': refused');
+    Test::More::like($err, $re, '... with the reason');
+    return;
+}
+
+sub _short
+{
+    return join ' ', map { length > 40 ? substr($_, 0, 40) . '...' : $_ } @_;
+}
+
+# The pid of a process that exits as the command does.
+sub ctl_background
+{
+    my ($self, @args) = @_;
+    my $pid = fork // croak "fork: $!";
+    POSIX::_exit(($self->ctl(@args))[0]) if !$pid;
+    return $pid;
+}
+
 sub status
 {
     my ($self) = @_;
@@ -521,6 +643,16 @@ sub workers
 }
 
 sub worker_pids { return map { $_->{pid} } $_[0]->workers }
+
+# How many connections are where: pid => connections.
+sub spread { return { map { $_->{pid} => $_->{connections} } $_[0]->workers } }
+
+# A counter, of all workers that there ever were.
+sub counter
+{
+    my ($self, $name) = @_;
+    return ($self->status // {})->{counters}{$name} // 0;
+}
 
 sub reload
 {
@@ -665,6 +797,21 @@ sub connect
     return Test::Linnet::Stream->connect(%where, %o);
 }
 
+# Whether nobody answers there.
+sub port_free
+{
+    my ($self, $to) = @_;
+    return !eval { $self->connect($to) };
+}
+
+# Whether a new connection to there is echoed; to: as connect has it.
+sub echoes
+{
+    my ($self, $to, $timeout) = @_;
+    my $c = eval { $self->connect($to // 'echo') } or return 0;
+    return $c->echoes($timeout);
+}
+
 # An open WebSocket; dies when the handshake is refused.
 sub websocket
 {
@@ -691,6 +838,17 @@ sub http_get
             . join('', map { "$_: $headers{$_}\r\n" } sort keys %headers)
             . "\r\n");
     return $s->http_response;
+}
+
+# The sum of a metric over its labels; undef when there is none.
+sub metric
+{
+    my ($self, $name, $to) = @_;
+    my $r = $self->http_get($to // 'web', '/metrics');
+    my $sum;
+    $sum += $_ for ($r ? $r->{body} : '')
+        =~ /^linnet_\Q$name\E(?:\{.*\})? (\d+)$/mg;
+    return $sum;
 }
 
 # ---- the end -------------------------------------------------------------
@@ -869,7 +1027,9 @@ L<Test::Linnet::Environment>, which also says what else every test can rely on).
 
 C<config>: the text of server.ini. C<%%PORT_x%%> becomes a free port on
 127.0.0.1, the same for the same name; C<%%UNIX_x%%> a socket path in the
-prefix; C<%%PREFIX%%> and C<%%TOP%%> the folders; C<%%MODULE_x%%> the path of
+prefix; C<%%LISTEN_web%%>, C<%%ROUTE_chat%%> and the like, on a line alone, a
+section that most tests have (see C<%SECTION>); C<%%PREFIX%%> and C<%%TOP%%> the
+folders; C<%%MODULE_x%%> the path of
 the dynamic module F<t/modules/x>, which is built if needed and copied into the
 prefix, where any user can read it. Without a C<[server]>
 section two workers are asked for; without C<[log]> the log goes to
@@ -878,7 +1038,8 @@ F<logs/error.log> at level info (not with C<< bare_config => 1 >>).
 C<files>: more files in the prefix, name to text. C<args>: arguments for every
 run of the binary. C<env>: environment. C<binary>: another binary.
 C<copy_binary>: run a copy in the prefix, which C<install_binary($script)>
-replaces (by a fresh copy, or a script). C<user>: run as this user (the test
+replaces (by a fresh copy, or a script), and C<replace_binary($path)> by another
+one. C<user>: run as this user (the test
 must be root). C<ulimit>: list of limits as sh takes them (C<'n 64'>). C<front>: a command
 that the server is started by, as its last arguments; with it, C<master_pid>
 goes by the process titles, and the pids in C<status> may be those of another
@@ -892,10 +1053,13 @@ C<wait_ready($timeout, $workers, $generation)>. C<wait_exit($timeout)>: exit
 status (128 + signal) or undef. C<signal('HUP')> to the master.
 C<stop($signal, $timeout)>: TERM by default, waits for every process; the exit
 status. C<run(@args)>: one run that ends by itself: C<($exit, $stdout,
-$stderr)>. C<ctl(@args)>: C<linnet ctl ...>, the same. C<status>: C<ctl status
+$stderr)>. C<ctl(@args)>: C<linnet ctl ...>, the same; C<ctl_ok(@args)> and
+C<ctl_refused($re, @args)> test what becomes of it, C<ctl_background(@args)> gives
+the pid of a process that does it. C<status>: C<ctl status
 --json>, decoded. C<wait_status($timeout)>: the same once it is answered; dies
 when it is not. C<workers($state)>: its workers in a state (ready).
-C<worker_pids>. C<master_pid>. C<processes>: pids of all processes of this
+C<worker_pids>. C<spread>: connections by pid. C<counter($name)>: of the status.
+C<wait_upgraded($old_pid, $workers)>. C<master_pid>. C<processes>: pids of all processes of this
 server. C<holders($port_name)>: which of them have the connections to it open,
 pids by inode. C<title($pid)>. C<write_config($text)>, C<reload($text)>.
 
@@ -911,7 +1075,9 @@ C<connect($port_name)>: a L<Test::Linnet::Stream>; also C<'unix:NAME'> and
 C<[$host, $port]>. C<websocket($port_name, $path, %options)>: a
 L<Test::Linnet::WebSocket>. C<events($port_name, $path, %headers)>: a
 L<Test::Linnet::Events>. C<http_get($port_name, $path, %headers)>:
-C<{status, reason, headers, body}>.
+C<{status, reason, headers, body}>. C<metric($name, $port_name)>: a sum of what
+F</metrics> has. C<echoes($port_name, $timeout)>: whether a new connection to
+there is echoed; C<port_free($port_name)>: whether there is none to be had.
 
 =head2 Functions
 
@@ -919,7 +1085,7 @@ C<wait_for($code, $timeout, $what)>: polls until the code is true and returns
 its value; after the timeout (times the factor) says what it waited for and
 returns nothing. Never sleep for a fixed time instead. C<run_command({timeout,
 stdin, env, cwd, user, ulimit}, @command)>. C<free_port>, C<slurp>, C<spew>,
-C<proc_alive>, C<proc_rss>, C<proc_cpu>, C<fd_count>, C<files_allowed>,
+C<proc_alive>, C<proc_rss>, C<proc_own>, C<proc_cpu>, C<fd_count>, C<files_allowed>,
 C<skip_without_files($n)>,
 C<time_factor>, C<repo_top>.
 

@@ -196,6 +196,14 @@ sub silent
     return !$self->fill(time + $seconds) && !$self->{eof};
 }
 
+# Whether an echo behind it still answers.
+sub echoes
+{
+    my ($self, $timeout) = @_;
+    return 0 unless $self->write('hello');
+    return ($self->read_exact(5, $timeout // 5) // '') eq 'hello' ? 1 : 0;
+}
+
 # One HTTP response: {status, reason, version, headers (lower case), raw_head,
 # body}; undef when it does not come whole.  head: it answers a HEAD.
 sub http_response
@@ -245,7 +253,7 @@ Test::Linnet::Stream - a client connection for tests
 C<connect(host, port)> or C<connect(path)>, and C<try_connect> which does not
 die. C<write>, C<read_exact($n, $timeout)>, C<read_until($pattern, $timeout)>,
 C<line($timeout)>, C<read_all($timeout)>, C<closed($timeout)>,
-C<silent($seconds)>, C<http_response(head =E<gt> 1, timeout =E<gt> 5)>,
+C<silent($seconds)>, C<echoes($timeout)>, C<http_response(head =E<gt> 1, timeout =E<gt> 5)>,
 C<shutdown_write>, C<close($hard)>, C<error>, C<pending>. All readers give
 undef when their time is over (10 s, times TEST_TIME_FACTOR) or the peer
 closed before.

@@ -238,6 +238,14 @@ sub json_like
     return;
 }
 
+# Whether an echo behind it still answers.
+sub echoes
+{
+    my ($self, $timeout) = @_;
+    $self->send_text('hello');
+    return ($self->message($timeout) // '') eq 'hello' ? 1 : 0;
+}
+
 # Reads on until the close frame; its code, or undef.
 sub wait_close
 {
@@ -286,7 +294,7 @@ in C<response>. C<send_text>, C<send_binary>, C<send_json>, C<ping>,
 C<send_frame($op, $payload, fin, rsv, mask, length, width)>, C<frame_bytes>
 (the same, not sent). C<frame($timeout)>: a frame as it came;
 C<message($timeout)>: a message, pings answered; C<json>,
-C<json_like(\%fields)>; C<wait_close>, C<close($code, $reason)>,
+C<json_like(\%fields)>; C<echoes($timeout)>; C<wait_close>, C<close($code, $reason)>,
 C<close_code>, C<close_reason>.
 
 =cut
