@@ -90,9 +90,64 @@ for my $files (["$dir/tour.c", "$changed/src/net/stats.c"], ['src/zone/zone.c'],
 is((run_command("$dir/names"))[1], "whispers_total: Direct messages.\n",
     '... and the counter has a name');
 
+# Files, functions and directives that are named are there.
+sub files { return grep { -f } map { glob } @_ }
+
+my @sources = files('src/*.[ch]', 'src/*/*.[ch]', 'modules/*/*.[ch]');
+my @docs = files('README.md', 'docs/*.md');
+my $code = join "\n", map { slurp($_) =~ s{/\*.*?\*/}{}gsr } @sources;
+my %known = map { $_ => 1 } $code =~ /\b(lnt_\w+|LNT_\w+)\b/g,
+    slurp('auto/config') =~ /\b(LNT_\w+)\b/g;
+my %file = map { s{.*/}{}r => 1 } @sources,
+    files('src/*/*', 'modules/*/*', 'modules/*/*/*', 't/*', 't/*/*', 'docs/*',
+    'conf/*', 'contrib/*', 'auto/*', '*');
+# Examples, what configure makes, and what others have.
+my $elsewhere = qr/^(?:parrot\.c|modules\.c|(?:stdio|errno)\.h|uWebSockets\.js)$/;
+my $example = qr/_(?:parrot|crowd|whispers|NAME|)$/i;
+my $named = qr{(?<![\w./-])((?:[\w.-]+/)*[\w-]+\.(?:[cht]|pm|js|md|ini))\b(?![/\w])};
+
+sub unknown_names
+{
+    my ($text) = @_;
+    return grep { !$known{$_} && !/$example/ }
+        $text =~ /\b(lnt_\w+|LNT_\w+)\b/g;
+}
+
+for my $doc (@docs) {
+    my $text = slurp($doc);
+    my $folder = $doc =~ s{[^/]*$}{}r;
+    my @missing = grep { !/$elsewhere/ && !(m{/}
+            ? grep { -f } $_, "$folder$_", "src/$_" : $file{$_}) }
+        $text =~ /$named/g;
+    is(join("\n", @missing, unknown_names($text)), '',
+        "$doc: what it names is there");
+}
+my @stale;
+for my $source (@sources) {
+    my $folder = $source =~ s{[^/]*$}{}r;
+    for my $comment (slurp($source) =~ m{(/\*.*?\*/)}gs) {
+        # Of another folder they are named with it.
+        push @stale, map { "$source: $_" } unknown_names($comment), grep {
+            /\.[ch]$/ && !grep { -f } "$folder$_", "src/$_", $_
+        } $comment =~ /$named/g;
+    }
+}
+is(join("\n", @stale), '', 'comments name files and functions that are there');
+
 my ($exit, $reference) = run_command({ timeout => 20 }, Test::Linnet->binary, '-R');
 is($exit, 0, 'linnet -R prints the reference');
 is(slurp("$top/docs/configuration.md"), $reference,
     'docs/configuration.md is what "make docs" writes');
+
+my %key = map { $_ => 1 } $reference =~ /^\| `(\w+)`/mg;
+for my $doc (@docs) {
+    my $text = slurp($doc);
+    my @written = ($text =~ /`(?:\[\w+[^]`]*\] )?([a-z_]+) = [^`]*`/g,
+        $text =~ /`\[\w+[^]`]*\] ([a-z_]+)`/g);
+    for my $ini ($text =~ /^```ini\n(.*?)^```/msg) {
+        push @written, $ini =~ /^;?\s*([a-z_]+)\s*=/mg;
+    }
+    is(join(' ', grep { !$key{$_} } @written), '', "$doc: its directives exist");
+}
 
 done_testing;

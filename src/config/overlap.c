@@ -1,6 +1,6 @@
 /*
  * What a configuration asks for twice: an address, whole or in part, or a path
- * for two kinds of files.  Whether each alone can be had is check.c's.
+ * for two kinds of files.  Whether each alone can be had is master/check.c's.
  */
 #include "config/overlap.h"
 

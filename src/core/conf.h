@@ -3,8 +3,8 @@
  *
  * A kind of section ([listen], [chat]...) is served by one or more sets; a set
  * is a table of directives over one C struct.  A module may add a set to a
- * kind that another one owns (websocket adds "origin" to [route]).  From the
- * same tables come parsing, -t errors, -T output and the reference manual.
+ * kind that another one owns (websocket adds "compression" to [route]).  From
+ * the same tables come parsing, -t errors, -T output and the reference manual.
  */
 #ifndef LNT_CORE_CONF_H
 #define LNT_CORE_CONF_H

@@ -57,7 +57,7 @@ enum lnt_frame_type {
     LNT_FRAME_MOVED,     /* and whether it was taken */
     LNT_FRAME_HAND,      /* old master to new: payload: what the fds are */
     LNT_FRAME_TAKEN,     /* new master to old: it serves; payload: what became
-                            of the zone (takeover.h) */
+                            of the zone (master/takeover.h) */
     LNT_FRAME_SYNC,      /* to the store's process: write now; gets a REPLY */
     LNT_FRAME_TYPES
 };

@@ -46,8 +46,8 @@ const char *lnt_changes_refusal(const struct lnt_master *m,
                                 const struct lnt_change *c);
 /* Whether one goes on, or waits. */
 bool lnt_changes_any(const struct lnt_master *m);
-/* Takes one of that kind out of those that wait, for lnt_changes_begin or
-   lnt_changes_done; NULL: there is none. */
+/* Takes one of that kind out of those that wait, to be freed or to become the one
+   that goes on; NULL: there is none. */
 struct lnt_change *lnt_changes_take(struct lnt_master *m,
                                     enum lnt_change_kind kind);
 /* The one that goes on is over: whoever waits for it is told. */

@@ -1,7 +1,7 @@
 /*
  * Would it start?  Everything that a start opens, makes or becomes is looked
  * at, with the place in the configuration that asks for it.  What can be seen
- * in the text alone is config.c's, overlap.c's and the modules'.
+ * in the text alone is config/config.c's, config/overlap.c's and the modules'.
  */
 #include "master/check.h"
 

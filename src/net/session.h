@@ -182,7 +182,7 @@ void lnt_session_write(struct lnt_session *s, const void *p, size_t n);
  * The same for bytes inside the input being handled by data(): not copied but
  * written when data() returns.  They must follow each other without a gap
  * from call to call to be one write; the protocol sees to that by moving them
- * together (see lnt_input.room).
+ * together (see LNT_INPUT_ROOM).
  */
 void lnt_session_write_input(struct lnt_session *s, const void *p, size_t n);
 /* Queues a reference to a finished buffer (takes none over). */

@@ -1,7 +1,7 @@
 /*
  * The store's process: one at a time (a lock beside the file sees to that),
  * never in anybody's way.  What is written and how is left to store/mirror.c;
- * who starts it and when it ends, to the master (helpers.c).
+ * who starts it and when it ends, to master/helpers.c.
  *
  * It looks at the log once a sync interval and sleeps when that has not grown;
  * only then publishers ring its doorbell, once.

@@ -7,9 +7,9 @@
  *
  * The two workers may be of different releases.  Neither entries nor verdicts
  * can grow: what a connection is grows in its bytes (net/move.c), and what
- * others may not know goes into frames of another type (channel.h).  A verdict
- * that is not known counts as REFUSED, so no further one may mean that the
- * connection is served.
+ * others may not know goes into frames of another type (ipc/channel.h).  A
+ * verdict that is not known counts as REFUSED, so no further one may mean that
+ * the connection is served.
  */
 #ifndef LNT_WORKER_ARRIVAL_H
 #define LNT_WORKER_ARRIVAL_H

@@ -509,7 +509,7 @@ lnt_room_index(const struct lnt_zone *z, uint32_t number)
     return index;
 }
 
-/* The i-th word of a mutex; one of them has the holder (lock.c). */
+/* The i-th word of a mutex; zone.c finds out which of them has the holder. */
 static inline uint32_t
 lnt_lock_word(const pthread_mutex_t *lock, int i)
 {

@@ -11,7 +11,7 @@
  * A bit that is missing loses a message, so it is set in the locked section that
  * makes it necessary.  A bit too many costs a wake-up that finds nothing, so who
  * clears it may take its time: only the process itself knows when its last
- * subscriber of a room is gone (unwake.c).
+ * subscriber of a room is gone (hub/unwake.c).
  *
  * Who is killed or stopped between a record and its rings is made up for by the
  * master (src/master/doorbells.h).
