@@ -102,8 +102,8 @@ my %file = map { s{.*/}{}r => 1 } @sources,
     files('src/*/*', 'modules/*/*', 'modules/*/*/*', 't/*', 't/*/*', 'docs/*',
     'conf/*', 'contrib/*', 'auto/*', '*');
 # Examples, what configure makes, and what others have.
-my $elsewhere = qr/^(?:parrot\.c|modules\.c|(?:stdio|errno)\.h|uWebSockets\.js)$/;
-my $example = qr/_(?:parrot|crowd|whispers|NAME|)$/i;
+my $elsewhere = qr/^(?:parrot\.c|modules\.c|(?:stdio|string|errno)\.h|uWebSockets\.js)$/;
+my $example = qr/_(?:parrot|crowd|whispers|tally|NAME|)$/i;
 my $named = qr{(?<![\w./-])((?:[\w.-]+/)*[\w-]+\.(?:[cht]|pm|js|md|ini))\b(?![/\w])};
 
 sub unknown_names

@@ -319,7 +319,7 @@ handle_input(struct lnt_conn *c, uint8_t *p, size_t n, bool eof)
     lnt_verdict v = feed(c, p, n, eof, &used);
     lnt_output_echo(net);
     net->current = NULL;
-    bool held = c->flags & (LNT_F_HELD | LNT_F_PARKED);
+    bool held = c->waits || (c->flags & LNT_F_HELD);
     if (v)
         lnt_conn_goodbye(c, v, NULL);
     else if (eof && !held)
@@ -497,7 +497,7 @@ settle_empty(struct lnt_conn *c)
     if (p->drained)
         p->drained(&c->session);
     /* Held again: it has queued more, which brings us here once that is out. */
-    if (held && !(c->flags & (LNT_F_HELD | LNT_F_PARKED)) &&
+    if (held && !c->waits && !(c->flags & LNT_F_HELD) &&
         c->state < LNT_CONN_FINISHING)
         release_input(c);
 }
@@ -552,7 +552,7 @@ lnt_conn_settle(struct lnt_conn *c)
 void
 lnt_conn_poll(struct lnt_conn *c)
 {
-    if (!(c->flags & (LNT_F_EOF | LNT_F_HELD | LNT_F_PARKED | LNT_F_COMING)))
+    if (!c->waits && !(c->flags & (LNT_F_EOF | LNT_F_HELD | LNT_F_COMING)))
         on_readable(c);
 }
 
@@ -577,7 +577,7 @@ on_event(struct lnt_watch *w, uint32_t events)
         on_readable(c);
     else if (events & (EPOLLERR | EPOLLHUP))
         lnt_conn_kill(c);
-    else if ((events & EPOLLRDHUP) && (c->flags & LNT_F_PARKED))
+    else if ((events & EPOLLRDHUP) && c->waits)
         on_hangup(c);
     if ((events & EPOLLOUT) && c->state != LNT_CONN_DEAD)
         lnt_output_touch(c);

@@ -50,12 +50,15 @@ enum {                        /* lnt_conn.flags */
        LNT_F_MOVED = 1024,    /* lives on in another process */
        LNT_F_HELD = 512,      /* no input until the output queue is empty */
        LNT_F_FILTERED = 8192, /* there is a struct lnt_filtered behind it */
-       LNT_F_PARKED = 16384,  /* an answer comes later: nothing is read, only
-                                 the peer's end is watched for */
        LNT_F_COMING = 4096,   /* is being taken over: nothing may be sent before
                                the giver knows */
        LNT_F_ADMISSION = 16384, /* app_state is there for an admission */
        LNT_F_WAITS = 32768,     /* with HELD: until that is decided */
+};
+
+enum { /* lnt_conn.waits: nothing is read, only the peer's end is
+                            watched for */
+       LNT_W_ANSWER = 1, /* an answer comes later */
 };
 
 /* Output behind the first buffer: a ring of references. */
@@ -99,7 +102,7 @@ struct lnt_conn {
     struct lnt_conn *flush_next;
     uint16_t flags;
     uint8_t state;   /* lnt_conn_state */
-    uint8_t linger;  /* unused input bytes may still come */
+    uint8_t waits;   /* LNT_W_... */
     uint32_t active; /* last input, net time */
 
     struct lnt_session session;
@@ -196,9 +199,9 @@ lnt_conn_filter(const struct lnt_conn *c)
 static inline void
 lnt_conn_unpark(struct lnt_conn *c)
 {
-    if (!(c->flags & LNT_F_PARKED))
+    if (!(c->waits & LNT_W_ANSWER))
         return;
-    c->flags &= (uint16_t)~LNT_F_PARKED;
+    c->waits &= (uint8_t)~LNT_W_ANSWER;
     c->net->stats->parked--;
 }
 

@@ -28,7 +28,7 @@ lnt_deadline_silence(const struct lnt_conn *c, uint32_t *at)
     const struct lnt_limits *l = c->session.endpoint->limits;
     bool any = l->idle_timeout != 0;
     /* It waits for us. */
-    if (c->flags & LNT_F_PARKED)
+    if (c->waits & LNT_W_ANSWER)
         return false;
     *at = c->active + (uint32_t)l->idle_timeout;
     if (!lnt_deadline_pings(c) || (c->flags & LNT_F_BEHIND) ||

@@ -225,9 +225,9 @@ lnt_output_watch(struct lnt_conn *c)
     uint32_t events = 0;
     if (c->flags & LNT_F_BLOCKED)
         events |= EPOLLOUT;
-    if ((c->flags & (LNT_F_PARKED | LNT_F_EOF)) == LNT_F_PARKED)
+    if (c->waits && !(c->flags & LNT_F_EOF))
         events |= EPOLLRDHUP;
-    if (!(c->flags & (LNT_F_EOF | LNT_F_HELD | LNT_F_PARKED)) &&
+    if (!c->waits && !(c->flags & (LNT_F_EOF | LNT_F_HELD)) &&
         (!(c->flags & LNT_F_BLOCKED) || c->out_bytes < READ_PAUSE))
         events |= EPOLLIN;
     return lnt_watch_set(c->net->loop, &c->watch, events);

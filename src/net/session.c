@@ -357,9 +357,9 @@ void
 lnt_session_park(struct lnt_session *s)
 {
     struct lnt_conn *c = conn(s);
-    if (c->flags & LNT_F_PARKED)
+    if (c->waits & LNT_W_ANSWER)
         return;
-    c->flags |= LNT_F_PARKED;
+    c->waits |= LNT_W_ANSWER;
     c->net->stats->parked++;
     watch(c);
 }
@@ -368,7 +368,7 @@ void
 lnt_session_unpark(struct lnt_session *s)
 {
     struct lnt_conn *c = conn(s);
-    if (!(c->flags & LNT_F_PARKED))
+    if (!(c->waits & LNT_W_ANSWER))
         return;
     lnt_conn_unpark(c);
     c->active = lnt_net_time(c->net);

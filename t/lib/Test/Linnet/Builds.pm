@@ -57,8 +57,10 @@ lnt_zone_features(struct lnt_zone *z)
 
 C
         [$file, after => qr/^#include "core\/strbuf\.h"\n/m,
-            qq{#include "core/log.h"\n#include "t/lib/zone_check.h"\n}],
-        [$file, before => qr/^    lnt_zone_usage\(z, &u\);\n/m, <<'C'],
+            qq{#include "core/log.h"\n#include "hub/state.h"\n} .
+                qq{#include "t/lib/zone_check.h"\n}],
+        [$file, before => qr/^    lnt_hub_usage\(h, &u\);\n/m, <<'C'],
+    struct lnt_zone *z = h->zone;
     struct lnt_strbuf why = LNT_STRBUF_INIT;
     if (!lnt_zone_check(z, &why))
         lnt_log_alert("the zone is broken: %s", why.p);
@@ -184,9 +186,9 @@ lnt_zone_spoken(struct lnt_zone *z)
 
 C
         ['modules/status/metrics.c', after =>
-            qr/^    lnt_zone_usage\(z, &u\);\n/m, <<'C'],
+            qr/^    lnt_hub_usage\(h, &u\);\n/m, <<'C'],
     uint64_t lnt_zone_spoken(struct lnt_zone *z);
-    add_gauge(out, "spoken", "Records in rooms.", lnt_zone_spoken(z));
+    add_gauge(out, "spoken", "Records in rooms.", lnt_zone_spoken(h->zone));
 C
     );
 }
