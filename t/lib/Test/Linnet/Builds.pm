@@ -139,7 +139,7 @@ sub _counters
             join '', map { qq{    [LNT_C_$_->[0]] = "$_->[1]_total",\n} } @new],
         [$names, before => qr/^    \[LNT_C_MESSAGES_IN\] = "Messages/m,
             join '', map { qq{    [LNT_C_$_->[0]] = "$_->[2]",\n} } @new],
-        ['src/hub/hub.c',
+        ['src/hub/publish.c',
             after => qr/^    lnt_count\(h->stats, LNT_C_PUBLISHED\);\n/m, <<'C'],
     if (e->room != LNT_ROOM_NONE)
         lnt_count(h->stats, LNT_C_SPOKEN);
@@ -156,7 +156,7 @@ sub _rooms
     uint64_t spoken; /* count, and above it what it is not */
 C
         ['src/zone/log.c', after =>
-            qr/^    lnt_ring_append\(z, room, e\);\n/m, <<'C'],
+            qr/^        lnt_ring_append\(z, room, e\);\n/m, <<'C'],
     if (room) {
         struct lnt_zone_room *r = lnt_room_at(z, room);
         uint32_t n = (uint32_t)r->spoken;
@@ -332,7 +332,7 @@ sub _limits
 sub _sessions
 {
     my $move = 'modules/chat/chat_move.c';
-    my $hub = 'src/hub/hub.c';
+    my $hub = 'src/hub/move.c';
     return (
         ['modules/chat/chat.h', end => 'chat_session', "    uint64_t mark;\n"],
         ['modules/chat/chat.h', instead =>
@@ -359,6 +359,8 @@ C
     chat->mark = mark ? mark : lnt_mark(lnt_session_id(s));
     lnt_count(lnt_session_stats(s), mark ? LNT_C_MARKS_KEPT : LNT_C_MARKS_NEW);
 C
+        [$hub, before => qr/^#include "core\/pack.h"\n/m,
+            qq{#include "core/log.h"\n#include "core/mem.h"\n}],
         [$hub, before => qr/^    lnt_pack_end\(out, piece\);/m,
             "    lnt_pack_u64(out, lnt_mark(r->app_id));\n"],
         [$hub, instead =>
@@ -366,7 +368,7 @@ C
             sub { "    struct lnt_sub *sub = $_[0]" . <<'C' }],
     uint64_t mark;
     lnt_assert(lnt_unpack_late_u64(&piece, &mark) &&
-               lnt_marked(mark, app_id(s)));
+               lnt_marked(mark, lnt_hub_app_id(s)));
     return sub;
 C
     );
