@@ -71,6 +71,16 @@ add_worker_gauges(struct lnt_hub *h, struct lnt_strbuf *out)
              "HTTP requests whose answer is put off.");
     for (unsigned at = 0; lnt_hub_worker_next(h, &at, &w);)
         add_sample(out, "http_parked", &w, lnt_status_load(&w.stats->parked));
+    add_head(out, "filter_handshakes", "gauge",
+             "Connections in the handshake of their filter (TLS).");
+    for (unsigned at = 0; lnt_hub_worker_next(h, &at, &w);)
+        add_sample(out, "filter_handshakes", &w,
+                   lnt_status_load(&w.stats->shaking));
+    add_head(out, "filter_input_bytes", "gauge",
+             "Bytes kept that are not a whole record of a filter yet.");
+    for (unsigned at = 0; lnt_hub_worker_next(h, &at, &w);)
+        add_sample(out, "filter_input_bytes", &w,
+                   lnt_status_load(&w.stats->raw_input));
     add_head(out, "worker_ready", "gauge",
              "1 while the worker accepts connections.");
     for (unsigned at = 0; lnt_hub_worker_next(h, &at, &w);)

@@ -83,6 +83,34 @@ test_upgrade(void)
     toy_none_left("upgrade");
 }
 
+/* A request that is answered later; half of the next record is there. */
+static void
+test_parked(void)
+{
+    static const char get[] = "GET /poll HTTP/1.1\r\nHost: x\r\n\r\n";
+    struct toy_client c = toy_dial(w, "listen web");
+    struct lnt_strbuf b = LNT_STRBUF_INIT;
+    toy_record(&c.out, get, sizeof(get) - 1, &b);
+    toy_record(&c.out, get, sizeof(get) - 1, &b);
+    toy_write(&c, b.p, b.n - 5);
+    is_str(toy_heard(&c), "", "a request is put off");
+    ok(polls && stats()->parked == 1, "... and counted");
+    toy_write(&c, b.p + b.n - 5, 5);
+    settle();
+    poll_answer("first");
+    ok(strstr(toy_heard(&c), "first") != NULL, "... and answered");
+    ok(polls != NULL, "... the next one is read then");
+    unsigned gone = polls_gone;
+    shutdown(c.fd, SHUT_WR);
+    (void)toy_heard(&c);
+    is_int(polls_gone, gone + 1, "... its client goes");
+    ok(c.last && c.eof && !c.wrong, "... and is told the last word");
+    is_int(stats()->parked, 0, "... nobody waits");
+    lnt_strbuf_release(&b);
+    toy_client_end(&c);
+    toy_none_left("parked");
+}
+
 /* ---- output ---- */
 
 /* What is said in one turn is one write, and as few records as may be. */
@@ -342,6 +370,7 @@ main(void)
     test_pieces();
     test_waits();
     test_upgrade();
+    test_parked();
     test_one_write();
     test_slow(SIZE_MAX);
     test_slow(30000);

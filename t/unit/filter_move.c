@@ -135,6 +135,34 @@ test_unsent(void)
     lnt_strbuf_release(&bytes);
 }
 
+/* A request that is put off, with the next one behind it. */
+static void
+test_parked(void)
+{
+    struct lnt_strbuf bytes = LNT_STRBUF_INIT;
+    struct toy_client c = toy_dial(&workers[0], "listen web");
+    const char *why;
+    toy_say(&c, "GET /poll HTTP/1.1\r\nHost: x\r\n\r\n"
+                "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n");
+    unsigned gone = polls_gone;
+    int fd = lnt_move_freeze(only(&workers[0]), &bytes);
+    must(fd >= 0);
+    is_int(polls_gone, gone + 1, "a request that is put off is frozen");
+    struct lnt_session *s = lnt_move_thaw(
+        workers[1].net, fd, lnt_strbuf_str(&bytes), find, NULL, &why);
+    must(s && polls);
+    lnt_move_go(s);
+    is_str(toy_heard(&c), "", "... and waits on");
+    poll_answer("there");
+    const char *said = toy_heard(&c);
+    ok(strstr(said, "there") && strstr(said, "404 Not Found"),
+       "... is answered there, and what is behind it");
+    ok(!c.wrong, "... in good order");
+    toy_client_end(&c);
+    toy_none_left("parked");
+    lnt_strbuf_release(&bytes);
+}
+
 /* Who does not have this filter, or does not know of filters, refuses. */
 static void
 test_refusals(void)
@@ -397,6 +425,7 @@ main(void)
     filter_begin(2);
     test_everywhere();
     test_unsent();
+    test_parked();
     test_refusals();
     test_moves();
     test_taker_gone_before();

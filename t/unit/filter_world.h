@@ -33,17 +33,109 @@
     "path = /files\n"                                                          \
     "handler = static\n"                                                       \
     "root = .\n"                                                               \
+    "[route poll]\n"                                                           \
+    "listen = web\n"                                                           \
+    "path = /poll\n"                                                           \
+    "handler = poll\n"                                                         \
     "[listen plain]\n"                                                         \
     "address = 127.0.0.1:13\n"                                                 \
     "app = echo\n"
 
+#define WORLD_MODULES filter_modules
+
+#include "modules/http/http.h"
+#include "net/module.h"
+
+static const struct lnt_module *filter_modules[64];
+
 #include "t/unit/move_world.h"
 #include "t/unit/toy_filter.h"
+
+/* ---- a handler that answers later ---- */
+
+static struct lnt_http_later *polls; /* the last one; NULL: none */
+static unsigned polls_gone;
+
+static inline lnt_verdict
+poll_handle(struct lnt_module_ctx *m, struct lnt_http_request *r)
+{
+    (void)m;
+    polls = lnt_http_park(r, 60000, NULL);
+    return LNT_GO_ON;
+}
+
+static inline void
+poll_answer(const char *text)
+{
+    struct lnt_http_request *r = lnt_http_resume(polls);
+    polls = NULL;
+    (void)lnt_http_respond(r, 200, "text/plain", NULL, lnt_str_c(text));
+}
+
+static inline void
+poll_due(struct lnt_module_ctx *m, struct lnt_http_later *l,
+         enum lnt_http_due why)
+{
+    (void)m;
+    (void)why;
+    polls = l;
+    poll_answer("due");
+}
+
+static inline void
+poll_gone(struct lnt_module_ctx *m, struct lnt_http_later *l)
+{
+    (void)m;
+    polls_gone++;
+    if (polls == l)
+        polls = NULL;
+}
+
+static inline int
+poll_freeze(struct lnt_module_ctx *m, struct lnt_http_later *l,
+            struct lnt_strbuf *out)
+{
+    (void)m;
+    (void)l;
+    (void)out;
+    return 0;
+}
+
+static inline int
+poll_thaw(struct lnt_module_ctx *m, struct lnt_http_later *l,
+          struct lnt_str state)
+{
+    (void)m;
+    (void)state;
+    polls = l;
+    return 0;
+}
+
+static const struct lnt_http_handler poll_handler = {
+    .allow = "GET",
+    .handle = poll_handle,
+    .due = poll_due,
+    .gone = poll_gone,
+    .freeze = poll_freeze,
+    .thaw = poll_thaw,
+};
+
+static const struct lnt_module poll_module = {
+    LNT_MODULE_HEAD,
+    .name = "poll",
+    .handler = &poll_handler,
+};
+
+/* ---- workers ---- */
 
 /* All listeners but "plain"; a real module does it when it is configured. */
 static inline void
 filter_begin(unsigned n)
 {
+    size_t k = 0;
+    for (; lnt_static_modules[k]; k++)
+        filter_modules[k] = lnt_static_modules[k];
+    filter_modules[k] = &poll_module;
     world_begin(n);
     for (const struct lnt_endpoint *e = config->endpoints; e; e = e->next) {
         struct lnt_endpoint *writable = (struct lnt_endpoint *)(uintptr_t)e;
@@ -53,6 +145,8 @@ filter_begin(unsigned n)
         writable->filter_conf = &toy_conf;
     }
 }
+
+/* ---- clients ---- */
 
 /* type: SOCK_STREAM, or SOCK_SEQPACKET, in which each write shows. */
 static inline struct toy_client
