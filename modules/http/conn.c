@@ -175,6 +175,9 @@ handle(struct lnt_http_exchange *x, const struct lnt_http_entry *e)
                       e->route.module->name);
         (void)lnt_http_error(r, 500, NULL, "the request was not answered");
     }
+    /* The handler cannot know. */
+    if (x->parked && (x->conn->flags & LNT_HTTP_F_ENDING))
+        lnt_http_later_due(x->conn, LNT_HTTP_DUE_END);
     return v;
 }
 
@@ -511,7 +514,7 @@ static bool
 on_drain(struct lnt_session *s)
 {
     struct lnt_http_conn *c = lnt_session_state(s);
-    c->flags |= LNT_HTTP_F_CLOSE;
+    c->flags |= LNT_HTTP_F_CLOSE | LNT_HTTP_F_ENDING;
     if (c->flags & LNT_HTTP_F_LATER)
         lnt_http_later_due(c, LNT_HTTP_DUE_END);
     return lnt_session_state(s) == c && is_idle(c);
@@ -524,7 +527,7 @@ on_goodbye(struct lnt_session *s, int code, const char *reason)
 {
     struct lnt_http_conn *c = lnt_session_state(s);
     (void)reason;
-    c->flags |= LNT_HTTP_F_CLOSE;
+    c->flags |= LNT_HTTP_F_CLOSE | LNT_HTTP_F_ENDING;
     if (c->flags & LNT_HTTP_F_LATER)
         lnt_http_later_due(c, LNT_HTTP_DUE_END);
     if (lnt_session_state(s) != c)

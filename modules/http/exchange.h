@@ -42,6 +42,7 @@ enum {                          /* lnt_http_conn.flags */
        LNT_HTTP_F_DONE = 8,     /* that was it; input is dropped */
        LNT_HTTP_F_HELD = 16,  /* there is input, for when the queue is empty */
        LNT_HTTP_F_LATER = 32, /* busy.later */
+       LNT_HTTP_F_ENDING = 128,   /* nothing more is put off */
        LNT_HTTP_F_ANSWERING = 64, /* that was resumed, not yet answered */
 };
 

@@ -19,10 +19,7 @@
 #include "net/module.h"
 #include "net/net.h"
 
-enum {
-    CLIENT_GONE = 499, /* in the access log, as others write it */
-    UNANSWERED = 1,    /* ms for an answer that was to come at once */
-};
+enum { CLIENT_GONE = 499 }; /* in the access log, as others write it */
 
 struct lnt_http_later {
     struct lnt_session *session;
@@ -137,7 +134,6 @@ lnt_http_resume(struct lnt_http_later *l)
     x->conn->busy.later = NULL;
     x->conn->flags &= (uint8_t)~LNT_HTTP_F_LATER;
     x->conn->flags |= LNT_HTTP_F_ANSWERING;
-    lnt_session_deadline(s, lnt_session_now(s) + UNANSWERED);
     if (l->resumed)
         *l->resumed = true;
     free(l);
@@ -153,12 +149,18 @@ lnt_http_later_due(struct lnt_http_conn *c, enum lnt_http_due why)
     struct lnt_http_later *l = c->busy.later;
     bool resumed = false;
     l->resumed = &resumed;
-    l->entry->route.handler->due(module_of(l), l, why);
-    if (resumed)
+    struct lnt_session *s = l->session;
+    const struct lnt_http_route *route = &l->entry->route;
+    route->handler->due(module_of(l), l, why);
+    if (resumed && !(c->flags & LNT_HTTP_F_ANSWERING))
         return;
-    l->resumed = NULL;
     lnt_log_alert("module %s left a request without an answer that was due",
-                  l->entry->route.module->name);
+                  route->module->name);
+    if (resumed) {
+        lnt_session_cut(s);
+        return;
+    }
+    l->resumed = NULL;
     (void)lnt_http_error(lnt_http_resume(l), 503, NULL,
                          "the request was not answered in time");
 }

@@ -40,7 +40,7 @@ static struct lnt_http_later *parked;
 static unsigned dues, gones;
 static enum lnt_http_due last_due;
 static uint64_t late_ms = 20000;
-static bool silent, upgrades, moves = true;
+static bool silent, vain, upgrades, moves = true;
 
 static lnt_verdict
 late_handle(struct lnt_module_ctx *m, struct lnt_http_request *r)
@@ -73,6 +73,8 @@ late_due(struct lnt_module_ctx *m, struct lnt_http_later *l,
     (void)m;
     dues++;
     last_due = why;
+    if (vain)
+        (void)lnt_http_resume(l);
     if (!silent)
         answer(l, "due");
 }
@@ -217,10 +219,18 @@ test_deadline(void)
 
     s = begin(LATER);
     (void)lnt_http_resume(parked);
-    ok(s->deadline == s->now + 1, "who resumes has to answer at once");
+    is_int(s->deadline, s->now + 20000, "one that is resumed in vain");
     s->deadline = 0;
     (void)lnt_http_protocol.timeout(s, LNT_TIMEOUT_OWN);
-    ok(s->cut && !gones && !dues, "... or the connection is cut");
+    ok(s->cut && !gones && !dues, "... is cut");
+    end(s);
+
+    s = begin(LATER);
+    silent = vain = true;
+    s->deadline = 0;
+    (void)lnt_http_protocol.timeout(s, LNT_TIMEOUT_OWN);
+    ok(s->cut && !gones && dues == 1, "the same when it is due: at once");
+    silent = vain = false;
     end(s);
 }
 
@@ -258,6 +268,15 @@ test_drain(void)
        "... answered, and the end");
     end(s);
     is_int(gones, 0, "... not gone");
+
+    s = begin("GET /later HTTP/1.1\r\n");
+    (void)lnt_http_protocol.drain(s);
+    ok(!dues && !s->finished, "a drain in the midst of a head");
+    (void)http_feed(s, H "\r\n", sizeof(H) + 1, SIZE_MAX, true);
+    ok(dues == 1 && last_due == LNT_HTTP_DUE_END, "... it is due at once");
+    ok(said(s, "Connection: close") && s->finished,
+       "... answered, and the end");
+    end(s);
 
     s = begin(LATER);
     (void)lnt_http_protocol.goodbye(s, 1008, "kicked");
