@@ -101,9 +101,9 @@ my %known = map { $_ => 1 } $code =~ /\b(lnt_\w+|LNT_\w+)\b/g,
 my %file = map { s{.*/}{}r => 1 } @sources,
     files('src/*/*', 'modules/*/*', 'modules/*/*/*', 't/*', 't/*/*', 'docs/*',
     'conf/*', 'contrib/*', 'auto/*', '*');
-# Examples, what configure makes, and what others have.
-my $elsewhere = qr/^(?:parrot\.c|modules\.c|(?:stdio|string|errno)\.h|uWebSockets\.js)$/;
-my $example = qr/_(?:parrot|crowd|whispers|tally|NAME|)$/i;
+# An example, what configure makes, and what others have.
+my $elsewhere = qr/^(?:parrot\.c|modules\.c|uWebSockets\.js)$/;
+my $example = qr{_(?:parrot|whispers|NAME|)$}i;
 my $named = qr{(?<![\w./-])((?:[\w.-]+/)*[\w-]+\.(?:[cht]|pm|js|md|ini))\b(?![/\w])};
 
 sub unknown_names
@@ -114,7 +114,8 @@ sub unknown_names
 }
 
 for my $doc (@docs) {
-    my $text = slurp($doc);
+    # Examples are compiled above.
+    my $text = slurp($doc) =~ s/^```c\n.*?^```$//gmsr;
     my $folder = $doc =~ s{[^/]*$}{}r;
     my @missing = grep { !/$elsewhere/ && !(m{/}
             ? grep { -f } $_, "$folder$_", "src/$_" : $file{$_}) }

@@ -28,26 +28,13 @@ address  = 127.0.0.1:%%PORT_hold%%
 protocol = line
 app      = hold
 
-[listen lines]
-address  = 127.0.0.1:%%PORT_lines%%
-protocol = line
-app      = chat
+%%LISTEN_lines%%
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
-[route chat]
-listen   = web
-path     = /chat
-protocol = websocket
-app      = chat
+%%ROUTE_chat%%
 
-[route events]
-listen   = web
-path     = /events
-protocol = sse
-app      = chat
+%%ROUTE_events%%
 
 [route api]
 listen  = web

@@ -54,9 +54,7 @@ address  = 127.0.0.1:%%PORT_tally%%
 protocol = toy
 app      = tally
 
-[listen web]
-address  = 127.0.0.1:%%PORT_web%%
-protocol = http
+%%LISTEN_web%%
 
 [route gate]
 listen   = web
@@ -86,13 +84,6 @@ sub enters
     says($c, ['auth', $auth // { name => 'ann' }]);
     is_deeply(hears($c), ['ok'], "let in at $listener");
     return $c;
-}
-
-sub counter
-{
-    my ($name) = @_;
-    my (undef, $out) = $t->ctl('status', '--json');
-    return decode_json($out)->{counters}{$name};
 }
 
 # Which process a client is served by.
@@ -129,11 +120,11 @@ subtest 'calls' => sub {
         'more than open_calls end it');
     ok($c->closed(10), 'closed');
 
-    is(counter('replies_total'), 3, 'answers are counted');
-    is(counter('replies_refused_total'), 1, '... and those too many');
-    is(counter('calls_expired_total'), 1, '... and what came to nothing');
-    is(counter('calls_refused_total'), 1, '... and calls too many');
-    is(counter('named_events_in_total'), 10, '... and events');
+    is($t->counter('replies_total'), 3, 'answers are counted');
+    is($t->counter('replies_refused_total'), 1, '... and those too many');
+    is($t->counter('calls_expired_total'), 1, '... and what came to nothing');
+    is($t->counter('calls_refused_total'), 1, '... and calls too many');
+    is($t->counter('named_events_in_total'), 10, '... and events');
 };
 
 # Whatever breaks a line ends one client and no more.
@@ -253,7 +244,7 @@ subtest 'admission' => sub {
         is($try->response->{status}, $status, "$path: $status");
         like($try->response->{body}, qr/not on the list/, '... with why');
     }
-    is(counter('not_admitted_total'), 5, 'refusals are counted');
+    is($t->counter('not_admitted_total'), 5, 'refusals are counted');
 };
 
 # With the line of its configuration.

@@ -1,4 +1,3 @@
-/* LINK: all */
 /*
  * Admission: at once and later, by protocols that ask (toy), that do not know
  * of it (line) and that begin as an HTTP request (websocket, sse); refusals

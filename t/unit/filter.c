@@ -1,4 +1,3 @@
-/* LINK: all */
 /*
  * A filter between socket and protocol: whole workers, toy clients at the other
  * ends of socket pairs.

@@ -1,4 +1,3 @@
-/* LINK: all */
 /*
  * Connections with a filter that move: nothing is lost, doubled or filtered
  * twice, and of the two workers only one ever goes on.

@@ -1,5 +1,3 @@
-/* LINK: core/json.c core/utf8.c core/str.c core/strbuf.c core/mem.c core/log.c
-         core/log_line.c os/clock.c os/file.c */
 /*
  * JSON text: what is well-formed, where values end, what strings say.
  */

@@ -1,4 +1,3 @@
-/* LINK: all */
 /*
  * Events with names: calls answered at once, later, twice, too late and never;
  * too many of them; what an application asks; plain messages; rooms; and all

@@ -1,4 +1,3 @@
-/* LINK: all */
 /*
  * The example of docs/modules.md: its answer waits for an operation of the hub
  * that completes later, and its client may be gone by then.
