@@ -239,6 +239,23 @@ subtest 'from elsewhere' => sub {
     waitpid $pid, 0;
     is($?, 0, 'it is told when it is over');
     is($ann->json_like({ type => 'message' })->{text}, 'from outside', 'heard');
+
+    my $api = $t->connect('web');
+    $api->write("POST /api/v1/publish HTTP/1.1\r\nHost: localhost\r\n"
+            . "Content-Type: application/json\r\nContent-Length: 41\r\n\r\n"
+            . '{"room":"lobby","text":"over HTTP","x":1}');
+    my $gone = $t->connect('web');
+    $gone->write("POST /api/v1/publish HTTP/1.1\r\nHost: localhost\r\n"
+            . "Content-Type: application/json\r\nContent-Length: 40\r\n\r\n"
+            . '{"room":"lobby","text":"and gone","x":1}');
+    ok(wait_for(sub { order('held') == 2 }, 10, 'two requests'), 'HTTP');
+    $gone->close;
+    release(2);
+    my $r = $api->http_response;
+    is($r->{status}, 200, 'it is answered when it is over');
+    like($r->{body}, qr/^\{"result":\{"epoch":\d+,"seq":\d+\}\}/, 'with its place');
+    is($ann->json_like({ type => 'message' })->{text}, $_, "$_ is heard")
+        for 'over HTTP', 'and gone';
     order('go');
     $ann->close;
 };

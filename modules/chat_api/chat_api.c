@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "core/conf.h"
+#include "core/list.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/strbuf.h"
@@ -23,7 +24,10 @@
 #include "net/net.h"
 #include "net/stats.h"
 
-enum { BODY_MAX = 128 * 1024 };
+enum {
+    BODY_MAX = 128 * 1024,
+    WAIT = 2 * LNT_OP_TIME, /* ms; the hub has given up by then */
+};
 
 /* What [route] says. */
 struct api_route {
@@ -31,12 +35,21 @@ struct api_route {
     unsigned chat; /* its index in the list of modules */
 };
 
+/* A request that is answered later. */
+struct waiting {
+    struct lnt_list_node node;
+    uint64_t id;
+    struct lnt_http_later *later;
+};
+
 /* A worker's scratch memory. */
 struct api {
     struct lnt_strbuf request, out;
     struct lnt_strbuf headers;       /* of every answer to this request */
     struct lnt_http_request *asking; /* NULL once it is answered */
-    lnt_verdict verdict;             /* of that answer */
+    uint64_t asked;          /* requests, ever: the latest one's number */
+    lnt_verdict verdict;     /* of that answer */
+    struct lnt_list waiting; /* those that are answered later */
 };
 
 /* An error on its way to the client. */
@@ -110,6 +123,20 @@ prepare(struct lnt_module_setup *setup, const struct lnt_section *section,
 }
 
 /* ---- answers ---- */
+
+/* Without these its browser keeps the answer from a page of another host. */
+static void
+begin_headers(const struct lnt_http_request *r, struct api *api, bool fits)
+{
+    struct lnt_str origin = lnt_http_header_get(r, "Origin");
+
+    lnt_strbuf_clear(&api->headers);
+    lnt_strbuf_adds(&api->headers, "Cache-Control: no-store\r\n"
+                                   "Vary: Origin\r\n");
+    if (fits && origin.n > 0)
+        lnt_strbuf_addf(&api->headers, "Access-Control-Allow-Origin: %.*s\r\n",
+                        LNT_STR_ARG(origin));
+}
 
 static lnt_verdict
 refuse(struct lnt_http_request *r, struct api *api, const struct refusal *why)
@@ -201,28 +228,53 @@ member(const json_t *body, const char *key, const char *otherwise,
     return otherwise;
 }
 
-/* The chat has published it, or not.  The request that asked is still there: this
-   comes before on_request has returned. */
+/* Only requests from pages that may publish wait. */
+static void
+answer_late(struct lnt_module_ctx *m, struct waiting *w, bool good,
+            struct lnt_str text)
+{
+    struct api *api = m->data;
+    struct lnt_http_request *r = lnt_http_resume(w->later);
+
+    lnt_list_remove(&api->waiting, &w->node);
+    free(w);
+    begin_headers(r, api, true);
+    if (good)
+        (void)answer(m, r, api, text);
+    else
+        (void)refuse_reply(r, api, text);
+}
+
+/* The chat has published it, or not: for the request that is in hand, or for one
+   that waits, if that is still there. */
 static void
 on_reply(const struct lnt_requester *to, bool good, struct lnt_str text)
 {
     struct lnt_module_ctx *m = to->arg;
     struct api *api = m->data;
-    struct lnt_http_request *r = api ? api->asking : NULL;
+    struct lnt_http_request *r = api->asking;
 
-    if (!r || lnt_session_id(r->session) != to->id)
-        return; /* it was told that this takes too long */
-    api->asking = NULL;
-    api->verdict = good ? answer(m, r, api, text) : refuse_reply(r, api, text);
+    if (r && api->asked == to->id) {
+        api->asking = NULL;
+        api->verdict =
+            good ? answer(m, r, api, text) : refuse_reply(r, api, text);
+        return;
+    }
+    LNT_LIST_EACH(&api->waiting, struct waiting, w, node) {
+        if (w->id == to->id) {
+            answer_late(m, w, good, text);
+            return;
+        }
+    }
 }
 
-/* Has the chat do it.  What it does not answer at once is refused: the request
-   cannot wait.  (One that can is parked here, and found by on_reply.) */
+/* Has the chat do it, and waits for its answer if that comes later. */
 static lnt_verdict
 ask_chat(struct lnt_module_ctx *m, struct lnt_http_request *r, struct api *api,
          struct lnt_module_ctx *chat)
 {
-    const struct lnt_requester to = {on_reply, m, lnt_session_id(r->session)};
+    const struct lnt_requester to = {on_reply, m, ++api->asked};
+    struct waiting *w;
 
     api->asking = r;
     chat->module->on_request(chat, LNT_STR("publish"),
@@ -230,9 +282,53 @@ ask_chat(struct lnt_module_ctx *m, struct lnt_http_request *r, struct api *api,
     if (!api->asking)
         return api->verdict;
     api->asking = NULL;
-    return refuse_reply(r, api,
-                        LNT_STR("timed_out: it is on its way, but how it goes "
-                                "cannot be waited for here"));
+    w = lnt_calloc(1, sizeof(*w));
+    w->id = to.id;
+    w->later = lnt_http_park(r, WAIT, w);
+    lnt_list_add_last(&api->waiting, &w->node);
+    return LNT_GO_ON;
+}
+
+static void
+on_due(struct lnt_module_ctx *m, struct lnt_http_later *l,
+       enum lnt_http_due why)
+{
+    (void)why;
+    answer_late(m, lnt_http_later_data(l), false,
+                LNT_STR("timed_out: there was no answer in time; it may have "
+                        "been published all the same"));
+}
+
+static void
+on_gone(struct lnt_module_ctx *m, struct lnt_http_later *l)
+{
+    struct api *api = m->data;
+    struct waiting *w = lnt_http_later_data(l);
+
+    lnt_list_remove(&api->waiting, &w->node);
+    free(w);
+}
+
+/* It stays where its answer comes. */
+static int
+on_freeze(struct lnt_module_ctx *m, struct lnt_http_later *l,
+          struct lnt_strbuf *out)
+{
+    (void)m;
+    (void)l;
+    (void)out;
+    return -1;
+}
+
+/* So nobody writes what could be read here. */
+static int
+on_thaw(struct lnt_module_ctx *m, struct lnt_http_later *l,
+        struct lnt_str state)
+{
+    (void)m;
+    (void)l;
+    (void)state;
+    return -1;
 }
 
 static lnt_verdict
@@ -331,20 +427,6 @@ ends_with(struct lnt_str s, struct lnt_str end)
     return s.n >= end.n && memcmp(s.p + s.n - end.n, end.p, end.n) == 0;
 }
 
-/* Without these its browser keeps the answer from a page of another host. */
-static void
-begin_headers(const struct lnt_http_request *r, struct api *api, bool fits)
-{
-    struct lnt_str origin = lnt_http_header_get(r, "Origin");
-
-    lnt_strbuf_clear(&api->headers);
-    lnt_strbuf_adds(&api->headers, "Cache-Control: no-store\r\n"
-                                   "Vary: Origin\r\n");
-    if (fits && origin.n > 0)
-        lnt_strbuf_addf(&api->headers, "Access-Control-Allow-Origin: %.*s\r\n",
-                        LNT_STR_ARG(origin));
-}
-
 /* Before a page of another host may send JSON; nothing is asked for yet, and
    the token is not there. */
 static lnt_verdict
@@ -415,6 +497,10 @@ static const struct lnt_http_handler handler = {
     .json = true,
     .prepare = prepare,
     .handle = handle,
+    .due = on_due,
+    .gone = on_gone,
+    .freeze = on_freeze,
+    .thaw = on_thaw,
 };
 
 const struct lnt_module lnt_module_chat_api = {
