@@ -170,7 +170,7 @@ handle(struct lnt_http_exchange *x, const struct lnt_http_entry *e)
     x->entry = e;
     lnt_verdict v =
         e->route.handler->handle(lnt_net_ctx(net, e->module_index), r);
-    if (!x->answered && !x->parked) {
+    if (!x->answered && !x->parked && !x->handed) {
         lnt_log_alert("module %s left a request without an answer",
                       e->route.module->name);
         (void)lnt_http_error(r, 500, NULL, "the request was not answered");
@@ -186,7 +186,7 @@ after_answer(const struct lnt_http_exchange *x)
 {
     if (x->upgraded)
         return STEP_GONE;
-    return x->parked ? STEP_WAIT : STEP_NEXT;
+    return x->parked || x->handed ? STEP_WAIT : STEP_NEXT;
 }
 
 /* ---- requests that are not whole ---- */
@@ -417,6 +417,8 @@ take_requests(struct lnt_session *s, struct lnt_input *in)
                              : take_head(x, in, &v);
         if (v || step != STEP_NEXT)
             return v;
+        if (x->answered)
+            c->flags &= (uint8_t)~LNT_HTTP_F_STAYS;
     }
 }
 
@@ -604,6 +606,14 @@ unpack_old(struct lnt_str *state, uint32_t *requests, uint32_t *age)
     return true;
 }
 
+static void
+on_stays(struct lnt_session *s, const char *why)
+{
+    struct lnt_http_conn *c = lnt_session_state(s);
+    lnt_log_info("a request is not handed over: %s", why);
+    c->flags |= LNT_HTTP_F_STAYS;
+}
+
 static int
 on_thaw(struct lnt_session *s, struct lnt_str state)
 {
@@ -639,4 +649,5 @@ const struct lnt_protocol lnt_http_protocol = {
     .freeze = on_freeze,
     .thaw = on_thaw,
     .close = on_close,
+    .stays = on_stays,
 };

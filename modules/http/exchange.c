@@ -14,6 +14,7 @@ lnt_http_exchange_begin(struct lnt_http_exchange *x, struct lnt_session *s)
     x->entry = NULL;
     x->head = lnt_str("", 0);
     x->answered = x->upgraded = x->parked = x->late = false;
+    x->handed = false;
     x->begun = lnt_session_now(s);
     x->framing = (struct lnt_http_framing){0};
     struct lnt_http_request *r = &x->r;

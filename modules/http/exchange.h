@@ -44,6 +44,7 @@ enum {                          /* lnt_http_conn.flags */
        LNT_HTTP_F_LATER = 32, /* busy.later */
        LNT_HTTP_F_ENDING = 128,   /* nothing more is put off */
        LNT_HTTP_F_ANSWERING = 64, /* that was resumed, not yet answered */
+       LNT_HTTP_F_STAYS = 128, /* the next request is not handed over (again) */
 };
 
 /* All that an idle keep-alive connection costs here. */
@@ -69,6 +70,7 @@ struct lnt_http_exchange {
     struct lnt_str head;                /* its bytes */
     int status;                         /* of the answer */
     bool answered;
+    bool handed;   /* another worker will read it */
     bool upgraded; /* conn is gone */
     bool parked;   /* it is answered later */
     bool late;     /* it was; this is an exchange of its own */

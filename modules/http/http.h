@@ -90,7 +90,8 @@ struct lnt_http_handler {
     int (*prepare)(struct lnt_module_setup *setup,
                    const struct lnt_section *route, const void **conf);
     /* Must answer with exactly one of the functions below, or put the answer
-       off with lnt_http_park. */
+       off with lnt_http_park, or leave it to another worker with
+       lnt_http_hand_over. */
     lnt_verdict (*handle)(struct lnt_module_ctx *m, struct lnt_http_request *r);
     /*
      * For handlers that call lnt_http_park.  due: answer it now (resume it, and
@@ -162,6 +163,17 @@ struct lnt_http_prepared *lnt_http_prepare(int status, const char *content_type,
 void lnt_http_prepared_free(struct lnt_http_prepared *p); /* NULL is fine */
 lnt_verdict lnt_http_respond_prepared(struct lnt_http_request *r,
                                       struct lnt_http_prepared *p);
+
+/*
+ * Leaves the request to another worker, the one that has the session of that
+ * name or, without a name, that one (net/handover.h): the connection moves
+ * there, and the request is read there again as it came.  Its next requests
+ * come there, too.  0, or -1 with errno, to be answered here: as
+ * lnt_session_hand_over, or EALREADY, that was tried for this request and the
+ * other worker did not take it.
+ */
+int lnt_http_hand_over(struct lnt_http_request *r, uint64_t worker,
+                       struct lnt_str name);
 
 /* 101: writes head (whole, with the empty line) and turns the session into
    one of route->endpoint. */

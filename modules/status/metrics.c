@@ -62,6 +62,11 @@ add_worker_gauges(struct lnt_hub *h, struct lnt_strbuf *out)
     for (unsigned at = 0; lnt_hub_worker_next(h, &at, &w);)
         add_sample(out, "connections", &w,
                    lnt_status_load(&w.stats->connections));
+    add_head(out, "detached_sessions", "gauge",
+             "Sessions without a connection of their own, now.");
+    for (unsigned at = 0; lnt_hub_worker_next(h, &at, &w);)
+        add_sample(out, "detached_sessions", &w,
+                   lnt_status_load(&w.stats->detached));
     add_head(out, "send_queue_bytes", "gauge",
              "Bytes that wait for slow readers.");
     for (unsigned at = 0; lnt_hub_worker_next(h, &at, &w);)

@@ -41,12 +41,13 @@ add_worker(struct lnt_strbuf *out, const struct lnt_worker_info *w)
                     ",\"incarnation\":%" PRIu32 ",\"generation\":%" PRIu32
                     ",\"state\":\"%s\",\"connections\":%" PRIu64
                     ",\"messages_in\":%" PRIu64 ",\"messages_out\":%" PRIu64
-                    ",\"send_queue\":%" PRIu64 ",\"parked\":%" PRIu64
-                    ",\"rss\":%" PRIu64 "}",
+                    ",\"detached\":%" PRIu64 ",\"send_queue\":%" PRIu64
+                    ",\"parked\":%" PRIu64 ",\"rss\":%" PRIu64 "}",
                     w->slot, w->pid, w->incarnation, w->generation,
                     state_names[w->state], lnt_status_load(&s->connections),
                     lnt_status_load(&s->counters[LNT_C_MESSAGES_IN]),
                     lnt_status_load(&s->counters[LNT_C_MESSAGES_OUT]),
+                    lnt_status_load(&s->detached),
                     lnt_status_load(&s->send_queue),
                     lnt_status_load(&s->parked), lnt_process_rss(w->pid));
 }

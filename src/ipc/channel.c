@@ -48,7 +48,8 @@ const char *const lnt_frame_names[LNT_FRAME_TYPES] = {
     [LNT_FRAME_TAKEN] = "TAKEN",       [LNT_FRAME_LINK] = "LINK",
     [LNT_FRAME_MOVE] = "MOVE",         [LNT_FRAME_MOVED] = "MOVED",
     [LNT_FRAME_GIVE] = "GIVE",         [LNT_FRAME_GIVEN] = "GIVEN",
-    [LNT_FRAME_SYNC] = "SYNC",
+    [LNT_FRAME_SYNC] = "SYNC",         [LNT_FRAME_OFFER] = "OFFER",
+    [LNT_FRAME_OFFERED] = "OFFERED",
 };
 
 static void on_event(struct lnt_watch *w, uint32_t events);

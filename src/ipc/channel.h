@@ -49,7 +49,11 @@ enum lnt_frame_type {
                             and incarnation of that one */
     LNT_FRAME_LEVEL,     /* to a worker: log level, one byte */
     LNT_FRAME_LINK,      /* to a worker: one end of a link to another; payload:
-                            give, give some, take, or take foreign */
+                            give, give some, take, take foreign or take on
+                            demand.  From a worker, with a request number: it
+                            wants one; payload: the name of the other one
+                            (net/handover.h).  Answered by a LINK of that
+                            number, with one end or a text that says why not */
     LNT_FRAME_GIVE,      /* to a worker: give so many over the links it has;
                             payload: how many */
     LNT_FRAME_GIVEN,     /* worker: what could move has moved */
@@ -59,6 +63,9 @@ enum lnt_frame_type {
     LNT_FRAME_TAKEN,     /* new master to old: it serves; payload: what became
                             of the zone (master/takeover.h) */
     LNT_FRAME_SYNC,      /* to the store's process: write now; gets a REPLY */
+    LNT_FRAME_OFFER,     /* over a link on demand: are so many taken?  Answered
+                            by: */
+    LNT_FRAME_OFFERED,   /* so many are; 0, none, this worker ends */
     LNT_FRAME_TYPES
 };
 

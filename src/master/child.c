@@ -18,6 +18,7 @@
 #include "ipc/requests.h"
 #include "master/broadcast.h"
 #include "master/changes.h"
+#include "master/links.h"
 #include "master/lock_watch.h"
 #include "master/master.h"
 #include "master/requests.h"
@@ -323,6 +324,8 @@ take_of_worker(struct lnt_child *c, const struct lnt_frame *f)
         return false;
     if (f->type == LNT_FRAME_GIVEN)
         take_given(c);
+    else if (f->type == LNT_FRAME_LINK)
+        lnt_links_ask(c->m, c, f);
     else if (f->type == LNT_FRAME_BROADCAST)
         lnt_broadcast_pass_on(c->m, c, f->payload);
     else if (f->type == LNT_FRAME_RELOAD)

@@ -23,7 +23,7 @@ struct row {
     uint32_t incarnation, generation;
     const char *state;
     uint64_t uptime; /* s */
-    uint64_t connections, in, out, queue, parked, rss;
+    uint64_t connections, detached, in, out, queue, parked, rss;
 };
 
 static const char *const state_names[] = {
@@ -53,6 +53,7 @@ child_row(const struct lnt_master *m, const struct lnt_child *c)
         .connections = load(&s->connections),
         .in = load(&s->counters[LNT_C_MESSAGES_IN]),
         .out = load(&s->counters[LNT_C_MESSAGES_OUT]),
+        .detached = load(&s->detached),
         .queue = load(&s->send_queue),
         .parked = load(&s->parked),
         .rss = lnt_process_rss(c->pid),
@@ -245,11 +246,11 @@ lnt_status_json(const struct lnt_master *m, struct lnt_strbuf *out)
             "\"state\":\"%s\",\"uptime\":%" PRIu64
             ",\"restarts\":%u,\"connections\":%" PRIu64
             ",\"messages_in\":%" PRIu64 ",\"messages_out\":%" PRIu64
-            ",\"send_queue\":%" PRIu64 ",\"parked\":%" PRIu64
-            ",\"rss\":%" PRIu64 "}",
+            ",\"detached\":%" PRIu64 ",\"send_queue\":%" PRIu64
+            ",\"parked\":%" PRIu64 ",\"rss\":%" PRIu64 "}",
             i ? "," : "", r->slot, r->pid, r->incarnation, r->generation,
             r->state, r->uptime, r->restarts, r->connections, r->in, r->out,
-            r->queue, r->parked, r->rss);
+            r->detached, r->queue, r->parked, r->rss);
     }
     lnt_strbuf_adds(out, "],\"counters\":");
     counters_json(m, out);

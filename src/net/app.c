@@ -66,9 +66,9 @@ lnt_app_open(struct lnt_conn *c)
     c->state = LNT_CONN_READY;
     if (!app)
         return LNT_GO_ON;
-    if (c->flags & LNT_F_ADMISSION) {
+    if (c->admission) {
         *lnt_conn_app_head(c) = (struct lnt_app_head){{NULL}, true};
-        c->flags &= (uint16_t)~LNT_F_ADMISSION;
+        c->admission = 0;
     } else {
         new_state(c, app);
     }
@@ -127,7 +127,7 @@ lnt_app_admit(struct lnt_conn *c, const struct lnt_endpoint *e,
     enum lnt_admit answer;
 
     new_state(c, app);
-    c->flags |= LNT_F_ADMISSION;
+    c->admission = 1;
     /* For the application it is a session of e already. */
     c->session.endpoint = e;
     answer = app->admit(&c->session, credentials, why);
@@ -144,7 +144,7 @@ lnt_app_admit(struct lnt_conn *c, const struct lnt_endpoint *e,
 bool
 lnt_app_admitted_to(const struct lnt_conn *c, const struct lnt_endpoint *e)
 {
-    return (c->flags & LNT_F_ADMISSION) && lnt_conn_app_head(c)->endpoint == e;
+    return c->admission && lnt_conn_app_head(c)->endpoint == e;
 }
 
 void
@@ -152,7 +152,7 @@ lnt_app_forget(struct lnt_conn *c)
 {
     const struct lnt_endpoint *now = c->session.endpoint, *e;
 
-    if (!(c->flags & LNT_F_ADMISSION))
+    if (!c->admission)
         return;
     e = lnt_conn_app_head(c)->endpoint;
     if (e && e->app->app->close) {
@@ -163,7 +163,8 @@ lnt_app_forget(struct lnt_conn *c)
     free_state(c);
     if (c->flags & LNT_F_WAITS)
         lnt_output_touch(c);
-    c->flags &= (uint16_t) ~(LNT_F_ADMISSION | LNT_F_WAITS);
+    c->admission = 0;
+    c->flags &= (uint16_t)~LNT_F_WAITS;
 }
 
 /* ---- while it is open ---- */

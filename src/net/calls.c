@@ -20,7 +20,7 @@ place(const struct lnt_conn *c)
 {
     struct lnt_app_head *head = lnt_conn_app_head(c);
 
-    if (!head || c->state != LNT_CONN_READY || (c->flags & LNT_F_ADMISSION))
+    if (!head || c->state != LNT_CONN_READY || c->admission)
         return NULL;
     return &head->calls;
 }

@@ -21,6 +21,7 @@
 #include "core/owner.h"
 #include "net/endpoint.h"
 #include "net/limits.h"
+#include "net/names.h"
 #include "net/stats.h"
 #include "net/table.h"
 #include "os/socket.h"
@@ -54,7 +55,7 @@ begin_session(struct lnt_conn *c, const struct lnt_endpoint *e)
     c->session.endpoint = e;
     c->session.state = NULL;
     /* An admission comes before the session that it is for. */
-    if (!(c->flags & LNT_F_ADMISSION))
+    if (!c->admission)
         c->session.app_state = NULL;
     c->state = LNT_CONN_HANDSHAKE;
     c->opened = c->active = lnt_net_time(c->net);
@@ -95,6 +96,25 @@ new_conn(struct lnt_net *n, int fd, const struct lnt_endpoint *e)
     close(fd);
     free(c);
     return NULL;
+}
+
+struct lnt_detached *
+lnt_conn_make(struct lnt_net *n, const struct lnt_endpoint *e,
+              struct lnt_str name)
+{
+    struct lnt_detached *d = lnt_calloc(1, sizeof(*d) + name.n);
+    struct lnt_conn *c = &d->conn;
+    c->net = n;
+    c->watch.fd = -1;
+    c->timer.fn = on_timer;
+    d->name_n = (uint32_t)name.n;
+    memcpy(d->name, name.p, name.n);
+    if (!lnt_table_add(n, c)) {
+        free(d);
+        return NULL;
+    }
+    begin_session(c, e);
+    return d;
 }
 
 struct lnt_conn *
@@ -165,6 +185,8 @@ end_conn(struct lnt_conn *c)
     /* Whoever takes it over takes the count along. */
     if (c->visit && !(c->flags & LNT_F_MOVED))
         lnt_zone_peer_leave(n->zone, c->visit, n->cell);
+    if (lnt_conn_is_detached(c))
+        lnt_names_remove(n, lnt_conn_detached(c));
     lnt_table_remove(n, c);
     lnt_loop_free(n->loop, c);
 }
@@ -175,6 +197,8 @@ lnt_conn_kill(struct lnt_conn *c)
     if (c->state == LNT_CONN_DEAD)
         return;
     end_conn(c);
+    if (lnt_conn_is_detached(c))
+        return;
     /* As long as another process has it open, closing alone would leave it in
        our epoll. */
     close(c->flags & LNT_F_SHARED ? lnt_watch_del(c->net->loop, &c->watch)
@@ -187,7 +211,8 @@ lnt_conn_detach(struct lnt_conn *c)
 {
     c->flags |= LNT_F_MOVED;
     end_conn(c);
-    return lnt_watch_del(c->net->loop, &c->watch);
+    return lnt_conn_is_detached(c) ? -1
+                                   : lnt_watch_del(c->net->loop, &c->watch);
 }
 
 static void
@@ -291,6 +316,20 @@ lnt_conn_keep(struct lnt_conn *c, const void *p, size_t n)
     c->in = in;
 }
 
+/* The same for the rest of an input, behind what the protocol has put back. */
+static void
+keep_rest(struct lnt_conn *c, const void *p, size_t n)
+{
+    struct lnt_strbuf *unread = &c->net->unread;
+    if (unread->n == 0) {
+        lnt_conn_keep(c, p, n);
+        return;
+    }
+    lnt_strbuf_add(unread, p, n);
+    lnt_conn_keep(c, unread->p, unread->n);
+    lnt_strbuf_release(unread);
+}
+
 /* Gives the bytes to the protocol, and after a change of protocols the rest to
    the next. */
 static lnt_verdict
@@ -319,22 +358,24 @@ handle_input(struct lnt_conn *c, uint8_t *p, size_t n, bool eof)
     lnt_verdict v = feed(c, p, n, eof, &used);
     lnt_output_echo(net);
     net->current = NULL;
-    bool held = c->waits || (c->flags & LNT_F_HELD);
+    bool held = c->flags & (LNT_F_HELD | LNT_F_PARKED);
+    bool waits = c->handover == LNT_HANDOVER_WAITS;
     if (v)
         lnt_conn_goodbye(c, v, NULL);
-    else if (eof && !held)
+    else if (eof && !held && !waits)
         lnt_conn_finish(c);
-    if (used < n && c->state < LNT_CONN_FINISHING) {
+    if ((used < n || net->unread.n) && c->state < LNT_CONN_FINISHING) {
         /* What is held, or comes before a goodbye, is bounded by what one read
            brings. */
-        if (!held && !v &&
+        if (!held && !waits && !v &&
             n - used > c->session.endpoint->limits->message_size + UNREAD_MAX) {
             lnt_count(net->stats, LNT_C_TOO_BIG);
             lnt_conn_goodbye(c, LNT_CLOSE_TOO_BIG, NULL);
         } else {
-            lnt_conn_keep(c, p + used, n - used);
+            keep_rest(c, p + used, n - used);
         }
     }
+    lnt_strbuf_release(&net->unread);
     if (held && c->state < LNT_CONN_FINISHING) {
         lnt_output_touch(c); /* there may be nothing to wait for */
         if (lnt_output_watch(c) < 0)
@@ -490,14 +531,17 @@ static void
 settle_empty(struct lnt_conn *c)
 {
     const struct lnt_protocol *p = protocol_of(c);
-    bool held = c->flags & LNT_F_HELD;
+    bool again = c->handover == LNT_HANDOVER_AGAIN;
+    bool held = again || (c->flags & LNT_F_HELD);
     if (c->flags & LNT_F_WAITS)
         return;
     c->flags &= (uint16_t)~LNT_F_HELD;
+    if (again)
+        c->handover = LNT_HANDOVER_NONE;
     if (p->drained)
         p->drained(&c->session);
     /* Held again: it has queued more, which brings us here once that is out. */
-    if (held && !c->waits && !(c->flags & LNT_F_HELD) &&
+    if (held && !(c->flags & (LNT_F_HELD | LNT_F_PARKED)) &&
         c->state < LNT_CONN_FINISHING)
         release_input(c);
 }
@@ -521,11 +565,26 @@ settle_finish(struct lnt_conn *c)
     bound_state(c, LINGER_TIME);
 }
 
+static void
+settle_detached(struct lnt_conn *c)
+{
+    const struct lnt_protocol *p = protocol_of(c);
+    c->handover = LNT_HANDOVER_NONE;
+    if ((c->flags & LNT_F_DOOMED) || c->state >= LNT_CONN_FINISHING)
+        lnt_conn_kill(c);
+    else if (c->out && p->queued && lnt_conn_detached(c)->transport)
+        p->queued(&c->session);
+}
+
 void
 lnt_conn_settle(struct lnt_conn *c)
 {
     if (c->state == LNT_CONN_DEAD)
         return;
+    if (lnt_conn_is_detached(c)) {
+        settle_detached(c);
+        return;
+    }
     bool had = c->out != NULL;
     /* Nothing goes out before the giver knows, and nothing ends. */
     if ((c->flags & (LNT_F_COMING | LNT_F_DOOMED)) == LNT_F_COMING)
@@ -552,8 +611,31 @@ lnt_conn_settle(struct lnt_conn *c)
 void
 lnt_conn_poll(struct lnt_conn *c)
 {
-    if (!c->waits && !(c->flags & (LNT_F_EOF | LNT_F_HELD | LNT_F_COMING)))
+    enum { NO = LNT_F_EOF | LNT_F_HELD | LNT_F_PARKED | LNT_F_COMING };
+    if (!(c->flags & NO) && c->handover != LNT_HANDOVER_WAITS &&
+        !lnt_conn_is_detached(c))
         on_readable(c);
+}
+
+void
+lnt_conn_stays(struct lnt_conn *c, const char *why)
+{
+    const struct lnt_protocol *p = protocol_of(c);
+    c->handover = LNT_HANDOVER_AGAIN;
+    if (p->stays)
+        p->stays(&c->session, why);
+    lnt_output_touch(c);
+}
+
+void
+lnt_conn_again(struct lnt_conn *c)
+{
+    if (c->handover == LNT_HANDOVER_WAITS)
+        lnt_conn_stays(c, "this worker ends");
+    if (c->handover == LNT_HANDOVER_NONE || lnt_conn_is_detached(c))
+        return;
+    c->handover = LNT_HANDOVER_NONE;
+    release_input(c);
 }
 
 /* The peer of one that is parked has shut its side. */
@@ -573,11 +655,11 @@ on_event(struct lnt_watch *w, uint32_t events)
     if (c->flags & LNT_F_COMING)
         return;
     lnt_log_conn(lnt_table_id(c));
-    if (events & EPOLLIN)
+    if (events & EPOLLIN && c->handover != LNT_HANDOVER_WAITS)
         on_readable(c);
     else if (events & (EPOLLERR | EPOLLHUP))
         lnt_conn_kill(c);
-    else if ((events & EPOLLRDHUP) && c->waits)
+    else if ((events & EPOLLRDHUP) && (c->flags & LNT_F_PARKED))
         on_hangup(c);
     if ((events & EPOLLOUT) && c->state != LNT_CONN_DEAD)
         lnt_output_touch(c);
@@ -681,6 +763,23 @@ check_own(struct lnt_conn *c)
         lnt_conn_goodbye(c, v, "timeout");
 }
 
+/* It has had no transport for too long. */
+static void
+check_absence(struct lnt_conn *c, uint32_t now)
+{
+    struct lnt_detached *d = lnt_conn_detached(c);
+    if (!d->until || !lnt_net_due(now, d->until))
+        return;
+    if (d->transport == 0) {
+        time_out(c, LNT_TIMEOUT_IDLE, LNT_C_DETACHED_EXPIRED);
+        return;
+    }
+    /* Its transport may have ended without a word. */
+    if (!lnt_table_find(c->net, d->transport))
+        d->transport = 0;
+    d->until = now + (uint32_t)c->session.endpoint->limits->detached_timeout;
+}
+
 static void
 on_timer(struct lnt_timer *t)
 {
@@ -707,7 +806,9 @@ on_timer(struct lnt_timer *t)
     case LNT_CONN_READY:
         if (c->deadline && lnt_net_due(now, c->deadline))
             check_own(c);
-        if (c->state == LNT_CONN_READY)
+        if (c->state == LNT_CONN_READY && lnt_conn_is_detached(c))
+            check_absence(c, now);
+        else if (c->state == LNT_CONN_READY)
             check_ready(c, now);
         break;
     case LNT_CONN_GOODBYE:

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/list.h"
+#include "core/map.h"
 #include "core/owner.h"
 #include "event/loop.h"
 #include "net/endpoint.h"
@@ -21,6 +23,7 @@
 #include "net/net.h"
 #include "net/session.h"
 #include "net/stats.h"
+#include "os/socket.h"
 
 struct lnt_buf;
 struct lnt_calls;
@@ -50,15 +53,19 @@ enum {                        /* lnt_conn.flags */
        LNT_F_MOVED = 1024,    /* lives on in another process */
        LNT_F_HELD = 512,      /* no input until the output queue is empty */
        LNT_F_FILTERED = 8192, /* there is a struct lnt_filtered behind it */
+       LNT_F_PARKED = 16384,  /* an answer comes later: nothing is read, only
+                                 the peer's end is watched for */
        LNT_F_COMING = 4096,   /* is being taken over: nothing may be sent before
                                the giver knows */
-       LNT_F_ADMISSION = 16384, /* app_state is there for an admission */
-       LNT_F_WAITS = 32768,     /* with HELD: until that is decided */
+       LNT_F_WAITS = 32768,   /* with HELD: until that is decided */
 };
 
-enum { /* lnt_conn.waits: nothing is read, only the peer's end is
-                            watched for */
-       LNT_W_ANSWER = 1, /* an answer comes later */
+/* A connection on its way to another worker of this server, lnt_conn.handover. */
+enum lnt_handover {
+    LNT_HANDOVER_NONE,
+    LNT_HANDOVER_WAITS, /* nothing is read until it has moved, or stays */
+    LNT_HANDOVER_AGAIN, /* unread input comes to data() once more, when the
+                           output queue is empty */
 };
 
 /* Output behind the first buffer: a ring of references. */
@@ -83,7 +90,7 @@ struct lnt_session {
 struct lnt_app_head {
     union {
         struct lnt_calls *calls; /* that are open; NULL: none */
-        /* With LNT_F_ADMISSION: the endpoint that it is for; NULL: the
+        /* With admission: the endpoint that it is for; NULL: the
            application has not answered. */
         const struct lnt_endpoint *endpoint;
     };
@@ -101,9 +108,10 @@ struct lnt_conn {
     uint32_t out_bytes;    /* queued, unsent */
     struct lnt_conn *flush_next;
     uint16_t flags;
-    uint8_t state;   /* lnt_conn_state */
-    uint8_t waits;   /* LNT_W_... */
-    uint32_t active; /* last input, net time */
+    uint8_t state;         /* lnt_conn_state */
+    uint8_t handover : 2;  /* lnt_handover */
+    uint8_t admission : 1; /* app_state is there for an admission */
+    uint32_t active;       /* last input, net time */
 
     struct lnt_session session;
     struct lnt_piece *in;
@@ -131,6 +139,18 @@ struct lnt_filtered {
     bool sealed;  /* the first buffer queued is filtered already */
     bool finished; /* nothing is sent behind what was filtered */
     bool failed;
+};
+
+/* One without a descriptor (detached.h). */
+struct lnt_detached {
+    struct lnt_conn conn; /* first; its watch.fd is -1 */
+    struct lnt_map_node by_name, by_network;
+    struct lnt_network network; /* family 0: nobody's */
+    uint64_t transport;         /* a connection's id, 0 none */
+    uint32_t until;             /* net time, 0 none */
+    uint32_t name_n;
+    struct lnt_addr peer; /* of the last transport; len 0: not known */
+    char name[];
 };
 
 struct lnt_close {
@@ -181,6 +201,12 @@ struct lnt_net {
     uint64_t uncounted_at;     /* loop time of the next line about it */
     struct lnt_strbuf raw;     /* what is being filtered, to be written */
     struct lnt_strbuf refusal; /* why lnt_move_thaw failed last */
+
+    struct lnt_map names, networks; /* of those without a descriptor */
+    unsigned detached;              /* how many these are, of count */
+    struct lnt_list wishes;         /* to be handed over, since the last turn */
+    unsigned nwishes;               /* these, and those under way */
+    struct lnt_strbuf unread;       /* see lnt_session_unread */
 };
 
 static inline struct lnt_conn *
@@ -199,9 +225,9 @@ lnt_conn_filter(const struct lnt_conn *c)
 static inline void
 lnt_conn_unpark(struct lnt_conn *c)
 {
-    if (!(c->waits & LNT_W_ANSWER))
+    if (!(c->flags & LNT_F_PARKED))
         return;
-    c->waits &= (uint8_t)~LNT_W_ANSWER;
+    c->flags &= (uint16_t)~LNT_F_PARKED;
     c->net->stats->parked--;
 }
 
@@ -210,6 +236,18 @@ static inline bool
 lnt_conn_is_shaking(const struct lnt_conn *c)
 {
     return (c->flags & LNT_F_FILTERED) && !lnt_conn_filter(c)->ready;
+}
+
+static inline bool
+lnt_conn_is_detached(const struct lnt_conn *c)
+{
+    return c->watch.fd < 0;
+}
+
+static inline struct lnt_detached *
+lnt_conn_detached(const struct lnt_conn *c)
+{
+    return LNT_OWNER(c, struct lnt_detached, conn);
 }
 
 /* Whether the application has the session: between its open and its close, and
@@ -231,7 +269,7 @@ static inline struct lnt_app_head *
 lnt_conn_app_head(const struct lnt_conn *c)
 {
     const struct lnt_module *app = c->session.endpoint->app;
-    bool has = (c->flags & LNT_F_ADMISSION) ||
+    bool has = c->admission ||
                (c->session.app_state && app && lnt_app_has_head(app->app));
     return has ? (struct lnt_app_head *)c->session.app_state - 1 : NULL;
 }
@@ -295,6 +333,8 @@ void lnt_output_drop(struct lnt_conn *c);
 /* Queues bytes that were filtered elsewhere, in front of all. */
 void lnt_output_sealed(struct lnt_conn *c, struct lnt_str raw);
 void lnt_output_release(struct lnt_conn *c);
+/* Forgets the first n bytes queued. */
+void lnt_output_take(struct lnt_conn *c, size_t n);
 
 /* ---- filter.c: connections with a filter ---- */
 
@@ -391,6 +431,11 @@ void lnt_deadline_set(struct lnt_conn *c);
    (closed then). */
 struct lnt_conn *lnt_conn_open(struct lnt_net *n, int fd,
                                const struct lnt_endpoint *e, uint32_t visit);
+/* One without a descriptor: no callback has run, and it has no peer yet.  NULL:
+   the table is full. */
+struct lnt_detached *lnt_conn_make(struct lnt_net *n,
+                                   const struct lnt_endpoint *e,
+                                   struct lnt_str name);
 /* Ends it here without its peer noticing; gives the descriptor away. */
 int lnt_conn_detach(struct lnt_conn *c);
 /* One that was begun elsewhere: no callback has run.  Takes over fd; NULL when
@@ -406,6 +451,11 @@ void lnt_conn_finish(struct lnt_conn *c);
 void lnt_conn_ask_close(struct lnt_conn *c, int code, const char *reason);
 /* Reads what has arrived by now. */
 void lnt_conn_poll(struct lnt_conn *c);
+/* It was to be handed over, and is not: the protocol is told, and given the
+   unread input again at the end of the turn. */
+void lnt_conn_stays(struct lnt_conn *c, const char *why);
+/* That end, now. */
+void lnt_conn_again(struct lnt_conn *c);
 /* Ends it now: callbacks, then close. */
 void lnt_conn_kill(struct lnt_conn *c);
 /* The new endpoint's protocol from here on. */
@@ -413,5 +463,14 @@ lnt_verdict lnt_conn_become(struct lnt_conn *c, const struct lnt_endpoint *e);
 lnt_verdict lnt_conn_ready(struct lnt_conn *c);
 /* What must happen at the end of a turn for one connection. */
 void lnt_conn_settle(struct lnt_conn *c);
+
+/* ---- detached.c ---- */
+
+/* What moves of one without a descriptor, by the rules of core/pack.h. */
+void lnt_detached_pack(const struct lnt_conn *c, struct lnt_strbuf *out);
+/* From that, as lnt_conn_attach; NULL with errno and *why, as lnt_move_thaw. */
+struct lnt_conn *lnt_detached_unpack(struct lnt_net *n,
+                                     const struct lnt_endpoint *e,
+                                     struct lnt_str in, const char **why);
 
 #endif

@@ -28,7 +28,7 @@ lnt_deadline_silence(const struct lnt_conn *c, uint32_t *at)
     const struct lnt_limits *l = c->session.endpoint->limits;
     bool any = l->idle_timeout != 0;
     /* It waits for us. */
-    if (c->waits & LNT_W_ANSWER)
+    if (c->flags & LNT_F_PARKED)
         return false;
     *at = c->active + (uint32_t)l->idle_timeout;
     if (!lnt_deadline_pings(c) || (c->flags & LNT_F_BEHIND) ||
@@ -67,6 +67,12 @@ next_due(const struct lnt_conn *c, uint32_t *at)
             *at = t;
             any = true;
         }
+    }
+    if (lnt_conn_is_detached(c) && c->state == LNT_CONN_READY) {
+        t = lnt_conn_detached(c)->until;
+        if (t && (!any || lnt_net_due(*at, t)))
+            *at = t;
+        return any || t;
     }
     if ((c->state == LNT_CONN_HANDSHAKE && lnt_deadline_handshake(c, &t)) ||
         (c->state == LNT_CONN_READY && lnt_deadline_silence(c, &t))) {

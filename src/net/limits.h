@@ -21,6 +21,9 @@ struct lnt_limits {
     uint64_t message_rate;             /* a second, times 1000; 0 none */
     uint64_t send_queue;               /* bytes */
     int64_t send_queue_policy;         /* LNT_SLOW_CLOSE, LNT_SLOW_DROP */
+    int64_t detached;                  /* sessions without a connection */
+    int64_t detached_per_ip;           /* without a transport; 0: no limit */
+    uint64_t detached_timeout;         /* ms, 0 none */
     int64_t rooms_created_per_session; /* that exist; 0: no limit */
     int64_t rooms_created_per_ip;      /* the server's; 0: no limit */
     int64_t open_calls; /* of a session, each way; that wait for an answer */

@@ -226,7 +226,7 @@ take(struct lnt_listener *l, int fd, const struct lnt_addr *peer)
 {
     struct lnt_net *n = l->net;
     uint32_t visit;
-    if (n->count >= l->endpoint->limits->connections) {
+    if (n->count - n->detached >= l->endpoint->limits->connections) {
         refuse(l, fd, LNT_C_REFUSED_FULL);
         return;
     }

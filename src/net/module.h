@@ -128,6 +128,12 @@ struct lnt_protocol {
      * input and closes with 1008 and why when that is the answer.
      */
     lnt_verdict (*admitted)(struct lnt_session *s, bool yes, const char *why);
+    /* Of a session without a connection (net/detached.h): something is queued,
+       and there is a transport to take it. */
+    void (*queued)(struct lnt_session *s);
+    /* It was to be handed over (net/handover.h), and is not: it is still here,
+       or here again by thaw.  Its unread input comes to data() next. */
+    void (*stays)(struct lnt_session *s, const char *why);
 };
 
 /*

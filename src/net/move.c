@@ -6,7 +6,8 @@
  *
  *   magic, version, the linnet that wrote it (these three never move),
  *   a counted head: endpoint's id, protocol's name, application's name, state,
- *       age, by which name it is counted for its address,
+ *       age, by which name it is counted for its address, flags, a counted
+ *       part of sessions without a connection (detached.c),
  *   the protocol's bytes, the application's, unread input, unsent output,
  *   and where there are any: what its filter is (filter.c); open calls.  Both
  *   from release 0.2.0 on; empty or left out: it has none.
@@ -16,8 +17,7 @@
  * keep to the same rules, and say in errno what they do not understand.
  *
  * Who does not know of filters would take such a connection for one of plain
- * bytes.  So that with a filter is version 4 and needs 4, any other still
- * version 3.
+ * bytes.  So that with a filter needs version 4, any other still version 3.
  *
  * Up to release 0.1.0 that was version 2: the same fields, without the one who
  * wrote it and not counted.
@@ -37,23 +37,32 @@
 #include "net/conn.h"
 #include "net/endpoint.h"
 #include "net/stats.h"
+#include "os/memory.h"
 #include "os/socket.h"
 #include "zone/zone.h"
 
 enum {
     MAGIC = 0x6c6e746d,
     OLD_VERSION = 2, /* of release 0.1.0 */
-    VERSION = 3,
-    FILTER_VERSION = 4,
+    VERSION = 4,
+    NEEDS = 3,       /* but with flags or a filter: */
+    MORE_NEEDS = 4,  /* a flag that is new needs its version */
     WRITER_MAX = 40, /* of which so much is told */
+};
+
+enum {               /* of the head */
+       AGAIN = 1,    /* the protocol here has not judged the unread input */
+       DETACHED = 2, /* there is no connection: the descriptor means nothing */
+       KNOWN_FLAGS = AGAIN | DETACHED,
 };
 
 struct frozen {
     struct lnt_str writer; /* empty: release 0.1.0 or older */
     struct lnt_str endpoint, protocol, app;
-    uint32_t state, age;
+    uint32_t state, age, flags;
     uint64_t visit;
-    struct lnt_str protocol_state, app_state, input, output, filter, calls;
+    struct lnt_str detached, protocol_state, app_state, input, output;
+    struct lnt_str filter, calls;
 };
 
 /* ---- freeze ---- */
@@ -62,11 +71,8 @@ static bool
 may_move(const struct lnt_conn *c)
 {
     const struct lnt_endpoint *e = c->session.endpoint;
-    enum {
-        NEVER = LNT_F_EOF | LNT_F_CLOSE_ASKED | LNT_F_DOOMED | LNT_F_HELD |
-                LNT_F_ADMISSION
-    };
-    if (c->state > LNT_CONN_READY || (c->flags & NEVER) ||
+    enum { NEVER = LNT_F_EOF | LNT_F_CLOSE_ASKED | LNT_F_DOOMED | LNT_F_HELD };
+    if (c->state > LNT_CONN_READY || (c->flags & NEVER) || c->admission ||
         !e->protocol->protocol->freeze)
         return false;
     /* An application without state has nothing to carry. */
@@ -77,11 +83,14 @@ static void
 pack_head(const struct lnt_conn *c, struct lnt_strbuf *out)
 {
     const struct lnt_endpoint *e = c->session.endpoint;
-    size_t head;
-    uint32_t version = c->flags & LNT_F_FILTERED ? FILTER_VERSION : VERSION;
+    bool again = c->handover != LNT_HANDOVER_NONE;
+    bool detached = lnt_conn_is_detached(c);
+    uint32_t flags = (again ? AGAIN : 0) | (detached ? DETACHED : 0);
+    size_t head, part;
+    bool more = flags || (c->flags & LNT_F_FILTERED);
     /* t/move_steps.t spoils bytes at places that are counted from here. */
     lnt_pack_u32(out, MAGIC);
-    lnt_pack_version(out, version, version);
+    lnt_pack_version(out, VERSION, more ? MORE_NEEDS : NEEDS);
     lnt_pack_str(out, LNT_STR(LNT_VERSION));
     head = lnt_pack_begin(out);
     lnt_pack_str(out, lnt_str_c(e->id));
@@ -91,6 +100,11 @@ pack_head(const struct lnt_conn *c, struct lnt_strbuf *out)
     lnt_pack_u32(out, lnt_net_time(c->net) - c->opened);
     lnt_pack_u64(out,
                  c->visit ? lnt_zone_peer_name(c->net->zone, c->visit) : 0);
+    lnt_pack_u32(out, flags);
+    part = lnt_pack_begin(out);
+    if (detached)
+        lnt_detached_pack(c, out);
+    lnt_pack_end(out, part);
     lnt_pack_end(out, head);
 }
 
@@ -157,14 +171,26 @@ lnt_move_freeze(struct lnt_session *s, struct lnt_strbuf *out)
 {
     struct lnt_conn *c = lnt_conn_of(s);
     size_t before = out->n;
+    int instead = -1;
+    /* Whoever takes connections over a link expects a descriptor with each. */
+    if (lnt_conn_is_detached(c)) {
+        instead = lnt_eventfd_create();
+        if (instead < 0) {
+            errno = EAGAIN;
+            return -1;
+        }
+    }
     int rc = may_move(c) ? pack(c, out) : -EBUSY;
     if (rc < 0) {
         out->n = before;
+        if (instead >= 0)
+            close(instead);
         errno = -rc;
         return -1;
     }
     lnt_count(c->net->stats, LNT_C_MOVED_OUT);
-    return lnt_conn_detach(c);
+    int fd = lnt_conn_detach(c);
+    return fd < 0 ? instead : fd;
 }
 
 /* ---- thaw ---- */
@@ -237,13 +263,15 @@ unpack(struct lnt_net *n, struct lnt_str bytes, struct frozen *f,
     if (!lnt_unpack_u32(&rest, &magic) || magic != MAGIC)
         return false;
     from_version = rest;
-    int error = lnt_unpack_version(&rest, FILTER_VERSION, &v) ? EPROTO : errno;
+    int error = lnt_unpack_version(&rest, VERSION, &v) ? EPROTO : errno;
     if (v.is == OLD_VERSION && v.needs == 0)
         return unpack_head(&rest, f) && unpack_pieces(&rest, f) && rest.n == 0;
-    if (v.is < VERSION || !lnt_unpack_str(&rest, &f->writer))
+    if (v.is < NEEDS || !lnt_unpack_str(&rest, &f->writer))
         return false;
     if (error != ENOTSUP && lnt_unpack_part(&rest, &head) &&
-        unpack_head(&head, f) && unpack_pieces(&rest, f) &&
+        unpack_head(&head, f) && lnt_unpack_late_u32(&head, &f->flags) &&
+        lnt_unpack_late_str(&head, &f->detached) &&
+        !(f->flags & ~(uint32_t)KNOWN_FLAGS) && unpack_pieces(&rest, f) &&
         lnt_unpack_late_str(&rest, &f->filter) &&
         lnt_unpack_late_str(&rest, &f->calls))
         return true;
@@ -256,7 +284,8 @@ fits(const struct lnt_endpoint *e, const struct frozen *f)
 {
     return lnt_str_eq(f->protocol, lnt_str_c(e->protocol->name)) &&
            lnt_str_eq(f->app, lnt_str_c(e->app ? e->app->name : "")) &&
-           e->protocol->protocol->thaw && lnt_filter_fits(e, f->filter);
+           e->protocol->protocol->thaw &&
+           ((f->flags & DETACHED) || lnt_filter_fits(e, f->filter));
 }
 
 /* Counted for its address as it was, or from now on; it is here, so however
@@ -306,6 +335,26 @@ refuse(int fd, int error, const char *text, const char **why)
     return NULL;
 }
 
+static struct lnt_conn *
+attach(struct lnt_net *n, int fd, const struct lnt_endpoint *e,
+       const struct frozen *f, const char **why)
+{
+    struct lnt_conn *c;
+    if (f->flags & DETACHED) {
+        c = lnt_detached_unpack(n, e, f->detached, why);
+        int error = errno;
+        close(fd);
+        errno = error;
+        return c;
+    }
+    c = lnt_conn_attach(n, fd, e);
+    if (c)
+        count_peer(c, f->visit);
+    else
+        (void)refuse(-1, ENFILE, "no room for a moved connection", why);
+    return c;
+}
+
 struct lnt_session *
 lnt_move_thaw(struct lnt_net *n, int fd, struct lnt_str bytes,
               const struct lnt_endpoint *(*find)(void *arg,
@@ -320,14 +369,13 @@ lnt_move_thaw(struct lnt_net *n, int fd, struct lnt_str bytes,
     if (!e || !fits(e, &f))
         return refuse(fd, ENOENT,
                       "a moved connection's listener or route is gone", why);
-    struct lnt_conn *c = lnt_conn_attach(n, fd, e);
+    struct lnt_conn *c = attach(n, fd, e, &f, why);
     if (!c)
-        return refuse(-1, ENFILE, "no room for a moved connection", why);
+        return NULL;
     const struct lnt_protocol *p = e->protocol->protocol;
     struct lnt_str sealed = lnt_str("", 0);
     c->flags |= LNT_F_COMING;
     c->opened -= f.age;
-    count_peer(c, f.visit);
     errno = EPROTO;
     if (p->thaw(&c->session, f.protocol_state) < 0) {
         *why = tell(n, "the state of its protocol ", e->protocol->name,
@@ -349,6 +397,10 @@ lnt_move_thaw(struct lnt_net *n, int fd, struct lnt_str bytes,
         lnt_conn_keep(c, f.input.p, f.input.n);
     if (f.state == LNT_CONN_READY)
         thaw_app(c, &f);
+    if (f.flags & AGAIN) {
+        c->handover = LNT_HANDOVER_AGAIN;
+        lnt_output_touch(c);
+    }
     /* One with a filter stays so until lnt_move_go. */
     if (!f.filter.n)
         c->flags &= (uint16_t)~LNT_F_COMING;

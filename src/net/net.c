@@ -14,6 +14,7 @@
 #include "net/app.h"
 #include "net/conn.h"
 #include "net/endpoint.h"
+#include "net/names.h"
 #include "net/stats.h"
 #include "net/table.h"
 
@@ -53,6 +54,7 @@ lnt_net_free(struct lnt_net *n)
     lnt_timer_stop(n->loop, &n->drain_timer);
     if (n->reserve_fd >= 0)
         close(n->reserve_fd);
+    lnt_names_free(n);
     free(n->table);
     free(n->free_list);
     free(n->sent);
@@ -139,6 +141,7 @@ bool
 lnt_net_flush(struct lnt_net *n)
 {
     uint64_t closed = n->stats->counters[LNT_C_CLOSED];
+    unsigned count = n->count;
     bool any = false;
     do {
         any |= run_closes(n);
@@ -158,7 +161,8 @@ lnt_net_flush(struct lnt_net *n)
         lnt_timer_stop(n->loop, &n->drain_timer);
         done(n->drained_arg);
     }
-    return any || closed != n->stats->counters[LNT_C_CLOSED];
+    return any || closed != n->stats->counters[LNT_C_CLOSED] ||
+           count != n->count;
 }
 
 /* ---- drain ---- */
@@ -168,6 +172,8 @@ drain_one(struct lnt_conn *c)
 {
     /* What the peer has sent already is still answered; that may make it a
        session of another protocol. */
+    if (c->state < LNT_CONN_GOODBYE)
+        lnt_conn_again(c);
     if (c->state < LNT_CONN_GOODBYE)
         lnt_conn_poll(c);
     if (c->state >= LNT_CONN_GOODBYE)

@@ -223,11 +223,13 @@ int
 lnt_output_watch(struct lnt_conn *c)
 {
     uint32_t events = 0;
+    if (lnt_conn_is_detached(c))
+        return 0;
     if (c->flags & LNT_F_BLOCKED)
         events |= EPOLLOUT;
-    if (c->waits && !(c->flags & LNT_F_EOF))
+    if ((c->flags & (LNT_F_PARKED | LNT_F_EOF)) == LNT_F_PARKED)
         events |= EPOLLRDHUP;
-    if (!c->waits && !(c->flags & (LNT_F_EOF | LNT_F_HELD)) &&
+    if (!(c->flags & (LNT_F_EOF | LNT_F_HELD | LNT_F_PARKED)) && !c->handover &&
         (!(c->flags & LNT_F_BLOCKED) || c->out_bytes < READ_PAUSE))
         events |= EPOLLIN;
     return lnt_watch_set(c->net->loop, &c->watch, events);
@@ -459,6 +461,8 @@ is_file_error(int error)
 int
 lnt_output_flush(struct lnt_conn *c)
 {
+    if (lnt_conn_is_detached(c))
+        return 0; /* its protocol takes it out */
     if (c->flags & LNT_F_FILTERED)
         return flush_filtered(c, lnt_str("", 0));
     if (!c->out)
@@ -555,4 +559,17 @@ lnt_output_release(struct lnt_conn *c)
         pop(c);
     c->net->stats->send_queue -= c->out_bytes;
     c->out_bytes = 0;
+}
+
+void
+lnt_output_take(struct lnt_conn *c, size_t n)
+{
+    c->out_bytes -= (uint32_t)n;
+    c->net->stats->send_queue -= n;
+    while (c->out && n >= c->out->len - c->out_off) {
+        n -= c->out->len - c->out_off;
+        pop(c);
+    }
+    if (c->out)
+        c->out_off += (uint32_t)n;
 }

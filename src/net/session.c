@@ -4,6 +4,7 @@
  */
 #include "net/session.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "core/buf.h"
@@ -69,6 +70,11 @@ lnt_session_age(const struct lnt_session *s)
 int
 lnt_session_peer(const struct lnt_session *s, struct lnt_addr *peer)
 {
+    if (lnt_conn_is_detached(conn(s))) {
+        *peer = lnt_conn_detached(conn(s))->peer;
+        errno = ENOTCONN;
+        return peer->len ? 0 : -1;
+    }
     peer->len = sizeof(peer->ss);
     return getpeername(conn(s)->watch.fd, (struct sockaddr *)&peer->ss,
                        &peer->len);
@@ -357,9 +363,9 @@ void
 lnt_session_park(struct lnt_session *s)
 {
     struct lnt_conn *c = conn(s);
-    if (c->waits & LNT_W_ANSWER)
+    if (c->flags & LNT_F_PARKED)
         return;
-    c->waits |= LNT_W_ANSWER;
+    c->flags |= LNT_F_PARKED;
     c->net->stats->parked++;
     watch(c);
 }
@@ -368,7 +374,7 @@ void
 lnt_session_unpark(struct lnt_session *s)
 {
     struct lnt_conn *c = conn(s);
-    if (!(c->waits & LNT_W_ANSWER))
+    if (!(c->flags & LNT_F_PARKED))
         return;
     lnt_conn_unpark(c);
     c->active = lnt_net_time(c->net);
@@ -402,7 +408,7 @@ lnt_session_admits(const struct lnt_session *s, const struct lnt_endpoint *to)
     const struct lnt_net *n = c->net;
     const struct lnt_limits *l = to->limits;
     int64_t before = s->endpoint->limits->connections_per_ip;
-    if (n->count > l->connections)
+    if (n->count - n->detached > l->connections)
         return turn_away(c, LNT_C_REFUSED_FULL, LNT_TOO_MANY);
     /* What the listener saw to need not be looked at again. */
     if (!c->visit || l->connections_per_ip == 0 ||

@@ -82,7 +82,8 @@ struct lnt_stats *lnt_session_stats(const struct lnt_session *s);
 uint64_t lnt_session_now(const struct lnt_session *s);
 /* Milliseconds since the session began. */
 uint64_t lnt_session_age(const struct lnt_session *s);
-/* The peer's address, asked from the kernel; 0, or -1 with errno. */
+/* The peer's address, asked from the kernel; without a connection, that of the
+   last one it had.  0, or -1 with errno. */
 int lnt_session_peer(const struct lnt_session *s, struct lnt_addr *peer);
 /*
  * Ends the session in its protocol's way: queued output first, then the

@@ -41,6 +41,11 @@ const char *const lnt_counter_names[LNT_COUNTERS] = {
     [LNT_C_COMPRESS_AFTER] = "compression_bytes_out_total",
     [LNT_C_MOVED_OUT] = "moved_out_total",
     [LNT_C_MOVED_IN] = "moved_in_total",
+    [LNT_C_HANDED_OVER] = "handed_over_total",
+    [LNT_C_STAYED] = "hand_over_refused_total",
+    [LNT_C_DETACHED] = "detached_total",
+    [LNT_C_DETACHED_REFUSED] = "detached_refused_total",
+    [LNT_C_DETACHED_EXPIRED] = "detached_expired_total",
     [LNT_C_ACCESS_LOST] = "access_lost_total",
     [LNT_C_LOG_LOST] = "log_lost_total",
     [LNT_C_CLOSE_1000] = "close_sent_1000_total",
@@ -110,6 +115,13 @@ const char *const lnt_counter_help[LNT_COUNTERS] = {
     [LNT_C_COMPRESS_AFTER] = "Bytes of them behind.",
     [LNT_C_MOVED_OUT] = "Connections given to other workers.",
     [LNT_C_MOVED_IN] = "Connections taken from other workers.",
+    [LNT_C_HANDED_OVER] = "Connections given to the worker they ask for.",
+    [LNT_C_STAYED] = "Connections that such a worker did not get.",
+    [LNT_C_DETACHED] = "Sessions begun without a connection of their own.",
+    [LNT_C_DETACHED_REFUSED] =
+        "Such sessions refused or ended over detached or detached_per_ip.",
+    [LNT_C_DETACHED_EXPIRED] =
+        "Such sessions ended as no connection came back in time.",
     [LNT_C_ACCESS_LOST] = "Lines of the access log that could not be written.",
     [LNT_C_LOG_LOST] =
         "Lines of the error log that could not be written, by all processes.",

@@ -51,7 +51,13 @@ enum lnt_counter {
     LNT_C_COMPRESS_AFTER = 34,  /* bytes that came out */
     LNT_C_MOVED_OUT = 35,       /* connections given to other workers */
     LNT_C_MOVED_IN = 36,        /* and taken from them */
-    LNT_C_ACCESS_LOST = 37,     /* lines of the access log */
+    LNT_C_HANDED_OVER = 62, /* of those given: to a worker that was asked for */
+    LNT_C_STAYED = 63,      /* and those that it did not get */
+    LNT_C_DETACHED = 64,    /* sessions begun without a connection */
+    LNT_C_DETACHED_REFUSED = 65, /* and those not let in, or ended, over
+                                    detached, detached_per_ip */
+    LNT_C_DETACHED_EXPIRED = 66, /* and ended, as no connection came back */
+    LNT_C_ACCESS_LOST = 37,      /* lines of the access log */
     LNT_C_LOG_LOST = 38,       /* of the error log, by all processes together */
     LNT_C_EVENT_STREAMS = 39,  /* streams of server-sent events opened */
     LNT_C_HTTP_PUBLISHED = 40, /* messages published over HTTP */
@@ -79,7 +85,7 @@ enum lnt_counter {
     LNT_C_CALLS_EXPIRED = 59,   /* calls not answered in time */
     LNT_C_CALLS_REFUSED = 60,   /* open_calls */
     LNT_C_NOT_ADMITTED = 61,    /* turned away by applications */
-    LNT_COUNTERS = 62           /* the highest number, and 1 */
+    LNT_COUNTERS = 67           /* the highest number, and 1 */
 };
 
 struct lnt_stats {
@@ -88,7 +94,8 @@ struct lnt_stats {
     uint64_t shaking;     /* connections whose filter is not ready */
     uint64_t raw_input;   /* bytes kept that filters have not consumed */
     uint64_t parked;      /* sessions that wait for an answer of ours */
-    uint64_t reserved[3];
+    uint64_t detached;    /* sessions without a connection, now */
+    uint64_t reserved[2];
     uint64_t counters[LNT_COUNTERS];
 };
 

@@ -28,6 +28,14 @@ grow(struct lnt_net *n)
     n->table_cap = cap;
 }
 
+static void
+tell(struct lnt_net *n)
+{
+    __atomic_store_n(&n->stats->connections, n->count - n->detached,
+                     __ATOMIC_RELAXED);
+    __atomic_store_n(&n->stats->detached, n->detached, __ATOMIC_RELAXED);
+}
+
 bool
 lnt_table_add(struct lnt_net *n, struct lnt_conn *c)
 {
@@ -44,7 +52,8 @@ lnt_table_add(struct lnt_net *n, struct lnt_conn *c)
     if (n->sent)
         n->sent[c->index] = 0;
     n->count++;
-    __atomic_store_n(&n->stats->connections, n->count, __ATOMIC_RELAXED);
+    n->detached += lnt_conn_is_detached(c);
+    tell(n);
     return true;
 }
 
@@ -55,7 +64,8 @@ lnt_table_remove(struct lnt_net *n, struct lnt_conn *c)
     n->table[c->index] = NULL;
     n->free_list[n->table_free++] = c->index;
     n->count--;
-    __atomic_store_n(&n->stats->connections, n->count, __ATOMIC_RELAXED);
+    n->detached -= lnt_conn_is_detached(c);
+    tell(n);
 }
 
 uint64_t

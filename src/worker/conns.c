@@ -4,10 +4,12 @@
 #include "worker/conns.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "core/strbuf.h"
 #include "core/units.h"
 #include "net/app.h"
+#include "net/detached.h"
 #include "net/endpoint.h"
 #include "net/module.h"
 #include "net/net.h"
@@ -22,6 +24,19 @@ lnt_conns_head(struct lnt_strbuf *out)
                     "endpoint", "peer", "age(s)", "queue(b)", "");
 }
 
+/* The peer's address; of one without a connection the last, in parentheses. */
+static void
+add_peer(struct lnt_strbuf *out, const struct lnt_session *s)
+{
+    struct lnt_addr peer;
+    char text[LNT_ADDR_TEXT] = "?", shown[LNT_ADDR_TEXT + 2];
+    bool away = lnt_session_is_detached(s);
+    if (lnt_session_peer(s, &peer) == 0)
+        (void)lnt_addr_format(&peer, text, sizeof(text));
+    snprintf(shown, sizeof(shown), away ? "(%s)" : "%s", text);
+    lnt_strbuf_addf(out, "%-24s", shown);
+}
+
 void
 lnt_conns_list(struct lnt_net *n, unsigned slot, struct lnt_strbuf *out)
 {
@@ -29,14 +44,11 @@ lnt_conns_list(struct lnt_net *n, unsigned slot, struct lnt_strbuf *out)
     const struct lnt_session *s;
     while ((s = lnt_net_next(n, &at))) {
         const struct lnt_endpoint *e = lnt_session_endpoint(s);
-        struct lnt_addr peer;
-        char text[LNT_ADDR_TEXT] = "?";
-        if (lnt_session_peer(s, &peer) == 0)
-            (void)lnt_addr_format(&peer, text, sizeof(text));
-        lnt_strbuf_addf(out,
-                        "%16" PRIu64 " %6u  %-16s %-24s %8" PRIu64 " %9zu  ",
-                        lnt_session_id(s), slot, e->name, text,
-                        lnt_session_age(s) / 1000, lnt_session_queued(s));
+        lnt_strbuf_addf(out, "%16" PRIu64 " %6u  %-16s ", lnt_session_id(s),
+                        slot, e->name);
+        add_peer(out, s);
+        lnt_strbuf_addf(out, " %8" PRIu64 " %9zu  ", lnt_session_age(s) / 1000,
+                        lnt_session_queued(s));
         lnt_app_describe(s, out);
         lnt_strbuf_addc(out, '\n');
     }

@@ -12,18 +12,17 @@
 #include "core/mem.h"
 #include "core/owner.h"
 #include "core/pack.h"
-#include "core/strbuf.h"
 #include "event/loop.h"
 #include "hub/hub.h"
 #include "ipc/channel.h"
 #include "ipc/move_step.h"
-#include "net/endpoint.h"
 #include "net/move.h"
 #include "net/net.h"
 #include "os/clock.h"
 #include "os/socket.h"
 #include "worker/arrival.h"
 #include "worker/departure.h"
+#include "worker/taking.h"
 
 enum {
     BATCH = 64,            /* connections frozen in one loop turn, at most */
@@ -49,9 +48,7 @@ struct link {
     bool foreign; /* what comes was in another zone */
     struct lnt_departure departure;
     struct lnt_arrival arrival;
-    uint64_t waiting[LNT_FDS_MAX + 1]; /* came with the frame in hand, and wait
-                                          for our answer to be out */
-    size_t nwaiting;
+    struct lnt_taker taker;
 };
 
 struct lnt_mover {
@@ -99,6 +96,8 @@ add_link(struct lnt_mover *mv, int fd, bool gives)
     struct link *l = lnt_calloc(1, sizeof(*l));
     l->mover = mv;
     l->gives = gives;
+    l->taker =
+        (struct lnt_taker){.net = mv->p.net, .endpoints = mv->p.endpoints};
     lnt_arrival_init(&l->arrival, BYTES_MAX, take, l);
     lnt_departure_init(&l->departure, &l->channel);
     if (lnt_channel_open(&l->channel, mv->p.loop, fd, 0, &handler) < 0) {
@@ -154,13 +153,6 @@ lnt_mover_can_give(const struct lnt_mover *mv)
     return false;
 }
 
-static const struct lnt_endpoint *
-find_endpoint(void *arg, struct lnt_str id)
-{
-    const struct lnt_mover *mv = arg;
-    return lnt_endpoint_find(mv->p.endpoints, id);
-}
-
 /* ---- giving ---- */
 
 #ifdef LNT_DEBUG_BUILD
@@ -198,37 +190,16 @@ wake(struct lnt_mover *mv)
     lnt_timer_at(mv->p.loop, &mv->timer, now + pause);
 }
 
-/* Why one is taken up again where it was frozen. */
-enum back {
-    BACK_UNTAKEN,    /* the taker has not all of it, refused it, or is gone and
-                        had not said that it serves it */
-    BACK_UNREADABLE, /* those who follow us do not understand it */
-    BACK_UNSURE,     /* the taker may serve it: its word was not awaited */
-};
-
-/* If both went on where it was, one with a filter would use the same keys and
-   numbers twice: it is cut when that is not sure. */
 static void
-take_back(struct lnt_mover *mv, struct lnt_moving *g, enum back reason)
+take_back(struct lnt_mover *mv, struct lnt_moving *g, enum lnt_back reason)
 {
-    const char *why;
     mv->under_way--; /* of all links; it is on none any more */
-    struct lnt_session *s = lnt_move_thaw(
-        mv->p.net, g->fd, lnt_strbuf_str(&g->bytes), find_endpoint, mv, &why);
-    if (!s)
-        lnt_log_error("a connection is lost on its move: %s", why);
-    else if (reason == BACK_UNREADABLE)
-        lnt_session_close(s, LNT_CLOSE_RESTART, "cannot be taken over");
-    if (s && reason == BACK_UNSURE && lnt_move_waits(s))
-        lnt_session_cut(s);
-    else if (s)
-        lnt_move_go(s);
-    lnt_moving_free(g);
+    (void)lnt_take_back(mv->p.net, mv->p.endpoints, g, reason);
 }
 
 /* reason: what that means for those under way. */
 static void
-drop_link(struct link *l, enum back reason)
+drop_link(struct link *l, enum lnt_back reason)
 {
     struct lnt_mover *mv = l->mover;
     struct link **at = &mv->links;
@@ -252,7 +223,7 @@ take_back_failed(struct link *l)
 {
     struct lnt_moving *g;
     while ((g = lnt_departure_failed(&l->departure)))
-        take_back(l->mover, g, BACK_UNTAKEN);
+        take_back(l->mover, g, LNT_BACK_UNTAKEN);
 }
 
 static bool
@@ -298,8 +269,9 @@ give(struct lnt_mover *mv, struct link *l, struct lnt_session *s)
     lnt_move_step(LNT_MOVE_FROZEN);
     mv->under_way++;
     if (g->bytes.n > BYTES_MAX) {
-        take_back(mv, g,
-                  BACK_UNTAKEN); /* it stays, and ends when this worker does */
+        take_back(
+            mv, g,
+            LNT_BACK_UNTAKEN); /* it stays, and ends when this worker does */
         return 0;
     }
     size_t n = g->bytes.n;
@@ -340,7 +312,7 @@ end_some(struct lnt_mover *mv)
     while (l) {
         struct link *next = l->next;
         if (l->gives && (l->some || mv->all))
-            drop_link(l, BACK_UNSURE); /* there are none */
+            drop_link(l, LNT_BACK_UNSURE); /* there are none */
         l = next;
     }
 }
@@ -449,7 +421,7 @@ static void
 drop_spent(struct link *l)
 {
     if (l->some && l->mover->all && l->departure.n == 0)
-        drop_link(l, BACK_UNSURE); /* there are none */
+        drop_link(l, LNT_BACK_UNSURE); /* there are none */
 }
 
 void
@@ -495,8 +467,8 @@ settle(struct link *l, uint32_t number, uint32_t verdict)
         lnt_moving_free(g);
     } else {
         take_back(mv, g,
-                  verdict == LNT_MOVE_UNREADABLE ? BACK_UNREADABLE
-                                                 : BACK_UNTAKEN);
+                  verdict == LNT_MOVE_UNREADABLE ? LNT_BACK_UNREADABLE
+                                                 : LNT_BACK_UNTAKEN);
     }
     lnt_move_step(LNT_MOVE_GIVEN);
 }
@@ -520,85 +492,31 @@ take(void *arg, int fd, struct lnt_str bytes)
 {
     struct link *l = arg;
     struct lnt_mover *mv = l->mover;
-    const char *why;
-    lnt_move_step(LNT_MOVE_ARRIVED);
-    lnt_move_spoil(bytes);
-    enum lnt_verdict_on_move v = LNT_MOVE_ACCEPTED;
     if (l->foreign)
         lnt_hub_foreign(mv->p.hub, true);
-    struct lnt_session *s =
-        lnt_move_thaw(mv->p.net, fd, bytes, find_endpoint, mv, &why);
-    if (s && lnt_move_waits(s))
-        l->waiting[l->nwaiting++] = lnt_session_id(s);
-    if (!s)
-        v = errno == EPROTO ? LNT_MOVE_UNREADABLE : LNT_MOVE_REFUSED;
-    if (v == LNT_MOVE_UNREADABLE)
-        lnt_log_warn("a connection cannot be taken over and ends: %s", why);
-    else if (v == LNT_MOVE_REFUSED)
-        lnt_log_info("a connection is not taken over: %s", why);
+    enum lnt_verdict_on_move v = lnt_take(&l->taker, fd, bytes);
     if (l->foreign)
         lnt_hub_foreign(mv->p.hub, false);
     mv->arrived |= v == LNT_MOVE_ACCEPTED;
-    lnt_move_step(LNT_MOVE_THAWED);
     return v;
-}
-
-/*
- * Those that wait go on when the giver has our word in its socket, which it
- * reads before it gives us up, or is gone.  As long as the word is in a queue of
- * ours it may be lost with us.
- */
-static void
-answer(struct link *l, struct lnt_str verdicts)
-{
-    struct lnt_net *net = l->mover->p.net;
-    int rc =
-        lnt_channel_send(&l->channel, LNT_FRAME_MOVED, 0, verdicts, NULL, 0);
-    bool gone = rc < 0 && (errno == EPIPE || errno == ECONNRESET);
-    if (rc < 0)
-        lnt_log_debug("link: %s", strerror(errno));
-    for (size_t i = 0; i < l->nwaiting; i++) {
-        struct lnt_session *s = lnt_net_session(net, l->waiting[i]);
-        if (s && (gone || (rc == 0 && l->channel.queued == 0)))
-            lnt_move_go(s);
-        else if (s)
-            lnt_session_cut(s);
-    }
-    l->nwaiting = 0;
-}
-
-static void
-on_move(struct link *l, const struct lnt_frame *f)
-{
-    struct lnt_strbuf reply = LNT_STRBUF_INIT;
-    bool good =
-        lnt_arrival_frame(&l->arrival, f->payload, f->fds, f->nfds, &reply);
-    /* Also when the rest is not understood: those are served here. */
-    if (reply.n)
-        answer(l, lnt_strbuf_str(&reply));
-    for (size_t n = reply.n / LNT_VERDICT_SIZE; n > 0; n--)
-        lnt_move_step(LNT_MOVE_TAKEN);
-    lnt_strbuf_release(&reply);
-    if (!good) {
-        lnt_log_error("link to another worker: a frame is not understood");
-        drop_link(l, BACK_UNSURE);
-    }
 }
 
 static void
 on_frame(struct lnt_channel *c, const struct lnt_frame *f)
 {
     struct link *l = LNT_OWNER(c, struct link, channel);
-    if (f->type == LNT_FRAME_MOVE && !l->gives)
-        on_move(l, f);
-    else if (f->type == LNT_FRAME_MOVED && l->gives)
+    if (f->type == LNT_FRAME_MOVE && !l->gives) {
+        if (!lnt_take_frame(&l->taker, &l->channel, &l->arrival, f))
+            drop_link(l, LNT_BACK_UNSURE);
+    } else if (f->type == LNT_FRAME_MOVED && l->gives) {
         on_moved(l, f->payload);
-    else if (f->type == LNT_FRAME_MOVE || f->type == LNT_FRAME_MOVED)
-        drop_link(l, BACK_UNSURE); /* it takes us for what it is itself */
-    else
+    } else if (f->type == LNT_FRAME_MOVE || f->type == LNT_FRAME_MOVED) {
+        drop_link(l, LNT_BACK_UNSURE); /* it takes us for what it is itself */
+    } else {
         lnt_log_info("link to another worker: a frame %s means nothing here "
                      "and is skipped",
                      lnt_frame_names[f->type]);
+    }
 }
 
 static void
@@ -609,7 +527,7 @@ on_closed(struct lnt_channel *c, bool broken, const char *why)
     if (broken)
         lnt_log_error("link to another worker: %s", why);
     /* At the end of file we have heard all that it ever said. */
-    drop_link(l, broken ? BACK_UNSURE : BACK_UNTAKEN);
+    drop_link(l, broken ? LNT_BACK_UNSURE : LNT_BACK_UNTAKEN);
     wake(mv);
 }
 
@@ -620,7 +538,7 @@ lnt_mover_free(struct lnt_mover *mv)
         return;
     mv->ended = true;
     while (mv->links)
-        drop_link(mv->links, BACK_UNSURE);
+        drop_link(mv->links, LNT_BACK_UNSURE);
     lnt_timer_stop(mv->p.loop, &mv->timer);
     free(mv);
 }

@@ -7,8 +7,11 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "core/pack.h"
 #include "core/strbuf.h"
 #include "ipc/requests.h"
+#include "net/detached.h"
+#include "net/handover.h"
 #include "net/module.h"
 #include "worker/conns.h"
 
@@ -81,6 +84,11 @@ answer_core(struct lnt_worker_requests *a, const struct lnt_request *q,
     }
     if (lnt_str_eq(q->name, LNT_STR("kick")))
         return lnt_conns_kick(a->net, q->data, reply);
+    /* Of other workers, that look for a session (seek.c). */
+    if (lnt_str_eq(q->name, LNT_STR("has"))) {
+        lnt_pack_u64(reply, lnt_net_worker(a->net));
+        return lnt_detached_find(a->net, q->data) != NULL;
+    }
     lnt_strbuf_adds(reply, "that is not known here");
     return false;
 }

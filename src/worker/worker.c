@@ -32,6 +32,7 @@
 #include "os/fds.h"
 #include "os/memory.h"
 #include "os/process.h"
+#include "worker/links.h"
 #include "worker/mover.h"
 #include "worker/requests.h"
 #include "zone/zone.h"
@@ -49,6 +50,7 @@ struct worker {
     size_t nlisteners;
     struct lnt_accept_share share;
     struct lnt_mover *mover; /* when there was a link */
+    struct lnt_links *links; /* on demand */
     bool draining;
 };
 
@@ -109,15 +111,35 @@ drain(struct worker *w, const char *why)
     lnt_cell_set_state(w->forked.cell, LNT_CELL_DRAINING);
     lnt_hub_retire(w->hub);
     close_listeners(w);
+    lnt_links_drain(w->links);
     if (lnt_mover_can_give(w->mover))
         lnt_mover_give_all(w->mover);
     else
         on_given(w);
 }
 
+/* true: it is one on demand. */
+static bool
+take_demanded(struct worker *w, const struct lnt_frame *f)
+{
+    int fd = f->nfds == 1 ? f->fds[0] : -1;
+    bool answer = f->request != 0;
+    if (answer)
+        lnt_links_answer(w->links, f->request, fd, f->payload);
+    else if (lnt_str_eq(f->payload, LNT_STR("take on demand")) && fd >= 0)
+        lnt_links_take(w->links, fd);
+    else
+        return false;
+    if (fd >= 0)
+        f->fds[0] = -1;
+    return true;
+}
+
 static void
 take_link(struct worker *w, const struct lnt_frame *f)
 {
+    if (take_demanded(w, f))
+        return;
     if (f->nfds != 1) {
         lnt_log_error("link to another worker: %s", strerror(EMFILE));
         return;
@@ -268,6 +290,8 @@ on_frame(struct lnt_channel *c, const struct lnt_frame *f)
     case LNT_FRAME_HAND:
     case LNT_FRAME_TAKEN:
     case LNT_FRAME_SYNC:
+    case LNT_FRAME_OFFER:
+    case LNT_FRAME_OFFERED:
     case LNT_FRAME_TYPES:
         break;
     }
@@ -306,6 +330,7 @@ on_turn(void *arg)
     }
     bool more = lnt_hub_turn(w->hub);
     more = lnt_net_flush(w->net) || more;
+    more = lnt_links_turn(w->links) || more;
     lnt_flusher_check(&w->forked.flusher);
     return more;
 }
@@ -403,6 +428,14 @@ set_up(struct worker *w, struct lnt_strbuf *why)
         .doorbells = p->doorbells,
         .net = w->net,
     });
+    w->links = lnt_links_new(&(struct lnt_links_params){
+        .loop = w->forked.loop,
+        .net = w->net,
+        .endpoints = p->config->endpoints,
+        .master = &w->forked.channel,
+        .zone = p->zone,
+        .server = &w->info,
+    });
     w->share = (struct lnt_accept_share){
         .zone = p->zone,
         .doorbells = p->doorbells,
@@ -454,6 +487,7 @@ tear_down(struct worker *w)
 {
     close_listeners(w);
     lnt_mover_free(w->mover);
+    lnt_links_free(w->links);
     if (w->net)
         lnt_net_abort(w->net);
     if (w->hub) {

@@ -359,8 +359,7 @@ test_sse(void)
     hang_up(fd);
     fd = knock("/events?room=slow", "");
     ok(strstr(heard(fd), " 503 "), "an answer that comes later is none here");
-    ok(!(lnt_conn_of(only(&workers[0]))->flags & LNT_F_ADMISSION),
-       "... and is not waited for");
+    ok(!lnt_conn_of(only(&workers[0]))->admission, "... and is not waited for");
     hang_up(fd);
     nothing_left("events");
 }

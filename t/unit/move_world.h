@@ -179,6 +179,7 @@ world_start(struct worker *w)
     w->net = lnt_net_new(&(struct lnt_net_params){
         .loop = w->loop,
         .cell = (unsigned)cell,
+        .zone = zone,
         .stats = &lnt_zone_cell(zone, (unsigned)cell)->stats,
         .modules = config->modules,
         .ctx = w->ctx,
