@@ -154,7 +154,7 @@ count_request(struct lnt_http_exchange *x)
 {
     struct lnt_http_conn *c = x->conn;
     uint32_t max = x->worker->conf->requests_max;
-    c->flags &= (uint8_t)~LNT_HTTP_F_BLANK;
+    c->flags &= (uint16_t)~LNT_HTTP_F_BLANK;
     c->requests++;
     if (max && c->requests >= max) {
         c->flags |= LNT_HTTP_F_CLOSE;
@@ -395,7 +395,7 @@ static lnt_verdict
 take_requests(struct lnt_session *s, struct lnt_input *in)
 {
     struct lnt_http_conn *c = lnt_session_state(s);
-    c->flags &= (uint8_t)~LNT_HTTP_F_HELD;
+    c->flags &= (uint16_t)~LNT_HTTP_F_HELD;
     for (;;) {
         lnt_verdict v = LNT_GO_ON;
         if (c->flags & LNT_HTTP_F_TRANSFER)
@@ -418,7 +418,7 @@ take_requests(struct lnt_session *s, struct lnt_input *in)
         if (v || step != STEP_NEXT)
             return v;
         if (x->answered)
-            c->flags &= (uint8_t)~LNT_HTTP_F_STAYS;
+            c->flags &= (uint16_t)~LNT_HTTP_F_STAYS;
     }
 }
 

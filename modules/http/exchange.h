@@ -42,9 +42,9 @@ enum {                          /* lnt_http_conn.flags */
        LNT_HTTP_F_DONE = 8,     /* that was it; input is dropped */
        LNT_HTTP_F_HELD = 16,  /* there is input, for when the queue is empty */
        LNT_HTTP_F_LATER = 32, /* busy.later */
-       LNT_HTTP_F_ENDING = 128,   /* nothing more is put off */
        LNT_HTTP_F_ANSWERING = 64, /* that was resumed, not yet answered */
-       LNT_HTTP_F_STAYS = 128, /* the next request is not handed over (again) */
+       LNT_HTTP_F_ENDING = 128,   /* nothing more is put off */
+       LNT_HTTP_F_STAYS = 256, /* the next request is not handed over (again) */
 };
 
 /* All that an idle keep-alive connection costs here. */
@@ -56,7 +56,7 @@ struct lnt_http_conn {
         struct lnt_http_later *later;       /* a request put off */
     } busy;
     uint32_t requests;
-    uint8_t flags;
+    uint16_t flags;
 };
 
 /* A request being answered; there is one a worker. */

@@ -132,7 +132,7 @@ lnt_http_resume(struct lnt_http_later *l)
     struct lnt_http_exchange *x = recall(l);
     x->late = true;
     x->conn->busy.later = NULL;
-    x->conn->flags &= (uint8_t)~LNT_HTTP_F_LATER;
+    x->conn->flags &= (uint16_t)~LNT_HTTP_F_LATER;
     x->conn->flags |= LNT_HTTP_F_ANSWERING;
     if (l->resumed)
         *l->resumed = true;
@@ -181,7 +181,7 @@ lnt_http_later_gone(struct lnt_http_conn *c)
 {
     struct lnt_http_later *l = c->busy.later;
     c->busy.later = NULL;
-    c->flags &= (uint8_t)~LNT_HTTP_F_LATER;
+    c->flags &= (uint16_t)~LNT_HTTP_F_LATER;
     if (!lnt_session_moved(l->session))
         log_gone(l);
     l->entry->route.handler->gone(module_of(l), l);
@@ -238,7 +238,7 @@ lnt_http_later_thaw(struct lnt_session *s, struct lnt_http_conn *c,
     /* It never had it: gone is not for that. */
     int error = errno;
     c->busy.later = NULL;
-    c->flags &= (uint8_t)~LNT_HTTP_F_LATER;
+    c->flags &= (uint16_t)~LNT_HTTP_F_LATER;
     free(l);
     errno = error;
     return -1;

@@ -68,7 +68,7 @@ end_wait(struct lnt_http_exchange *x)
 {
     if (!x->late)
         return;
-    x->conn->flags &= (uint8_t)~LNT_HTTP_F_ANSWERING;
+    x->conn->flags &= (uint16_t)~LNT_HTTP_F_ANSWERING;
     lnt_session_deadline(x->r.session, 0);
     lnt_session_unpark(x->r.session);
 }

@@ -156,7 +156,7 @@ end_transfer(struct lnt_session *s, struct lnt_http_conn *c)
     /* A worker that drains has decided that later. */
     bool last = t->last || (c->flags & LNT_HTTP_F_CLOSE);
     c->busy.transfer = NULL;
-    c->flags &= (uint8_t)~LNT_HTTP_F_TRANSFER;
+    c->flags &= (uint16_t)~LNT_HTTP_F_TRANSFER;
     free_transfer(s, t, lnt_session_queued(s));
     if (last) {
         c->flags |= LNT_HTTP_F_DONE;
@@ -225,5 +225,5 @@ lnt_http_transfer_drop(struct lnt_session *s, struct lnt_http_conn *c)
         return;
     free_transfer(s, c->busy.transfer, 0);
     c->busy.transfer = NULL;
-    c->flags &= (uint8_t)~LNT_HTTP_F_TRANSFER;
+    c->flags &= (uint16_t)~LNT_HTTP_F_TRANSFER;
 }

@@ -305,6 +305,19 @@ test_upgrade(void)
     upgrades = false;
 }
 
+/* One that could not be handed over to another worker is put off like any
+   other. */
+static void
+test_stays(void)
+{
+    struct lnt_session *s = http_open();
+    dues = gones = 0;
+    lnt_http_protocol.stays(s, "a test");
+    (void)http_feed(s, LATER, strlen(LATER), SIZE_MAX, true);
+    ok(waits(s) && !dues, "put off where it stays");
+    end(s);
+}
+
 /* Another connection's request is in hand. */
 static lnt_verdict
 answer_other(struct lnt_session *one)
@@ -403,6 +416,7 @@ main(void)
     test_gone();
     test_drain();
     test_upgrade();
+    test_stays();
     test_nested();
     test_moves();
     return done_testing();
