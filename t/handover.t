@@ -291,6 +291,7 @@ SKIP: {
             my $got = says($a->{c}, "at $b->{name} x");
             my ($what) = $got =~ /^(\w+) \d+ x$/;
             $what //= 'lost' if $a->{c}{eof};
+            wait_for(sub { !-e $order }, 10, "$step is reached");
             ok(!-e $order, 'somebody was killed');
             is($what, $became{$step}, "it is $became{$step}") or diag $got;
             is((split / /, says($d->{c}, 'me'))[1], $d->{pid},
