@@ -68,7 +68,8 @@ void
 lnt_session_again(struct lnt_session *s)
 {
     struct lnt_conn *c = lnt_conn_of(s);
-    if (c->state > LNT_CONN_GOODBYE)
+    /* One that waits is given its input anyway, here or there. */
+    if (c->state > LNT_CONN_GOODBYE || c->handover == LNT_HANDOVER_WAITS)
         return;
     c->handover = LNT_HANDOVER_AGAIN;
     lnt_output_touch(c);
