@@ -106,42 +106,55 @@ lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub, unsigned announce_max)
 
 /* ---- publishing ---- */
 
+/* Most of what is ever begun. */
+static void
+publish(struct lnt_hub *h, struct lnt_session *s, struct lnt_event *e,
+        const struct lnt_completion *done)
+{
+    if (lnt_queues_idle(h->queues)) {
+        lnt_op_publish(h, s, e, done);
+        return;
+    }
+    begin(h, s,
+          &(struct lnt_op){.kind = LNT_OP_PUBLISH,
+                           .what = e->data,
+                           .event = *e,
+                           .done = *done});
+}
+
 void
 lnt_hub_publish(struct lnt_hub *h, struct lnt_session *s,
                 const struct lnt_sub *sub, uint16_t kind, uint16_t flags,
                 struct lnt_str data, struct lnt_completion done)
 {
     const struct lnt_hub_room *r = sub->group->room;
+    struct lnt_event e = {
+        .origin = lnt_session_id(s),
+        .app = r->app_id,
+        .room = r->room,
+        .kind = kind,
+        .flags = flags,
+        .data = data,
+    };
 
-    begin(h, s,
-          &(struct lnt_op){
-              .kind = LNT_OP_PUBLISH,
-              .what = data,
-              .event = {.origin = lnt_session_id(s),
-                        .app = r->app_id,
-                        .room = r->room,
-                        .kind = kind,
-                        .flags = flags},
-              .done = done,
-          });
+    publish(h, s, &e, &done);
 }
 
 void
 lnt_hub_direct(struct lnt_hub *h, struct lnt_session *s, uint64_t target,
                uint16_t kind, struct lnt_str data, struct lnt_completion done)
 {
-    begin(h, s,
-          &(struct lnt_op){
-              .kind = LNT_OP_PUBLISH,
-              .what = data,
-              .event = {.origin = lnt_session_id(s),
-                        .target = target,
-                        .app = lnt_hub_app_id(s),
-                        .room = LNT_ROOM_NONE,
-                        .kind = kind,
-                        .flags = LNT_EVENT_DIRECT},
-              .done = done,
-          });
+    struct lnt_event e = {
+        .origin = lnt_session_id(s),
+        .target = target,
+        .app = lnt_hub_app_id(s),
+        .room = LNT_ROOM_NONE,
+        .kind = kind,
+        .flags = LNT_EVENT_DIRECT,
+        .data = data,
+    };
+
+    publish(h, s, &e, &done);
 }
 
 void

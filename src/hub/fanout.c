@@ -253,21 +253,21 @@ find_named(struct lnt_fanout *f, uint64_t id, uint64_t seq)
 }
 
 static void
-to_room(struct lnt_fanout *f, const struct lnt_event *e)
+to_room(struct lnt_fanout *f, struct lnt_event *e)
 {
     struct lnt_hub_room *r = lnt_subs_room(f->subs, e->room);
     const struct lnt_session *except = NULL;
 
     if (!r)
         return;
-    const struct lnt_event shown = lnt_event_shown(e, r, NULL);
+    lnt_event_show(e, r, NULL);
     if (e->flags & LNT_EVENT_NOT_ORIGIN)
         except = find_named(f, e->origin, e->seq);
     /* A buffer that one of them must not get is not shared with others. */
     if (r != f->room || except)
         lnt_fanout_flush(f);
     f->room = r;
-    add_to_room(f, r, &shown, except);
+    add_to_room(f, r, e, except);
 }
 
 /* ---- to several rooms ---- */
@@ -402,7 +402,7 @@ spread_to_group(struct lnt_fanout *f, const struct lnt_group *g,
 }
 
 static void
-to_several(struct lnt_fanout *f, const struct lnt_event *e)
+to_several(struct lnt_fanout *f, struct lnt_event *e)
 {
     struct lnt_spread head;
     struct lnt_str names;
@@ -410,6 +410,7 @@ to_several(struct lnt_fanout *f, const struct lnt_event *e)
 
     if (!lnt_spread_unpack(e->data, &head))
         return;
+    lnt_event_show(e, NULL, &head);
     names = head.names;
     lnt_fanout_flush(f);
     mark_except(f, &head, e);
@@ -419,9 +420,8 @@ to_several(struct lnt_fanout *f, const struct lnt_event *e)
 
         if (!r)
             continue;
-        const struct lnt_event shown = lnt_event_shown(e, r, &head);
         LNT_LIST_EACH(&r->groups, struct lnt_group, g, node)
-            n += spread_to_group(f, g, &shown);
+            n += spread_to_group(f, g, e);
     }
     while (f->nframings > 0) {
         struct lnt_buf *buf = f->framings[--f->nframings].buf;
@@ -436,19 +436,19 @@ to_several(struct lnt_fanout *f, const struct lnt_event *e)
 /* ---- to one session ---- */
 
 static void
-to_session(struct lnt_fanout *f, const struct lnt_event *e)
+to_session(struct lnt_fanout *f, struct lnt_event *e)
 {
     struct lnt_session *s = find_named(f, e->target, e->seq);
     const struct lnt_module_ctx *m = s ? lnt_session_app(s) : NULL;
 
     if (!m || lnt_zone_app_id(m->module->name) != e->app)
         return;
-    const struct lnt_event shown = lnt_event_shown(e, NULL, NULL);
+    lnt_event_show(e, NULL, NULL);
     lnt_fanout_flush(f);
     lnt_strbuf_clear(&f->direct);
     bool named = m->module->app->direct_named && lnt_session_has_events(s);
-    if (!(named ? lnt_app_direct_named(s, &shown, &f->direct)
-                : lnt_app_direct(s, &shown, &f->direct)))
+    if (!(named ? lnt_app_direct_named(s, e, &f->direct)
+                : lnt_app_direct(s, e, &f->direct)))
         return;
     send_one(s, named ? LNT_NAMED : LNT_TEXT, lnt_strbuf_str(&f->direct));
     lnt_count(f->stats, LNT_C_DELIVERED);
@@ -473,7 +473,7 @@ lnt_fanout_wants(struct lnt_fanout *f, const struct lnt_event *e)
 }
 
 void
-lnt_fanout_event(struct lnt_fanout *f, const struct lnt_event *e)
+lnt_fanout_event(struct lnt_fanout *f, struct lnt_event *e)
 {
     if (e->flags & LNT_EVENT_DIRECT)
         to_session(f, e);

@@ -21,9 +21,9 @@ void lnt_fanout_free(struct lnt_fanout *f);
 bool lnt_fanout_wants(struct lnt_fanout *f, const struct lnt_event *e);
 /* All up to that seq has been read or passed over. */
 void lnt_fanout_passed(struct lnt_fanout *f, uint64_t seq);
-/* Takes the next event of the log; what it makes of it may be queued for the
+/* Takes the next event of the log, and completes it (hub/event.h); what it makes of it may be queued for the
    subscribers now or with the events that follow. */
-void lnt_fanout_event(struct lnt_fanout *f, const struct lnt_event *e);
+void lnt_fanout_event(struct lnt_fanout *f, struct lnt_event *e);
 /* Queues what has not been yet.  Before subscribers are added. */
 void lnt_fanout_flush(struct lnt_fanout *f);
 /* Behind the event with the seq after, a session's old id stands for the new

@@ -63,14 +63,11 @@ lnt_hub_past_next(const struct lnt_sub *sub, struct lnt_str *rest,
 {
     const struct lnt_hub_room *room = sub->group->room;
     struct lnt_spread head;
-    struct lnt_event read;
-    bool spread;
 
-    if (!lnt_zone_kept_next(rest, &read))
+    if (!lnt_zone_kept_next(rest, e))
         return false;
-    spread =
-        (read.flags & LNT_EVENT_SPREAD) && lnt_spread_unpack(read.data, &head);
-    read.room = room->room;
-    *e = lnt_event_shown(&read, room, spread ? &head : NULL);
+    lnt_event_show(e, room, NULL);
+    if ((e->flags & LNT_EVENT_SPREAD) && lnt_spread_unpack(e->data, &head))
+        lnt_event_show(e, room, &head);
     return true;
 }

@@ -38,6 +38,25 @@ publish(struct lnt_hub *h, const struct lnt_op *op, struct lnt_result *r)
     return rc;
 }
 
+void
+lnt_op_publish(struct lnt_hub *h, struct lnt_session *s, struct lnt_event *e,
+               const struct lnt_completion *done)
+{
+    int error = lnt_publish(h, e) < 0 ? errno : 0;
+
+    if (done->fn)
+        done->fn(&(struct lnt_result){
+            .m = lnt_session_app(s),
+            .session = s,
+            .session_id = e->origin,
+            .error = error,
+            .seq = e->seq,
+            .time_us = e->time_us,
+            .what = e->data,
+            .arg = done->arg,
+        });
+}
+
 static int
 perform(struct lnt_hub *h, const struct lnt_op *op, struct lnt_session *s,
         struct lnt_room_info *info, struct lnt_result *r)

@@ -51,6 +51,10 @@ lnt_op_streams(const struct lnt_op *op)
     return op->kind == LNT_OP_PUBLISH || op->kind == LNT_OP_POST;
 }
 
+/* What most operations are, done without being written down first: a message
+   that nothing stands in the way of. */
+void lnt_op_publish(struct lnt_hub *h, struct lnt_session *s,
+                    struct lnt_event *e, const struct lnt_completion *done);
 /* Does it, unless error says why it cannot be, and tells the completion.  s:
    the session, NULL when it is not open any more. */
 void lnt_op_run(struct lnt_hub *h, const struct lnt_op *op,

@@ -345,6 +345,12 @@ lnt_queues_begin(struct lnt_queues *t, struct lnt_session *s,
 
 /* ---- all of them ---- */
 
+bool
+lnt_queues_idle(const struct lnt_queues *t)
+{
+    return t->queues.n == 0 && !t->held && !t->canceled;
+}
+
 enum lnt_under_way
 lnt_queues_state(const struct lnt_queues *t, uint64_t session)
 {

@@ -26,6 +26,8 @@ void lnt_queues_free(struct lnt_queues *t);
 /* s may be NULL.  Done when this returns if nothing stands in its way. */
 void lnt_queues_begin(struct lnt_queues *t, struct lnt_session *s,
                       const struct lnt_op *op);
+/* Whether whatever is begun is done at once. */
+bool lnt_queues_idle(const struct lnt_queues *t);
 /* What a session has under way. */
 enum lnt_under_way lnt_queues_state(const struct lnt_queues *t,
                                     uint64_t session);

@@ -59,31 +59,30 @@ render_direct(struct replay *r, const struct lnt_event *e)
 }
 
 static bool
-render(struct replay *r, const struct lnt_event *e)
+render(struct replay *r, struct lnt_event *e)
 {
     struct lnt_module_ctx *m = lnt_session_app(r->session);
     const struct lnt_app *app = m->module->app;
     const struct lnt_sub *sub;
     struct lnt_spread head;
-    struct lnt_event shown;
 
     if (e->app != lnt_zone_app_id(m->module->name))
         return false;
     if (e->flags & LNT_EVENT_DIRECT) {
-        shown = lnt_event_shown(e, NULL, NULL);
-        return is_mine(r, e->target) && render_direct(r, &shown);
+        lnt_event_show(e, NULL, NULL);
+        return is_mine(r, e->target) && render_direct(r, e);
     }
     if ((e->flags & LNT_EVENT_NOT_ORIGIN) && is_mine(r, e->origin))
         return false;
     sub = find_reached(r, e, &head);
     if (!sub)
         return false;
-    shown = lnt_event_shown(e, sub->group->room,
-                            e->flags & LNT_EVENT_SPREAD ? &head : NULL);
+    lnt_event_show(e, sub->group->room,
+                   e->flags & LNT_EVENT_SPREAD ? &head : NULL);
     r->named = r->events && app->event_named;
     if (r->named)
-        return app->event_named(m, &shown, sub->group->format, &r->text);
-    return app->event && app->event(m, &shown, sub->group->format, &r->text);
+        return app->event_named(m, e, sub->group->format, &r->text);
+    return app->event && app->event(m, e, sub->group->format, &r->text);
 }
 
 static void

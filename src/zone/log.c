@@ -12,17 +12,6 @@
 #include "zone/pool.h"
 #include "zone/ring.h"
 
-/* 0, or an errno; *room: its index, 0 none. */
-static int
-check(const struct lnt_zone *z, const struct lnt_event *e, uint32_t *room)
-{
-    *room = 0;
-    if (e->room == LNT_ROOM_NONE)
-        return 0;
-    *room = lnt_room_index(z, e->room);
-    return *room && lnt_room_at(z, *room)->app == e->app ? 0 : ENOENT;
-}
-
 /* The numbers of all rooms of the audience, and who is to be woken. */
 static void
 resolve(struct lnt_zone *z, uint32_t app, const struct lnt_zone_audience *a,
@@ -39,14 +28,25 @@ resolve(struct lnt_zone *z, uint32_t app, const struct lnt_zone_audience *a,
     }
 }
 
-int
-lnt_zone_publish_to(struct lnt_zone *z, struct lnt_event *e,
-                    const struct lnt_zone_audience *a)
+/* With the lock held; false: the room is gone. */
+static bool
+append(struct lnt_zone *z, struct lnt_event *e)
 {
-    uint64_t mask[LNT_CELL_WORDS];
-    uint32_t room;
-    int error;
+    uint32_t room = 0;
 
+    if (e->room != LNT_ROOM_NONE) {
+        room = lnt_room_index(z, e->room);
+        if (room == 0 || lnt_room_at(z, room)->app != e->app)
+            return false;
+    }
+    lnt_ring_append(z, room, e);
+    return true;
+}
+
+/* Takes the lock, unless it is too large. */
+static int
+begin(struct lnt_zone *z, struct lnt_event *e)
+{
     lnt_assert(e->kind != 0 && e->flags <= UINT8_MAX);
     if (e->data.n > lnt_zone_record_max(z)) {
         errno = EMSGSIZE;
@@ -54,24 +54,39 @@ lnt_zone_publish_to(struct lnt_zone *z, struct lnt_event *e,
     }
     e->time_us = lnt_clock_wall_us();
     lnt_zone_lock(z);
-    error = check(z, e, &room);
-    if (error == 0) {
-        if (a) {
-            resolve(z, e->app, a, mask);
-            z->audience = mask;
-        }
-        lnt_ring_append(z, room, e);
-        z->audience = NULL;
-    }
+    return 0;
+}
+
+static int
+end(struct lnt_zone *z, bool done)
+{
     lnt_zone_unlock(z);
-    errno = error;
-    return error ? -1 : 0;
+    if (done)
+        return 0;
+    errno = ENOENT;
+    return -1;
 }
 
 int
 lnt_zone_publish(struct lnt_zone *z, struct lnt_event *e)
 {
-    return lnt_zone_publish_to(z, e, NULL);
+    return begin(z, e) < 0 ? -1 : end(z, append(z, e));
+}
+
+int
+lnt_zone_publish_to(struct lnt_zone *z, struct lnt_event *e,
+                    const struct lnt_zone_audience *a)
+{
+    uint64_t mask[LNT_CELL_WORDS];
+    bool done;
+
+    if (begin(z, e) < 0)
+        return -1;
+    resolve(z, e->app, a, mask);
+    z->audience = mask;
+    done = append(z, e);
+    z->audience = NULL;
+    return end(z, done);
 }
 
 void

@@ -156,7 +156,7 @@ sub _rooms
     uint64_t spoken; /* count, and above it what it is not */
 C
         ['src/zone/log.c', after =>
-            qr/^        lnt_ring_append\(z, room, e\);\n/m, <<'C'],
+            qr/^    lnt_ring_append\(z, room, e\);\n/m, <<'C'],
     if (room) {
         struct lnt_zone_room *r = lnt_room_at(z, room);
         uint32_t n = (uint32_t)r->spoken;
