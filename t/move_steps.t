@@ -309,13 +309,13 @@ subtest 'bytes that are not understood' => sub {
     $_->{was} = 'lives' for @{ $w->{c} };
     is(($t->ctl('reload'))[0], 0, 'once without');
     $w->{fds} = check_return($w, 'before');
-    # Magic number, version, the version of linnet, and a counted head of 55
+    # Magic number, version, the version of linnet, and a counted head of 63
     # bytes for "route chat\nweb", "websocket" and "chat"; then 24 bytes of the
     # protocol.  Of a version, the half that says who may read it is spoiled: a
     # later one alone is no reason to refuse.
     my ($release) = ($t->run('-v'))[1] =~ /^linnet (\S+)/;
     my $head = 12 + length $release;
-    my $protocol = $head + 4 + 55 + 4;
+    my $protocol = $head + 4 + 63 + 4;
     for my $case (['the magic number', 0], ['the version', 6],
         ['a length', 11], ['the length of the head', $head + 3],
         ['the last length', -1],

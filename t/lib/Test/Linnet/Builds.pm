@@ -321,7 +321,8 @@ sub _limits
 {
     my $file = 'src/net/limits.c';
     return (
-        [$file, instead => '"65536"', '"60000"'],
+        [$file, instead => qr/(\.offset = FIELD\(connections\),\n +\.def = )"65536"/,
+            sub { qq{$_[0]"60000"} }],
         [$file, instead => '"64k"', '"80k"'],
     );
 }
