@@ -400,18 +400,22 @@ static void
 reap_one(struct lnt_child *c, int status)
 {
     struct lnt_master *m = c->m;
-    c->status = status;
-    if (c->kind == LNT_KIND_WORKER || c->kind == LNT_KIND_STORE) {
+    bool ours = c->kind < LNT_KIND_BINARY; /* has a channel and a cell */
+    if (ours) {
         lnt_channel_poll(&c->channel); /* its last words may still be there */
         lnt_channel_close(&c->channel);
-        lnt_requests_drop(m->requests, &c->channel,
-                          c->kind == LNT_KIND_WORKER ? "the worker has ended"
-                                                     : "the process has ended");
-        lnt_timer_stop(m->loop, &c->timer);
         log_end(c, status);
-        lnt_lock_release(m, c->cell, c->incarnation);
     }
+    /* From here on nobody finds it, above all not those who hear of it next. */
+    c->status = status;
     c->state = LNT_CHILD_ENDED;
+    if (!ours)
+        return;
+    lnt_timer_stop(m->loop, &c->timer);
+    lnt_requests_drop(m->requests, &c->channel,
+                      c->kind == LNT_KIND_WORKER ? "the worker has ended"
+                                                 : "the process has ended");
+    lnt_lock_release(m, c->cell, c->incarnation);
 }
 
 void

@@ -27,8 +27,8 @@ struct lnt_slot;
 enum lnt_child_kind {
     LNT_KIND_WORKER,
     LNT_KIND_STORE,  /* the first of the helpers, see helpers.h */
-    LNT_KIND_BINARY, /* a master to be; no channel here */
-    LNT_KIND_TEST,   /* of a binary that failed; no channel here */
+    LNT_KIND_BINARY, /* a master to be; from here on no channel, no cell */
+    LNT_KIND_TEST,   /* of a binary that failed */
     LNT_KINDS
 };
 

@@ -18,7 +18,7 @@ struct lnt_master;
 struct lnt_strbuf;
 
 /* By kind, from LNT_KIND_STORE on. */
-enum { LNT_HELPERS = 1 };
+enum { LNT_HELPERS = LNT_KIND_BINARY - LNT_KIND_STORE };
 
 struct lnt_helper {
     struct lnt_slot slot;     /* of this generation */
