@@ -287,11 +287,11 @@ on_timer(struct lnt_timer *t)
         return;
     }
     c->stuck = c->stopped >= STOPPED_MAX;
-    lnt_log_error("%s (pid %d) %s and is killed", c->name, (int)c->pid,
-                  c->stuck                         ? "is stopped"
-                  : c->state == LNT_CHILD_DRAINING ? "did not end in time"
-                                                   : "did not get ready in "
-                                                     "time");
+    lnt_log_at(kinds[c->kind].writes ? LNT_ERROR : LNT_WARN,
+               "%s (pid %d) %s and is killed", c->name, (int)c->pid,
+               c->stuck                         ? "is stopped"
+               : c->state == LNT_CHILD_DRAINING ? "did not end in time"
+                                                : "did not get ready in time");
     kill_late(c);
 }
 
