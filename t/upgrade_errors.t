@@ -227,6 +227,24 @@ subtest 'meanwhile' => sub {
     $t->finish;
 };
 
+# All who write to the logs were there when these were opened again.
+subtest 'logs are reopened meanwhile' => sub {
+    my $t = server()->start;
+    $t->install_binary("#!/bin/sh\n[ \"\$1\" != -t ] || { : >run/testing; "
+            . "while [ ! -e run/go ]; do sleep 0.1; done; exit 0; }\nexit 3\n");
+    my $ask = $t->ctl_background('upgrade');
+    ok(wait_for(sub { -e $t->path('run/testing') }, 10, 'the test'),
+        'the binary tests itself');
+    $t->ctl_ok('reopen');
+    spew($t->path('run/go'), '');
+    waitpid $ask, 0;
+    isnt($?, 0, 'the upgrade fails');
+    $t->ctl_ok('reload'); # what would follow from it has been done
+    my $times = () = $t->log_text =~ /logs reopened/g;
+    is($times, 1, 'once is enough');
+    $t->finish;
+};
+
 # It says that it has taken over and is killed before the old master, which is
 # stopped meanwhile, hears of either.
 subtest 'one that dies right after it has taken over' => sub {

@@ -66,6 +66,16 @@ remove_leftovers(const struct lnt_config *c, pid_t pid)
     }
 }
 
+/* One that has ended in this turn is not judged yet: its pid may be another's. */
+static void
+kill_new(const struct lnt_upgrade *u)
+{
+    const struct lnt_child *c = NULL;
+    while ((c = lnt_child_next(u->m, c)))
+        if (c->pid == u->pid)
+            (void)kill(c->pid, SIGKILL);
+}
+
 /* All is as it was before; the old master serves on. */
 static void
 take_back(struct lnt_master *m)
@@ -75,8 +85,7 @@ take_back(struct lnt_master *m)
         return;
     u->taken_back = true;
     m->newer = NULL;
-    if (u->pid > 0)
-        (void)kill(u->pid, SIGKILL);
+    kill_new(u);
     u->pid = 0;
     if (u->started > 0)
         remove_leftovers(m->now.config, u->started);
@@ -100,6 +109,8 @@ fail(struct lnt_master *m, const char *text)
     take_back(m);
     m->upgrade = NULL;
     lnt_reason_log("upgrade failed, this binary goes on", text);
+    /* Nobody has come who was not told. */
+    free(lnt_changes_take(m, LNT_CHANGE_REOPEN));
     lnt_changes_done(m, false, text);
     lnt_diagnosis_free(u->diagnosis);
     free(u->pid_path);
