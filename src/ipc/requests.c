@@ -18,7 +18,8 @@
 #include "ipc/channel.h"
 
 enum {
-    PENDING_MAX = 1024,
+    PENDING_MAX = 1024, /* to one channel: who does not answer is only in the
+                           way of those that ask it */
     TIMEOUT_MAX = 3600000, /* ms */
     PIECE = LNT_FRAME_PAYLOAD_MAX - 1,
 };
@@ -41,7 +42,6 @@ struct pending {
 struct lnt_requests {
     struct lnt_loop *loop;
     struct lnt_list pending;
-    size_t n;
     uint32_t last_id;
     struct lnt_timer timer;
 };
@@ -63,7 +63,6 @@ static void
 finish(struct lnt_requests *r, struct pending *p, bool ok, struct lnt_str data)
 {
     lnt_list_remove(&r->pending, &p->node);
-    r->n--;
     p->fn(p->arg, ok, data);
     lnt_strbuf_release(&p->data);
     free(p);
@@ -115,6 +114,15 @@ set_timer(struct lnt_requests *r)
         lnt_timer_at(r->loop, &r->timer, due);
 }
 
+static size_t
+pending_to(const struct lnt_requests *r, const struct lnt_channel *to)
+{
+    size_t n = 0;
+    LNT_LIST_EACH(&r->pending, const struct pending, p, node)
+        n += p->to == to;
+    return n;
+}
+
 int
 lnt_requests_send(struct lnt_requests *r, struct lnt_channel *to,
                   enum lnt_frame_type type, struct lnt_str payload,
@@ -130,7 +138,7 @@ lnt_requests_send_fds(struct lnt_requests *r, struct lnt_channel *to,
                       const int *fds, size_t nfds, uint64_t timeout_ms,
                       lnt_reply_fn *fn, void *arg)
 {
-    if (r->n >= PENDING_MAX) {
+    if (pending_to(r, to) >= PENDING_MAX) {
         errno = EAGAIN;
         return -1;
     }
@@ -150,7 +158,6 @@ lnt_requests_send_fds(struct lnt_requests *r, struct lnt_channel *to,
     p->fn = fn;
     p->arg = arg;
     lnt_list_add_first(&r->pending, &p->node);
-    r->n++;
     set_timer(r);
     return 0;
 }

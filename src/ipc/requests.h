@@ -26,7 +26,8 @@ void lnt_requests_free(struct lnt_requests *r);
 /*
  * Sends a frame that is answered by a REPLY.  fn is called later, never from
  * here; timeout_ms is an hour at most.  0, or -1 with errno (as
- * lnt_channel_send; EAGAIN: too many are under way) and no callback.
+ * lnt_channel_send; EAGAIN: too many to this channel are under way) and no
+ * callback.
  */
 int lnt_requests_send(struct lnt_requests *r, struct lnt_channel *to,
                       enum lnt_frame_type type, struct lnt_str payload,

@@ -40,7 +40,9 @@ child_of_cell(struct lnt_master *m, uint32_t cell)
 static void
 answer(struct lnt_child *c, uint32_t id, bool ok, struct lnt_str data)
 {
-    if (lnt_requests_answer(&c->channel, id, ok, data) < 0)
+    /* One that ends meanwhile does not wait for it. */
+    if (lnt_requests_answer(&c->channel, id, ok, data) < 0 &&
+        !lnt_reason_is_gone(errno))
         lnt_log_error("cannot answer a request of %s: %s", c->name,
                       strerror(errno));
 }

@@ -29,6 +29,7 @@ struct lnt_round {
     struct lnt_wish *wish; /* NULL: forgotten */
     unsigned pending;
     uint64_t found;
+    bool partial; /* somebody could not be asked */
 };
 
 struct lnt_seek {
@@ -99,13 +100,13 @@ is_changing(const struct lnt_seek *k)
 
 /* The answers are all here. */
 static void
-judge(struct lnt_seek *k, struct lnt_wish *w, uint64_t found)
+judge(struct lnt_seek *k, struct lnt_wish *w, const struct lnt_round *r)
 {
     uint64_t now = lnt_loop_now(k->p.loop);
     w->round = NULL;
-    if (found || now >= w->until ||
-        (w->rounds >= ROUNDS_MIN && !is_changing(k))) {
-        end(k, w, found);
+    if (r->found || now >= w->until ||
+        (w->rounds >= ROUNDS_MIN && !r->partial && !is_changing(k))) {
+        end(k, w, r->found);
         return;
     }
     w->at = now + PAUSE;
@@ -123,7 +124,7 @@ end_round(struct lnt_round *r)
             wake(k, lnt_loop_now(k->p.loop));
     }
     if (k && r->wish)
-        judge(k, r->wish, r->found);
+        judge(k, r->wish, r);
     free(r);
 }
 
@@ -160,6 +161,8 @@ begin_round(struct lnt_seek *k, struct lnt_wish *w)
         if (lnt_server_request(info, i, "", "has", lnt_str(w->name, w->name_n),
                                ANSWER, on_reply, r) == 0)
             r->pending++;
+        else
+            r->partial = true;
     }
     if (--r->pending == 0)
         end_round(r);

@@ -416,7 +416,7 @@ test_end_of_other_side(void)
 static void
 test_bound(void)
 {
-    static struct told t;
+    static struct told t, far;
     size_t n = 0;
     begin();
     while (n < IDS && lnt_requests_send(requests, &asker, LNT_FRAME_REQUEST,
@@ -424,6 +424,10 @@ test_bound(void)
         n++;
     is_int(n, 1024, "as many as may be under way");
     is_int(errno, EAGAIN, "one more: try again");
+    open_pair(&other[0], &other[1]);
+    is_int(lnt_requests_send(requests, &other[0], LNT_FRAME_REQUEST,
+                             LNT_STR("x"), LONG, on_reply, &far),
+           0, "somebody else is asked all the same");
     lnt_channel_poll(&answerer);
     lnt_requests_answer(&answerer, ids[nids - 1], true, LNT_STR(""));
     lnt_channel_poll(&asker);
@@ -441,7 +445,11 @@ test_bound(void)
     lnt_requests_free(requests);
     requests = NULL;
     is_int(t.calls, 1025, "at the end all are called back");
+    is_int(far.calls, 1, "each");
     lnt_strbuf_release(&t.text);
+    lnt_strbuf_release(&far.text);
+    lnt_channel_close(&other[0]);
+    lnt_channel_close(&other[1]);
     end();
 }
 
