@@ -224,7 +224,9 @@ toy_call(struct lnt_session *s, const struct lnt_call *call)
     } else if (is(call, "bad")) {
         emit(s, "bad", "no array");
     } else if (is(call, "ask")) {
-        if (!lnt_session_ask(s, &question, first_number(&call->event)))
+        uint64_t ms = first_number(&call->event);
+
+        if (ms == 0 || !lnt_session_ask(s, &question, ms))
             emit(s, "unasked", "[]");
     } else if (is(call, "say") || is(call, "whisper")) {
         publish(s, &call->event, is(call, "whisper"));
