@@ -120,7 +120,8 @@ lnt_changes_ask(struct lnt_master *m, const struct lnt_change *c,
     const char *why = lnt_changes_refusal(m, c);
     if (why) {
         lnt_log_error("%s refused: %s", names[c->kind], why);
-        lnt_waiters_tell(&w, false, why);
+        if (w)
+            w->done(w, false, why);
         return;
     }
     struct lnt_change **link = find(m, c->kind);

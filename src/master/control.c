@@ -50,7 +50,8 @@ struct peer {
     bool answered, keep;     /* keep: stays open until the server ends */
 };
 
-/* Outlives a peer that goes before its answer. */
+/* Outlives a peer that goes before its answer, unless it waits in a list: there
+   may be any number of those in the time of one reload. */
 struct waiting {
     struct lnt_waiter waiter;
     struct peer *peer;
@@ -244,7 +245,9 @@ drop_peer(struct peer *p)
     struct lnt_control *c = p->control;
     lnt_list_remove(&c->peers, &p->node);
     c->npeers--;
-    if (p->waiting)
+    if (p->waiting && lnt_waiters_remove(&p->waiting->waiter))
+        free(p->waiting);
+    else if (p->waiting)
         p->waiting->peer = NULL;
     lnt_timer_stop(c->m->loop, &p->timer);
     close(lnt_watch_del(c->m->loop, &p->watch));

@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 struct lnt_waiter {
-    struct lnt_waiter *next;
+    struct lnt_waiter *next, **at; /* at NULL: in no list */
     /* text: what to tell; the waiter is gone afterwards. */
     void (*done)(struct lnt_waiter *w, bool ok, const char *text);
 };
@@ -19,7 +19,24 @@ lnt_waiters_add(struct lnt_waiter **list, struct lnt_waiter *w)
     if (!w)
         return; /* a signal */
     w->next = *list;
+    w->at = list;
+    if (w->next)
+        w->next->at = &w->next;
     *list = w;
+}
+
+/* Takes it out of the list in which it waits; false: it is in none. */
+static inline bool
+lnt_waiters_remove(struct lnt_waiter *w)
+{
+    if (!w->at)
+        return false;
+    *w->at = w->next;
+    if (w->next)
+        w->next->at = w->at;
+    w->next = NULL;
+    w->at = NULL;
+    return true;
 }
 
 static inline void
@@ -27,7 +44,7 @@ lnt_waiters_tell(struct lnt_waiter **list, bool ok, const char *text)
 {
     while (*list) {
         struct lnt_waiter *w = *list;
-        *list = w->next;
+        (void)lnt_waiters_remove(w);
         w->done(w, ok, text);
     }
 }

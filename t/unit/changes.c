@@ -163,6 +163,28 @@ test_merging(void)
 }
 
 static void
+test_gone(void)
+{
+    begin(LNT_MASTER_RUNNING);
+    for (int i = 0; i < 4; i++)
+        ask(LNT_CHANGE_RELOAD, i);
+    ok(lnt_waiters_remove(&waiters[3]), "the last who asked goes");
+    go_on(LNT_CHANGE_RELOAD);
+    ok(lnt_waiters_remove(&waiters[1]), "one from the middle, meanwhile");
+    ok(!lnt_waiters_remove(&waiters[1]), "once");
+    lnt_changes_done(&m, true, "reloaded");
+    is_told(0, true, "reloaded");
+    is_told(2, true, "reloaded");
+    is_int(told[1].calls + told[3].calls, 0, "the others are not told");
+    ok(!lnt_waiters_remove(&waiters[0]), "who is told waits no more");
+    ask(LNT_CHANGE_RELOAD, 4);
+    ok(lnt_waiters_remove(&waiters[4]), "the only one goes");
+    ok(lnt_changes_any(&m), "what was asked for is done all the same");
+    lnt_changes_cancel(&m, "the server ends");
+    is_int(told[4].calls, 0, "nobody is told");
+}
+
+static void
 test_end(void)
 {
     struct lnt_change at_once = {.kind = LNT_CHANGE_END, .at_once = true};
@@ -184,6 +206,7 @@ main(void)
     test_states();
     test_going_on();
     test_merging();
+    test_gone();
     test_end();
     return done_testing();
 }
