@@ -569,7 +569,11 @@ static void
 settle_detached(struct lnt_conn *c)
 {
     const struct lnt_protocol *p = protocol_of(c);
-    c->handover = LNT_HANDOVER_NONE;
+    /* There is no input to be held, nor to come again. */
+    if (!(c->flags & LNT_F_WAITS))
+        c->flags &= (uint16_t)~LNT_F_HELD;
+    if (c->handover == LNT_HANDOVER_AGAIN)
+        c->handover = LNT_HANDOVER_NONE;
     if ((c->flags & LNT_F_DOOMED) || c->state >= LNT_CONN_FINISHING)
         lnt_conn_kill(c);
     else if (c->out && p->queued && lnt_conn_detached(c)->transport)

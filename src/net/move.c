@@ -285,7 +285,8 @@ fits(const struct lnt_endpoint *e, const struct frozen *f)
     return lnt_str_eq(f->protocol, lnt_str_c(e->protocol->name)) &&
            lnt_str_eq(f->app, lnt_str_c(e->app ? e->app->name : "")) &&
            e->protocol->protocol->thaw &&
-           ((f->flags & DETACHED) || lnt_filter_fits(e, f->filter));
+           (f->flags & DETACHED ? f->filter.n == 0
+                                : lnt_filter_fits(e, f->filter));
 }
 
 /* Counted for its address as it was, or from now on; it is here, so however
