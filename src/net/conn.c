@@ -780,7 +780,7 @@ check_absence(struct lnt_conn *c, uint32_t now)
     }
     /* Its transport may have ended without a word. */
     if (!lnt_table_find(c->net, d->transport))
-        d->transport = 0;
+        lnt_names_transport(d, 0);
     d->until = now + (uint32_t)c->session.endpoint->limits->detached_timeout;
 }
 

@@ -28,6 +28,7 @@
 struct lnt_buf;
 struct lnt_calls;
 struct lnt_calling;
+struct lnt_crowd;
 
 enum lnt_conn_state {
     LNT_CONN_HANDSHAKE, /* the protocol is open, the application is not */
@@ -144,10 +145,10 @@ struct lnt_filtered {
 /* One without a descriptor (detached.h). */
 struct lnt_detached {
     struct lnt_conn conn; /* first; its watch.fd is -1 */
-    struct lnt_map_node by_name, by_network;
-    struct lnt_network network; /* family 0: nobody's */
-    uint64_t transport;         /* a connection's id, 0 none */
-    uint32_t until;             /* net time, 0 none */
+    struct lnt_map_node by_name;
+    struct lnt_crowd *crowd; /* those of its network (names.c); NULL: of none */
+    uint64_t transport;      /* a connection's id, 0 none */
+    uint32_t until;          /* net time, 0 none */
     uint32_t name_n;
     struct lnt_addr peer; /* of the last transport; len 0: not known */
     char name[];

@@ -43,7 +43,7 @@ timeout_of(const struct lnt_detached *d)
 static void
 begin_absence(struct lnt_detached *d, uint64_t ms)
 {
-    d->transport = 0;
+    lnt_names_transport(d, 0);
     d->until = ms ? lnt_net_time(d->conn.net) + (uint32_t)ms : 0;
     if (ms && d->until == 0)
         d->until = 1;
@@ -53,10 +53,13 @@ begin_absence(struct lnt_detached *d, uint64_t ms)
 static void
 set_peer(struct lnt_detached *d, const struct lnt_addr *peer)
 {
-    if (peer)
-        d->peer = *peer;
-    if (!peer || !lnt_addr_network(peer, &d->network))
-        d->network = (struct lnt_network){0};
+    struct lnt_network net;
+    lnt_names_leave(d->conn.net, d);
+    if (!peer)
+        return;
+    d->peer = *peer;
+    if (lnt_addr_network(peer, &net))
+        lnt_names_enter(d->conn.net, d, &net);
 }
 
 /* ---- begin ---- */
@@ -68,20 +71,13 @@ refuse(struct lnt_net *n, int error)
     return error;
 }
 
-static bool
-too_many(struct lnt_net *n, const struct lnt_limits *l,
-         const struct lnt_network *net)
-{
-    return l->detached_per_ip && net->family &&
-           lnt_names_full(n, net, (uint64_t)l->detached_per_ip);
-}
-
 /* 0 or an errno. */
 static int
 judge(struct lnt_net *n, const struct lnt_endpoint *e, struct lnt_str name,
       const struct lnt_addr *peer)
 {
-    struct lnt_network net = {0};
+    uint64_t max = (uint64_t)e->limits->detached_per_ip;
+    struct lnt_network net;
     if (name.n == 0 || name.n > LNT_DETACHED_NAME_MAX)
         return EINVAL;
     if (n->draining)
@@ -90,7 +86,8 @@ judge(struct lnt_net *n, const struct lnt_endpoint *e, struct lnt_str name,
         return EEXIST;
     if (n->detached >= e->limits->detached)
         return refuse(n, EAGAIN);
-    if (peer && lnt_addr_network(peer, &net) && too_many(n, e->limits, &net))
+    if (max && peer && lnt_addr_network(peer, &net) &&
+        lnt_names_full(n, &net, max))
         return refuse(n, EUSERS);
     return 0;
 }
@@ -156,13 +153,10 @@ lnt_detached_attach(struct lnt_session *s, struct lnt_session *transport)
     struct lnt_addr peer;
     lnt_assert(!lnt_session_is_detached(transport));
     if (lnt_session_peer(transport, &peer) == 0 &&
-        !lnt_addr_equal(&peer, &d->peer)) {
-        lnt_names_remove(d->conn.net, d);
+        !lnt_addr_equal(&peer, &d->peer))
         set_peer(d, &peer);
-        lnt_names_add(d->conn.net, d);
-    }
     begin_absence(d, timeout_of(d)); /* if it goes and nobody says so */
-    d->transport = lnt_session_id(transport);
+    lnt_names_transport(d, lnt_session_id(transport));
     if (d->conn.out)
         lnt_output_touch(&d->conn);
 }
@@ -171,10 +165,10 @@ void
 lnt_detached_leave(struct lnt_session *s)
 {
     struct lnt_detached *d = detached(s);
-    const struct lnt_limits *l = s->endpoint->limits;
+    uint64_t max = (uint64_t)s->endpoint->limits->detached_per_ip;
     if (d->transport == 0)
         return;
-    if (too_many(d->conn.net, l, &d->network)) {
+    if (max && lnt_names_crowded(d, max)) {
         lnt_count(d->conn.net->stats, LNT_C_DETACHED_REFUSED);
         lnt_session_close(s, LNT_CLOSE_LATER, "too many without a connection");
     }
