@@ -127,7 +127,7 @@ on_listening(const struct lnt_result *r)
     struct lnt_session *s = r->session;
     struct chat_session *chat;
 
-    if (!s || lnt_session_closing(s))
+    if (!s)
         return;
     errno = r->error;
     if (r->error == 0 && is_one_too_many(s, r->info)) {
