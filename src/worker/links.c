@@ -24,6 +24,7 @@
 #include "worker/departure.h"
 #include "worker/seek.h"
 #include "worker/taking.h"
+#include "zone/zone.h"
 
 enum {
     LINKS_MAX = 32,
@@ -407,15 +408,35 @@ lnt_links_answer(struct lnt_links *ls, uint32_t request, int fd,
     }
 }
 
+/* Clients name workers as they like: what is made up is neither the master's to
+   answer nor takes the place of a link. */
+static bool
+is_there(const struct lnt_links *ls, uint64_t worker)
+{
+    unsigned cell = (unsigned)worker & ((1u << LNT_ID_CELL_BITS) - 1);
+    const struct lnt_cell *c;
+    if (!ls->p.zone)
+        return true;
+    if (cell >= lnt_zone_cells(ls->p.zone))
+        return false;
+    c = lnt_zone_cell(ls->p.zone, cell);
+    return lnt_cell_state(c) != LNT_CELL_FREE &&
+           __atomic_load_n(&c->incarnation, __ATOMIC_RELAXED) ==
+               worker >> LNT_ID_CELL_BITS;
+}
+
 static void
 add_wish(struct lnt_links *ls, struct lnt_wish *w)
 {
+    const char *why = "there are too many links to other workers";
     struct giving *g = NULL;
     /* A name whose worker is this one, or none, is elsewhere. */
-    if (w->worker && w->worker != lnt_net_worker(ls->p.net))
+    if (w->worker == lnt_net_worker(ls->p.net) || !is_there(ls, w->worker))
+        why = "its worker is not there";
+    else
         g = find(ls, w->worker);
     if (!g) {
-        refuse(ls, w, "there are too many links to other workers");
+        refuse(ls, w, why);
         return;
     }
     lnt_list_add_last(&g->waiting, &w->node);

@@ -264,6 +264,47 @@ test_bound(void)
     end();
 }
 
+/* The zone tells which workers there are. */
+static void
+test_made_up(void)
+{
+    uint64_t name = lnt_net_worker(workers[1].net);
+    uint64_t cell = name & ((1u << LNT_ID_CELL_BITS) - 1);
+    uint64_t incarnation = name >> LNT_ID_CELL_BITS;
+    const uint64_t others[] = {
+        77,
+        (incarnation + 1) << LNT_ID_CELL_BITS | cell,
+        incarnation << LNT_ID_CELL_BITS | (cell + 1),
+        incarnation << LNT_ID_CELL_BITS | ((1u << LNT_ID_CELL_BITS) - 1),
+        (UINT64_C(1) << 40) + name,
+        UINT64_MAX,
+    };
+    uint64_t stayed = counter(&workers[0], LNT_C_STAYED);
+    int peer;
+    begin();
+    lnt_links_free(giver);
+    giver = lnt_links_new(&(struct lnt_links_params){
+        .loop = workers[0].loop,
+        .net = workers[0].net,
+        .endpoints = config->endpoints,
+        .master = &to_master,
+        .zone = zone,
+    });
+    peer = dial(&workers[0], "listen raw");
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        (void)hand(only(&workers[0]), others[i]);
+        turns();
+        is_int(counter(&workers[0], LNT_C_STAYED), ++stayed,
+               "one whose worker is made up stays");
+    }
+    is_int(nasked, 0, "and the master is not asked");
+    (void)hand(only(&workers[0]), name);
+    turns();
+    is_int(nasked, 1, "for one that is there it is");
+    hang_up(&peer, 1);
+    end();
+}
+
 /* What waits when this worker ends goes on by itself, and a client that goes
    meanwhile is gone. */
 static void
@@ -304,6 +345,7 @@ main(void)
     test_many();
     test_refusals();
     test_bound();
+    test_made_up();
     test_ends();
     world_end();
     return done_testing();
