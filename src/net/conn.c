@@ -426,6 +426,16 @@ on_eof(struct lnt_conn *c, uint8_t *p, size_t have)
     handle_input(c, p, have, true);
 }
 
+/* Nothing more comes from the peer of one that is parked. */
+static void
+end_parked(struct lnt_conn *c)
+{
+    size_t have;
+    uint8_t *p = take_rest(c, &have);
+    lnt_conn_unpark(c);
+    handle_input(c, p, have, true);
+}
+
 /* What comes is no good, as its filter sees it. */
 static void
 end_filter(struct lnt_conn *c)
@@ -435,6 +445,8 @@ end_filter(struct lnt_conn *c)
         return;
     lnt_count(c->net->stats, LNT_C_PROTOCOL_ERRORS);
     lnt_log_info("the bytes that come are no good for %s", f->ops->name);
+    if (c->flags & LNT_F_PARKED)
+        end_parked(c);
     f->failed = f->finished = true;
     lnt_output_drop(c);
     lnt_conn_finish(c);
