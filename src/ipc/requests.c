@@ -18,7 +18,7 @@
 #include "ipc/channel.h"
 
 enum {
-    PENDING_MAX = 1024, /* to one channel: who does not answer is only in the
+    PENDING_MAX = 1024,    /* to one channel: who does not answer is only in the
                            way of those that ask it */
     TIMEOUT_MAX = 3600000, /* ms */
     PIECE = LNT_FRAME_PAYLOAD_MAX - 1,

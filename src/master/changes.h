@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/list.h"
+
 struct lnt_master;
 struct lnt_waiter;
 
@@ -26,7 +28,7 @@ struct lnt_change {
     int64_t workers; /* RELOAD: so many; 0: as the configuration says */
     bool new_zone;   /* UPGRADE: the zone need not be kept */
     bool at_once;    /* END */
-    struct lnt_waiter *waiters;
+    struct lnt_list waiters;
 };
 
 struct lnt_changes {
