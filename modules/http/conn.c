@@ -417,8 +417,6 @@ take_requests(struct lnt_session *s, struct lnt_input *in)
                              : take_head(x, in, &v);
         if (v || step != STEP_NEXT)
             return v;
-        if (x->answered)
-            c->flags &= (uint16_t)~LNT_HTTP_F_STAYS;
     }
 }
 
