@@ -118,20 +118,44 @@ lnt_app_close(struct lnt_conn *c)
 
 /* ---- admission ---- */
 
+/* What the session is, while its application takes it for one of another
+   endpoint: nothing can be sent, and above all not in that one's protocol. */
+struct guise {
+    const struct lnt_endpoint *endpoint;
+    uint8_t state;
+};
+
+static struct guise
+put_on(struct lnt_conn *c, const struct lnt_endpoint *e)
+{
+    struct guise was = {c->session.endpoint, c->state};
+
+    c->session.endpoint = e;
+    if (c->state == LNT_CONN_READY)
+        c->state = LNT_CONN_HANDSHAKE;
+    return was;
+}
+
+static void
+put_off(struct lnt_conn *c, struct guise was)
+{
+    c->session.endpoint = was.endpoint;
+    c->state = was.state;
+}
+
 enum lnt_admit
 lnt_app_admit(struct lnt_conn *c, const struct lnt_endpoint *e,
               const struct lnt_credentials *credentials, struct lnt_strbuf *why)
 {
-    const struct lnt_endpoint *now = c->session.endpoint;
     const struct lnt_app *app = e->app->app;
     enum lnt_admit answer;
+    struct guise was;
 
     new_state(c, app);
     c->admission = 1;
-    /* For the application it is a session of e already. */
-    c->session.endpoint = e;
+    was = put_on(c, e);
     answer = app->admit(&c->session, credentials, why);
-    c->session.endpoint = now;
+    put_off(c, was);
     if (answer == LNT_REFUSE) {
         lnt_app_forget(c);
     } else {
@@ -150,15 +174,16 @@ lnt_app_admitted_to(const struct lnt_conn *c, const struct lnt_endpoint *e)
 void
 lnt_app_forget(struct lnt_conn *c)
 {
-    const struct lnt_endpoint *now = c->session.endpoint, *e;
+    const struct lnt_endpoint *e;
 
     if (!c->admission)
         return;
     e = lnt_conn_app_head(c)->endpoint;
     if (e && e->app->app->close) {
-        c->session.endpoint = e;
+        struct guise was = put_on(c, e);
+
         e->app->app->close(&c->session);
-        c->session.endpoint = now;
+        put_off(c, was);
     }
     free_state(c);
     if (c->flags & LNT_F_WAITS)
