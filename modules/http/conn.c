@@ -526,12 +526,16 @@ static bool
 on_goodbye(struct lnt_session *s, int code, const char *reason)
 {
     struct lnt_http_conn *c = lnt_session_state(s);
-    (void)reason;
     c->flags |= LNT_HTTP_F_CLOSE | LNT_HTTP_F_ENDING;
     if (c->flags & LNT_HTTP_F_LATER)
         lnt_http_later_due(c, LNT_HTTP_DUE_END);
-    if (lnt_session_state(s) != c)
-        return true; /* another protocol by now; it has the time of a goodbye */
+    /* Another protocol by now.  It has the time of a goodbye, but who is thrown
+       out is not let in by that. */
+    if (lnt_session_state(s) != c) {
+        if (code != LNT_CLOSE_AWAY)
+            lnt_session_close(s, code, reason);
+        return true;
+    }
     if (code != LNT_CLOSE_AWAY || (c->flags & LNT_HTTP_F_DONE))
         return c->flags & LNT_HTTP_F_TRANSFER;
     return !is_idle(c);

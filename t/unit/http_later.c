@@ -302,6 +302,11 @@ test_upgrade(void)
     (void)lnt_http_protocol.drain(s);
     ok(!s->conn && said(s, "101 Up"), "also when it is due");
     end(s);
+
+    s = begin(LATER);
+    (void)lnt_http_protocol.goodbye(s, 4500, "kicked");
+    ok(!s->conn && s->closing == 4500, "one that is kicked does not stay so");
+    end(s);
     upgrades = false;
 }
 
