@@ -45,7 +45,8 @@ struct lnt_str lnt_detached_name(const struct lnt_session *s);
 
 /*
  * The connection is its transport from now on, instead of any other.  Both may
- * end at any time: the transport of one whose connection has ended is NULL.
+ * end at any time: the transport of one whose connection has ended is NULL.  Its
+ * protocol says so with leave; until that it counts as one that has a transport.
  * One that has moved here has none.
  */
 void lnt_detached_attach(struct lnt_session *s, struct lnt_session *transport);
