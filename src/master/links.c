@@ -11,6 +11,7 @@
 #include "core/pack.h"
 #include "ipc/channel.h"
 #include "ipc/move_step.h"
+#include "ipc/reasons.h"
 #include "master/child.h"
 #include "master/master.h"
 #include "net/net.h"
@@ -41,7 +42,8 @@ send_end(struct lnt_child *c, uint32_t request, const char *text, int fd)
 {
     int rc = lnt_channel_send(&c->channel, LNT_FRAME_LINK, request,
                               lnt_str_c(text), &fd, fd >= 0 ? 1 : 0);
-    if (rc < 0)
+    /* What has ended needs none. */
+    if (rc < 0 && !lnt_reason_is_gone(errno))
         lnt_log_error("cannot link workers: %s", strerror(errno));
     return rc;
 }
