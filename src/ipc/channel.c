@@ -214,6 +214,7 @@ lnt_channel_send(struct lnt_channel *c, enum lnt_frame_type type,
                  uint32_t request, struct lnt_str payload, const int *fds,
                  size_t nfds)
 {
+    c->told_to_end |= type == LNT_FRAME_QUIT || type == LNT_FRAME_STOP;
     if (!lnt_channel_is_open(c)) {
         errno = ENOTCONN;
         return -1;
@@ -230,7 +231,6 @@ lnt_channel_send(struct lnt_channel *c, enum lnt_frame_type type,
         .request = request,
         .length = (uint32_t)payload.n,
     };
-    c->told_to_end |= type == LNT_FRAME_QUIT || type == LNT_FRAME_STOP;
     if (!c->queue.first) {
         if (send_to(c->watch.fd, &h, payload.p, fds, nfds) >= 0)
             return 0;

@@ -10,12 +10,6 @@
 #include "master/master.h"
 #include "master/waiters.h"
 
-static const char *const names[] = {
-    [LNT_CHANGE_REOPEN] = "reopening", [LNT_CHANGE_RELOAD] = "reload",
-    [LNT_CHANGE_UPGRADE] = "upgrade",  [LNT_CHANGE_REPLACE] = "drain",
-    [LNT_CHANGE_END] = "end",
-};
-
 static struct lnt_change **
 find(struct lnt_master *m, enum lnt_change_kind kind)
 {
@@ -119,7 +113,9 @@ lnt_changes_ask(struct lnt_master *m, const struct lnt_change *c,
 {
     const char *why = lnt_changes_refusal(m, c);
     if (why) {
-        lnt_log_error("%s refused: %s", names[c->kind], why);
+        lnt_log_error("%s refused: %s",
+                      c->kind == LNT_CHANGE_UPGRADE ? "upgrade" : "reload",
+                      why);
         if (w)
             w->done(w, false, why);
         return;

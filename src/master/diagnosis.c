@@ -29,7 +29,8 @@ struct lnt_diagnosis {
     struct lnt_master *m;
     lnt_diagnosis_fn *fn;
     void *arg;
-    pid_t pid; /* 0: has ended */
+    pid_t pid;                     /* 0: has ended */
+    const struct lnt_child *child; /* of that pid */
     struct lnt_watch output;
     struct lnt_timer timer;
     struct lnt_strbuf kept;
@@ -139,7 +140,9 @@ conclude(struct lnt_diagnosis *d, const char *how, bool good)
 static void
 on_timer(struct lnt_timer *t)
 {
-    conclude(LNT_OWNER(t, struct lnt_diagnosis, timer), NULL, false);
+    struct lnt_diagnosis *d = LNT_OWNER(t, struct lnt_diagnosis, timer);
+    if (d->child->state != LNT_CHILD_ENDED) /* else that is judged next */
+        conclude(d, NULL, false);
 }
 
 struct lnt_diagnosis *
@@ -175,7 +178,7 @@ lnt_diagnosis_start(struct lnt_master *m, lnt_diagnosis_fn *fn, void *arg)
         errno = error;
         return NULL;
     }
-    (void)lnt_child_add(m, LNT_KIND_TEST, d->pid);
+    d->child = lnt_child_add(m, LNT_KIND_TEST, d->pid);
     lnt_timer_at(m->loop, &d->timer, lnt_loop_now(m->loop) + TEST_TIME);
     return d;
 }

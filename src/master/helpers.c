@@ -234,9 +234,10 @@ bool
 lnt_helpers_are_ready(const struct lnt_master *m)
 {
     for (unsigned i = 0; i < LNT_HELPERS; i++) {
-        const struct lnt_slot *s = &m->helpers[i].slot;
-        if (resource(s->kind, m->now.config) &&
-            (!s->child || s->child->state != LNT_CHILD_READY))
+        const struct lnt_helper *h = &m->helpers[i];
+        const struct lnt_slot *s = &h->slot;
+        bool ready = s->child && s->child->state == LNT_CHILD_READY;
+        if (resource(s->kind, m->now.config) && !ready && !h->used)
             return false;
     }
     return true;

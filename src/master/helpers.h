@@ -36,7 +36,7 @@ struct lnt_helper *lnt_helpers_find(struct lnt_master *m,
 /* For the first generation, before any worker: spawns what it needs.  load: the
    zone is new.  0, or -1 with why. */
 int lnt_helpers_first(struct lnt_master *m, bool load, struct lnt_strbuf *why);
-/* Whether these are ready: workers may come. */
+/* Whether these are ready, or have been once: workers may come. */
 bool lnt_helpers_are_ready(const struct lnt_master *m);
 
 /* For a generation to come: spawns what it needs.  0, or -1 with why. */

@@ -245,7 +245,7 @@ static void
 on_level(struct lnt_timer *t)
 {
     struct lnt_master *m = LNT_OWNER(t, struct lnt_master, level_timer);
-    if (m->state == LNT_MASTER_RUNNING && !m->changes.now) {
+    if (m->state == LNT_MASTER_RUNNING && !m->changes.now && !m->handed_over) {
         lnt_moves_trim(m);
         if (m->now.config->server->rebalance)
             lnt_moves_level(m);
