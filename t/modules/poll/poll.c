@@ -220,6 +220,7 @@ on_data(struct lnt_session *s, struct lnt_input *in)
         p->answered = false;
         if (did != DONE)
             return LNT_GO_ON;
+        p->stays = false; /* that was for this line */
         in->used += (size_t)(lf + 1 - line);
     }
     if (in->eof) {
