@@ -554,7 +554,7 @@ settle_empty(struct lnt_conn *c)
         p->drained(&c->session);
     /* Held again: it has queued more, which brings us here once that is out. */
     if (held && !(c->flags & (LNT_F_HELD | LNT_F_PARKED)) &&
-        c->state < LNT_CONN_FINISHING)
+        c->handover != LNT_HANDOVER_WAITS && c->state < LNT_CONN_FINISHING)
         release_input(c);
 }
 

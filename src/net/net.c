@@ -14,6 +14,7 @@
 #include "net/app.h"
 #include "net/conn.h"
 #include "net/endpoint.h"
+#include "net/handover.h"
 #include "net/names.h"
 #include "net/stats.h"
 #include "net/table.h"
@@ -55,6 +56,7 @@ lnt_net_free(struct lnt_net *n)
     if (n->reserve_fd >= 0)
         close(n->reserve_fd);
     lnt_names_free(n);
+    lnt_wishes_drop(n);
     free(n->table);
     free(n->free_list);
     free(n->sent);
