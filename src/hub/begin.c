@@ -191,9 +191,11 @@ check_names(const struct lnt_str *names, size_t n)
     return 0;
 }
 
-/* The head and the data in h->spread; 0, or an errno. */
+/* The head and the data in the hub's buffer, which is the caller's until
+   end_spread: a completion may begin another one, from these very bytes.  0, or
+   an errno. */
 static int
-pack_spread(struct lnt_hub *h, struct lnt_str room,
+pack_spread(struct lnt_hub *h, struct lnt_strbuf *b, struct lnt_str room,
             const struct lnt_audience *to, struct lnt_str data)
 {
     int error = check_names(to->rooms, to->nrooms);
@@ -202,12 +204,21 @@ pack_spread(struct lnt_hub *h, struct lnt_str room,
         error = check_names(to->except_rooms, to->nexcept_rooms);
     if (error == 0 && to->nexcept > LNT_AUDIENCE_MAX)
         error = E2BIG;
-    lnt_strbuf_clear(&h->spread);
+    *b = h->spread;
+    h->spread = (struct lnt_strbuf)LNT_STRBUF_INIT;
+    lnt_strbuf_clear(b);
     if (error)
         return error;
-    lnt_spread_pack(&h->spread, room, to);
-    lnt_strbuf_add_str(&h->spread, data);
+    lnt_spread_pack(b, room, to);
+    lnt_strbuf_add_str(b, data);
     return 0;
+}
+
+static void
+end_spread(struct lnt_hub *h, struct lnt_strbuf *b)
+{
+    lnt_strbuf_release(&h->spread);
+    h->spread = *b;
 }
 
 void
@@ -217,10 +228,11 @@ lnt_hub_spread(struct lnt_hub *h, struct lnt_session *s,
                struct lnt_completion done)
 {
     const struct lnt_hub_room *r = sub->group->room;
-    int error = pack_spread(h, lnt_str(r->name, r->name_n), to, data);
+    struct lnt_strbuf b;
+    int error = pack_spread(h, &b, lnt_str(r->name, r->name_n), to, data);
     struct lnt_op op = {
         .kind = LNT_OP_PUBLISH,
-        .what = lnt_strbuf_str(&h->spread),
+        .what = lnt_strbuf_str(&b),
         .event = {.origin = lnt_session_id(s),
                   .app = r->app_id,
                   .room = r->room,
@@ -231,6 +243,7 @@ lnt_hub_spread(struct lnt_hub *h, struct lnt_session *s,
     };
 
     begin(h, s, &op);
+    end_spread(h, &b);
 }
 
 void
@@ -240,14 +253,15 @@ lnt_hub_post_spread(struct lnt_hub *h, struct lnt_module_ctx *m,
                     uint16_t flags, struct lnt_str data,
                     struct lnt_completion done)
 {
-    int error = pack_spread(h, name, to, data);
+    struct lnt_strbuf b;
+    int error = pack_spread(h, &b, name, to, data);
 
     lnt_assert(done.arg.n <= LNT_OP_ARG_MAX);
     lnt_queues_begin(h->queues, NULL,
                      &(struct lnt_op){
                          .kind = LNT_OP_POST,
                          .m = m,
-                         .what = lnt_strbuf_str(&h->spread),
+                         .what = lnt_strbuf_str(&b),
                          .room_name = name,
                          .keep = keep,
                          .event = {.app = lnt_zone_app_id(m->module->name),
@@ -256,6 +270,7 @@ lnt_hub_post_spread(struct lnt_hub *h, struct lnt_module_ctx *m,
                          .error = error,
                          .done = done,
                      });
+    end_spread(h, &b);
 }
 
 /* ---- what is under way ---- */

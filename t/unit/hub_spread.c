@@ -494,12 +494,47 @@ test_model(void)
     stop("model");
 }
 
+/* What a completion was given may be what the next one is begun with. */
+static struct lnt_hub *again_hub;
+static struct lnt_sub *again_sub;
+static const struct lnt_audience *again_to;
+
+static void
+on_spread(const struct lnt_result *r)
+{
+    is_int(r->error, 0, "the first");
+    lnt_hub_spread(again_hub, r->session, again_sub, again_to, NOTE, 0, r->what,
+                   LNT_NO_COMPLETION);
+    is_str(r->what.p + r->what.n - 5, "first", "what it was is still there");
+}
+
+static void
+test_again(void)
+{
+    const struct lnt_str room = LNT_STR("r");
+    const struct lnt_audience to = {.rooms = &room, .nrooms = 1};
+    start(LNT_ZONE_MIN_SIZE);
+    struct lnt_session *a = session(0, &nets[0].appending);
+
+    again_sub = enter(a, "r", 0);
+    again_hub = a->net->hub;
+    again_to = &to;
+    turns();
+    (void)got(a);
+    lnt_hub_spread(again_hub, a, again_sub, &to, NOTE, 0, LNT_STR("first"),
+                   (struct lnt_completion){.fn = on_spread});
+    turns();
+    ok(strstr(got(a), "r:first "), "both are heard");
+    stop("again");
+}
+
 int
 main(void)
 {
     for (unsigned i = 0; i < LNT_CELLS; i++)
         bells[i] = lnt_eventfd_create();
     test_union();
+    test_again();
     test_order();
     test_groups();
     test_wakers();
