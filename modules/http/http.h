@@ -181,11 +181,11 @@ lnt_verdict lnt_http_upgrade(struct lnt_http_request *r, struct lnt_str head);
 
 /*
  * Puts the answer off, from handle(), for ms at most and not longer than [http]
- * later_timeout; handle() returns LNT_GO_ON then.  r is not valid any longer
- * than else.  Exactly one of three things ends it, after which it is not to be
- * used: lnt_http_resume, due() (which resumes it) or gone().  Meanwhile the
- * client's next requests wait unread.  A client that shuts its side counts as
- * gone.
+ * later_timeout; handle() returns LNT_GO_ON then.  r is valid until handle()
+ * returns, as always.  What this returns is valid until exactly one of three
+ * things happens: lnt_http_resume, due() (which resumes it) or gone().
+ * Meanwhile the client's next requests wait unread.  A client that shuts its
+ * side counts as gone.
  */
 struct lnt_http_later *lnt_http_park(struct lnt_http_request *r, uint64_t ms,
                                      void *data);

@@ -67,12 +67,20 @@ void lnt_hub_wake(struct lnt_hub *h);
    joins, leaves and new nicks are not announced. */
 
 /*
+ * Errors below are those of the operation itself.  Each may also complete with
+ * EAGAIN, ETIMEDOUT or ECANCELED: hub/result.h, which says what completions are
+ * and when they come.
+ */
+
+/*
  * A session takes a nick: the completion has the number of the user, which the
- * app keeps; one user a session.  Errors as lnt_zone_user_add.  What completions
- * are, and when they come, stands in hub/result.h.
+ * app keeps; one user a session.  EEXIST: another session has that nick; EINVAL:
+ * it is empty or longer than LNT_NICK_MAX; ENOSPC: the zone has no place for
+ * another user.
  */
 void lnt_hub_enter(struct lnt_hub *h, struct lnt_session *s,
                    struct lnt_str nick, struct lnt_completion done);
+/* Another nick.  EEXIST and EINVAL as above. */
 void lnt_hub_rename(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
                     struct lnt_str nick, unsigned announce_max,
                     struct lnt_completion done);
@@ -85,8 +93,11 @@ void lnt_hub_exit(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
  * Joins the room: member in the zone and subscriber here, from the join event
  * on; the joiner does not get its own join event, but all that come after it.
  * format: which rendering.  A room that is new counts for the session and its
- * network as its [limits] say.  The completion has the sub and the room's info,
- * or an error as lnt_zone_join_by.
+ * network as its [limits] say.  The completion has the sub and the room's info.
+ * EEXIST: the user is in that room already; EINVAL: the name is empty or longer
+ * than LNT_ROOM_NAME_MAX; ENOSPC: the zone has no place for another room or
+ * member; EDQUOT: the session, EUSERS: its network has created too many rooms
+ * (rooms_created_per_session, rooms_created_per_ip).
  */
 void lnt_hub_join(struct lnt_hub *h, struct lnt_session *s, uint32_t user,
                   struct lnt_str name, unsigned format, unsigned announce_max,
@@ -96,7 +107,7 @@ void lnt_hub_leave(struct lnt_hub *h, struct lnt_sub *sub,
                    unsigned announce_max);
 /* Subscribes without a member: receives, is not seen.  Ends with leave, too.
    A room that is new counts for the network alone, and info->created is set:
-   the app counts for the session. */
+   the app counts for the session.  EINVAL, ENOSPC and EUSERS as above. */
 void lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s,
                     struct lnt_str name, unsigned format,
                     struct lnt_completion done);
@@ -105,16 +116,20 @@ void lnt_hub_listen(struct lnt_hub *h, struct lnt_session *s,
    is then above what the worker has read. */
 void lnt_hub_skip(struct lnt_hub *h, struct lnt_sub *sub, uint64_t start);
 /*
- * What the room keeps of what is published with LNT_EVENT_HISTORY, as
- * lnt_zone_keep.  Costs nothing when it was said before: to be said at every
- * join.  After lnt_hub_retire it counts for rooms that keep nothing alone.
+ * Sets what the room keeps of what is published with LNT_EVENT_HISTORY.  Cheap
+ * when nothing changes, so call it at every join.  After lnt_hub_retire it only
+ * has an effect on rooms that keep nothing.  0, or -1: ENOSPC, the histories
+ * that all rooms are promised would not fit into the zone, and this room keeps
+ * what it can; ENOENT, the room is gone.
  */
 int lnt_hub_keep(struct lnt_hub *h, const struct lnt_sub *sub,
                  const struct lnt_keep *keep);
 /* Keeps a room as long as this worker lives, so that it (and its promised
-   history) is there before anybody joins; for worker_start.  What it keeps is
-   set when this worker is let loose: until then its generation may be given
-   up, and the rooms are those of the one before.  0, or -1 as lnt_zone_hold. */
+   history) is there before anybody joins; for worker_start.  What the room keeps
+   is set when this worker begins to serve: until then its generation may be
+   given up, and the rooms are those of the generation before.  0, or -1: EINVAL,
+   the name is empty or longer than LNT_ROOM_NAME_MAX; ENOSPC, the zone has no
+   place for another room. */
 int lnt_hub_pin(struct lnt_hub *h, const struct lnt_module_ctx *m,
                 struct lnt_str name, const struct lnt_keep *keep);
 /*
@@ -133,8 +148,9 @@ void lnt_sub_unlink(struct lnt_sub *sub, struct lnt_sub **head);
 
 /*
  * Publishes into the room: to every subscriber of every worker, in one order.
- * kind is LNT_EVENT_APP or above.  The completion has seq and time_us, or an
- * error as lnt_zone_publish.
+ * kind is LNT_EVENT_APP or above.  The completion has seq and time_us.
+ * EMSGSIZE: data is larger than about a quarter of the log; ENOENT: the room is
+ * gone.
  */
 void lnt_hub_publish(struct lnt_hub *h, struct lnt_session *s,
                      const struct lnt_sub *sub, uint16_t kind, uint16_t flags,
@@ -142,29 +158,32 @@ void lnt_hub_publish(struct lnt_hub *h, struct lnt_session *s,
 /*
  * The same without being there: into the room of that name of module m, made
  * if it is new.  keep (may be NULL) as with lnt_hub_keep.  Errors as
- * lnt_zone_hold and lnt_zone_publish.
+ * lnt_hub_publish, and EINVAL: the name is empty or longer than
+ * LNT_ROOM_NAME_MAX; ENOSPC: the zone has no place for another room.
  */
 void lnt_hub_post(struct lnt_hub *h, struct lnt_module_ctx *m,
                   struct lnt_str name, const struct lnt_keep *keep,
                   uint16_t kind, uint16_t flags, struct lnt_str data,
                   struct lnt_completion done);
 /* To one session, wherever it is: to its application's direct, if that is the
-   same as that of s. */
+   same as that of s.  EMSGSIZE as above.  No error when there is no such
+   session. */
 void lnt_hub_direct(struct lnt_hub *h, struct lnt_session *s, uint64_t target,
                     uint16_t kind, struct lnt_str data,
                     struct lnt_completion done);
 
 /*
- * Publishes to whoever is in one of these rooms (of the same application) when
- * the message has its place in the log: without those who are in one of the
- * excepted rooms, and without the excepted sessions; each session once, however
- * many of the rooms it is in.  Each worker finds that out for its own sessions.
- * There need be no room of such a name.
+ * Publishes to every session that is in one of these rooms (of the same
+ * application) at the moment when the message is committed to the log, except
+ * sessions that are in one of the excepted rooms, and the excepted sessions.
+ * Each session gets it once, however many of the rooms it is in.  Rooms that do
+ * not exist are fine.
  *
- * The message stands in the order, and with LNT_EVENT_HISTORY in the history, of
- * the room of sub, whose subscribers get it only when that is among the rooms.
- * What event renders has that one's name; the format is that of the session's
- * subscription to the first of the rooms that it is in.
+ * The message has its place in the order of the room of sub, and with
+ * LNT_EVENT_HISTORY in that room's history; the subscribers of that room get it
+ * only when it is among the rooms.  app->event finds that room's name in the
+ * event; the format is that of the session's subscription to the first of the
+ * rooms that it is in.
  *
  * Use kinds of their own for it: a release that does not know these messages
  * shows them to the room of sub, with other bytes before the data.

@@ -23,11 +23,10 @@ struct lnt_session;
 /* ---- modules ---- */
 
 /*
- * A worker by its name: cell and incarnation, never 0.  Cells are used again,
- * a name never is; whoever remembers one remembers that worker.  At most 40
- * bits.
+ * The name of this worker: cell and incarnation, never 0, at most 40 bits.  A
+ * later worker may have the same cell, but never the same name.
  */
-uint64_t lnt_net_worker(const struct lnt_net *n); /* this one */
+uint64_t lnt_net_worker(const struct lnt_net *n);
 
 /*
  * Hands s over to the worker that has the session of that name (detached.h),
@@ -46,9 +45,10 @@ uint64_t lnt_net_worker(const struct lnt_net *n); /* this one */
 int lnt_session_hand_over(struct lnt_session *s, uint64_t worker,
                           struct lnt_str name);
 /*
- * The unread input comes to data() again, when the output queue is empty; as of
- * a poll that is left unread while it waits for an answer, when what it waits
- * for has moved away, or it has itself (to be called from thaw).
+ * The unread input comes to data() again, as soon as the output queue is empty.
+ * For protocols that leave a poll unread while it waits for its answer: call it
+ * when the session that the poll waits for has moved away, and from thaw of the
+ * connection, after that has moved itself.
  */
 void lnt_session_again(struct lnt_session *s);
 /* From data(), before or behind hand_over: these bytes come again, in front of what data() leaves
