@@ -97,24 +97,24 @@ static const struct lnt_directive directives[] = {
      .def = "65536",
      .min = 0,
      .max = 1 << 20,
-     .help = "Sessions that have no connection of their own, as those of "
-             "clients that poll, a worker."},
+     .help = "Sessions without a connection of their own (of clients that "
+             "poll) in one worker."},
     {.name = "detached_per_ip",
      .type = LNT_TYPE_INT,
      .offset = FIELD(detached_per_ip),
      .def = "256",
      .min = 0,
      .max = 1 << 20,
-     .help = "Such sessions from one address (v6: one /64) that no connection "
-             "serves at the moment, a worker; 0: no limit."},
+     .help = "Such sessions in one worker, from one address (v6: one /64), "
+             "while no connection serves them; 0: no limit."},
     {.name = "detached_timeout",
      .type = LNT_TYPE_DURATION,
      .offset = FIELD(detached_timeout),
      .def = "60s",
      .min = 0,
      .max = 86400000,
-     .help = "Such a session that no connection serves for so long ends; 0: "
-             "its protocol alone decides."},
+     .help = "Such a session ends when no connection has served it for this "
+             "time; 0: its protocol alone decides."},
     {.name = "rooms_created_per_session",
      .type = LNT_TYPE_INT,
      .offset = FIELD(rooms_created_per_session),
@@ -138,9 +138,9 @@ static const struct lnt_directive directives[] = {
      .def = "64",
      .min = 1,
      .max = 4096,
-     .help = "Events of one client that it waits for the answer to (over "
-             "protocols with named events): one more closes it with 1008.  As "
-             "many may wait for answers of the client's."},
+     .help = "Over protocols with named events: unanswered calls of one "
+             "client; one more closes it with 1008.  The same limit holds for "
+             "questions to one client that it has not answered."},
     {.name = NULL},
 };
 
