@@ -66,11 +66,24 @@ state_refusal(const struct lnt_master *m, enum lnt_change_kind kind)
     return "the server ends";
 }
 
+/* Whether an upgrade will begin before a reload that is asked for now: there may
+   be nobody here then who could do that. */
+static bool
+upgrade_is_next(const struct lnt_master *m)
+{
+    const struct lnt_change *w = m->changes.waiting;
+    while (w && w->kind != LNT_CHANGE_UPGRADE && w->kind != LNT_CHANGE_RELOAD)
+        w = w->next;
+    return w && w->kind == LNT_CHANGE_UPGRADE;
+}
+
 /* A reload waits for another one, nothing else does. */
 static const char *
 going_refusal(const struct lnt_master *m, enum lnt_change_kind kind)
 {
     const struct lnt_change *now = m->changes.now;
+    if (kind == LNT_CHANGE_RELOAD && upgrade_is_next(m))
+        return "an upgrade is going on; try again after it";
     if (!now || (now->kind == LNT_CHANGE_RELOAD && kind == LNT_CHANGE_RELOAD))
         return NULL;
     if (now->kind == LNT_CHANGE_RELOAD)

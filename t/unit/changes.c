@@ -162,6 +162,28 @@ test_merging(void)
     ok(!lnt_changes_any(&m), "nothing is left");
 }
 
+/* Behind an upgrade nobody here would do it. */
+static void
+test_behind_upgrade(void)
+{
+    begin(LNT_MASTER_RUNNING);
+    ask(LNT_CHANGE_UPGRADE, 0);
+    ask(LNT_CHANGE_RELOAD, 1);
+    is_told(1, false, "an upgrade is going on; try again after it");
+    lnt_changes_cancel(&m, "done");
+    is_told(0, false, "done");
+    ask(LNT_CHANGE_RELOAD, 2);
+    ask(LNT_CHANGE_UPGRADE, 3);
+    ask(LNT_CHANGE_RELOAD, 4);
+    is_int(told[4].calls, 0, "one with the reload in front of it waits");
+    go_on(LNT_CHANGE_RELOAD);
+    ask(LNT_CHANGE_RELOAD, 5);
+    is_told(5, false, "an upgrade is going on; try again after it");
+    lnt_changes_done(&m, true, "reloaded");
+    is_told(4, true, "reloaded");
+    lnt_changes_cancel(&m, "done");
+}
+
 static void
 test_gone(void)
 {
@@ -206,6 +228,7 @@ main(void)
     test_states();
     test_going_on();
     test_merging();
+    test_behind_upgrade();
     test_gone();
     test_end();
     return done_testing();
