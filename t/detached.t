@@ -191,6 +191,24 @@ subtest 'bounds' => sub {
     $t->finish;
 };
 
+# As behind a proxy: what each costs does not grow with how many there are.
+subtest 'many of one address' => sub {
+    my $n = 60_000;
+    my $t = server(1, "detached_per_ip = 0\nsend_queue = 4m");
+    my $c = $t->connect('poll');
+    my $said = 0;
+    for (1 .. $n / 1000) {
+        $c->write("open\n" x 1000);
+        $said += ($c->line(30) // '') =~ /^sid / for 1 .. 1000;
+    }
+    is($said, $n, 'they begin');
+    is(sessions($t), $n, 'and are there');
+    is(($t->ctl('stop'))[0], 0, 'the server is to end at once');
+    $t->wait_exit(20);
+    unlike($t->log_text, qr/did not end in time/, 'its worker has done so');
+    $t->finish;
+};
+
 subtest 'what is too much is dropped' => sub {
     my $t = server(1, "send_queue = 4k\nsend_queue_policy = drop\n");
     my $k = client($t, 'ann');
