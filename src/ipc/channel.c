@@ -66,6 +66,7 @@ lnt_channel_open(struct lnt_channel *c, struct lnt_loop *loop, int fd,
     c->handler = handler;
     c->queue = (struct lnt_list){0};
     c->queued = 0;
+    c->queued_fds = 0;
     if (lnt_watch_add(loop, &c->watch, EPOLLIN) == 0)
         return 0;
     int error = errno;
@@ -96,6 +97,7 @@ pop(struct lnt_channel *c)
     struct queued *q = first(c);
     lnt_list_remove(&c->queue, &q->node);
     c->queued -= sizeof(*q) + q->head.length;
+    c->queued_fds -= q->nfds;
     free_queued(q);
 }
 
@@ -176,13 +178,20 @@ before_urgent(const struct lnt_channel *c, unsigned type)
     return before;
 }
 
+static size_t
+fds_limit(unsigned type, size_t nfds)
+{
+    return nfds && type != LNT_FRAME_HAND ? LNT_CHANNEL_FDS_MAX : SIZE_MAX;
+}
+
 static int
 enqueue(struct lnt_channel *c, const struct head *h, const void *payload,
         const int *fds, size_t nfds)
 {
     size_t size = sizeof(struct queued) + h->length;
     bool urgent = h->type == LNT_FRAME_QUIT || h->type == LNT_FRAME_STOP;
-    if (c->queued + size > queue_limit(h->type)) {
+    if (c->queued + size > queue_limit(h->type) ||
+        c->queued_fds + nfds > fds_limit(h->type, nfds)) {
         errno = ENOBUFS;
         return -1;
     }
@@ -206,6 +215,7 @@ enqueue(struct lnt_channel *c, const struct head *h, const void *payload,
                         urgent ? before_urgent(c, h->type) : c->queue.last,
                         &q->node);
     c->queued += size;
+    c->queued_fds += nfds;
     return lnt_watch_set(c->loop, &c->watch, EPOLLIN | EPOLLOUT);
 }
 

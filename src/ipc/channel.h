@@ -81,6 +81,9 @@ enum {
     LNT_CHANNEL_QUEUE_MAX = 4 << 20,
     LNT_CHANNEL_ANSWERS_MAX = 24 << 20,
     LNT_CHANNEL_COMMANDS_MAX = 40 << 20,
+    /* Descriptors that wait, of which a process has less than of bytes; HAND has
+       all that there are. */
+    LNT_CHANNEL_FDS_MAX = 512,
 };
 
 struct lnt_frame {
@@ -106,7 +109,8 @@ struct lnt_channel {
     uint32_t incarnation; /* frames of another one are not ours; 0: the other
                              side may be of another release */
     struct lnt_list queue;
-    size_t queued;    /* bytes */
+    size_t queued; /* bytes */
+    size_t queued_fds;
     bool told_to_end; /* QUIT or STOP was sent */
 };
 

@@ -129,6 +129,16 @@ test_bound(void)
     is_int(rc, -1, "a peer that does not read fills the queue (%d frames)", n);
     is_int(errno, ENOBUFS, "which says so");
     ok(a.queued <= LNT_CHANNEL_QUEUE_MAX, "%zu bytes are queued", a.queued);
+    int fds[2] = {0, 0};
+    for (n = 0; n < LNT_CHANNEL_FDS_MAX / 2; n++)
+        rc =
+            lnt_channel_send(&a, LNT_FRAME_REOPEN, 0, lnt_str("ea", 2), fds, 2);
+    is_int(rc, 0, "descriptors are queued, too");
+    is_int(lnt_channel_send(&a, LNT_FRAME_REOPEN, 0, lnt_str("ea", 2), fds, 2),
+           -1, "but not any number");
+    is_int(errno, ENOBUFS, "which is said");
+    is_int(lnt_channel_send(&a, LNT_FRAME_HAND, 0, lnt_str("x", 1), fds, 2), 0,
+           "what one master hands to the next is never too much");
     is_int(lnt_channel_send(&a, LNT_FRAME_STOP, 0, lnt_str("", 0), NULL, 0), 0,
            "STOP is taken all the same");
     is_int(lnt_channel_send(&a, LNT_FRAME_BROADCAST, 0,
