@@ -2,6 +2,7 @@
  * Admission by an application, for what begins as an HTTP request.
  */
 #include "core/strbuf.h"
+#include "modules/http/exchange.h"
 #include "modules/http/http.h"
 #include "net/module.h"
 
@@ -39,10 +40,15 @@ lnt_http_admit(struct lnt_http_request *r, bool waits, const char *headers,
 {
     struct lnt_credentials c = credentials_of(r);
     struct lnt_strbuf why = LNT_STRBUF_INIT;
-    enum lnt_admit answer =
-        lnt_session_ask_admission(r->session, r->route->endpoint, &c, &why);
-    bool go_on = answer == LNT_ADMIT || (answer == LNT_ADMIT_LATER && waits);
+    const struct lnt_endpoint *to = r->route->endpoint;
+    enum lnt_admit answer;
+    bool go_on;
 
+    /* What was asked before the request was put off is not asked again. */
+    if (!lnt_http_exchange(r)->late ||
+        !lnt_session_asked(r->session, to, &answer, &why))
+        answer = lnt_session_ask_admission(r->session, to, &c, &why);
+    go_on = answer == LNT_ADMIT || (answer == LNT_ADMIT_LATER && waits);
     if (answer == LNT_REFUSE) {
         *v = refuse(r, &c, headers, why.p);
     } else if (!go_on) {

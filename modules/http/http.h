@@ -223,6 +223,8 @@ lnt_verdict lnt_http_stream(struct lnt_http_request *r,
  * its query.  false: it was answered (401 when there is none of these, else
  * 403; headers as above), and *v is to be returned.  waits: also true when the
  * application is going to answer later; lnt_session_ready waits for it then.
+ * To be called before the request is put off, or when it was resumed, or both:
+ * the application is asked once.
  */
 bool lnt_http_admit(struct lnt_http_request *r, bool waits, const char *headers,
                     lnt_verdict *v);

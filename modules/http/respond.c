@@ -82,6 +82,9 @@ lnt_http_send(struct lnt_http_exchange *x, struct lnt_buf *b,
     struct lnt_http_access *access = x->worker->access;
     bool last = !lnt_http_keeps(x);
     end_wait(x);
+    /* Nothing comes of an upgrade that it asked for; the next request must not
+       find it. */
+    lnt_session_forget_admission(s);
     if (last)
         x->conn->flags |= LNT_HTTP_F_DONE;
     if (!access) {

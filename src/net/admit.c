@@ -37,6 +37,23 @@ lnt_session_ask_admission(struct lnt_session *s, const struct lnt_endpoint *to,
     return answer;
 }
 
+bool
+lnt_session_asked(struct lnt_session *s, const struct lnt_endpoint *to,
+                  enum lnt_admit *answer, struct lnt_strbuf *why)
+{
+    struct lnt_conn *c = lnt_conn_of(s);
+
+    if (!lnt_app_admitted_to(c, to))
+        return false;
+    *answer = lnt_app_answered(c);
+    if (*answer == LNT_REFUSE) {
+        lnt_strbuf_adds(why, lnt_conn_app_head(c)->answer);
+        lnt_count(c->net->stats, LNT_C_NOT_ADMITTED);
+        lnt_app_forget(c);
+    }
+    return true;
+}
+
 void
 lnt_session_forget_admission(struct lnt_session *s)
 {
@@ -71,9 +88,7 @@ lnt_admit_ready(struct lnt_conn *c)
 
     if (c->state != LNT_CONN_HANDSHAKE || !admits(e))
         return true;
-    if (lnt_app_admitted_to(c, e))
-        answer = lnt_conn_app_head(c)->granted ? LNT_ADMIT : LNT_ADMIT_LATER;
-    else
+    if (!lnt_session_asked(&c->session, e, &answer, &why))
         answer = lnt_session_ask_admission(&c->session, e, &none, &why);
     if (answer == LNT_ADMIT_LATER)
         wait(c);
@@ -106,14 +121,18 @@ lnt_session_admitted(struct lnt_session *s, bool yes, const char *why)
     const struct lnt_protocol *p = s->endpoint->protocol->protocol;
     lnt_verdict v = LNT_GO_ON;
 
-    if (!lnt_app_admitted_to(c, s->endpoint) ||
-        (c->flags & (LNT_F_CLOSE_ASKED | LNT_F_DOOMED)) ||
-        lnt_conn_app_head(c)->granted)
+    if (!c->admission || (c->flags & (LNT_F_CLOSE_ASKED | LNT_F_DOOMED)) ||
+        lnt_conn_app_head(c)->answer)
         return false;
+    /* The upgrade that it is for has not begun, or admit has not returned. */
+    if (!lnt_app_admitted_to(c, s->endpoint)) {
+        lnt_app_keep_answer(c, yes, why);
+        return true;
+    }
     bool waits = c->flags & LNT_F_WAITS;
-    if (yes)
-        lnt_conn_app_head(c)->granted = true;
-    else {
+    if (yes) {
+        lnt_app_keep_answer(c, true, NULL);
+    } else {
         lnt_count(c->net->stats, LNT_C_NOT_ADMITTED);
         lnt_app_forget(c);
     }

@@ -6,8 +6,11 @@
 #include "net/app.h"
 
 #include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
 
 #include "core/mem.h"
+#include "core/strbuf.h"
 #include "net/calls.h"
 #include "net/conn.h"
 #include "net/endpoint.h"
@@ -67,7 +70,7 @@ lnt_app_open(struct lnt_conn *c)
     if (!app)
         return LNT_GO_ON;
     if (c->admission) {
-        *lnt_conn_app_head(c) = (struct lnt_app_head){{NULL}, true};
+        *lnt_conn_app_head(c) = (struct lnt_app_head){{NULL}, lnt_granted};
         c->admission = 0;
     } else {
         new_state(c, app);
@@ -143,6 +146,46 @@ put_off(struct lnt_conn *c, struct guise was)
     c->state = was.state;
 }
 
+const char lnt_granted[] = "yes";
+
+enum lnt_admit
+lnt_app_answered(const struct lnt_conn *c)
+{
+    const char *answer = lnt_conn_app_head(c)->answer;
+
+    if (!answer)
+        return LNT_ADMIT_LATER;
+    return answer == lnt_granted ? LNT_ADMIT : LNT_REFUSE;
+}
+
+void
+lnt_app_keep_answer(struct lnt_conn *c, bool yes, const char *why)
+{
+    lnt_conn_app_head(c)->answer =
+        yes ? lnt_granted : lnt_strdup(why ? why : "");
+}
+
+static void
+drop_answer(struct lnt_app_head *head)
+{
+    if (head->answer != lnt_granted)
+        free((void *)(uintptr_t)head->answer);
+    head->answer = NULL;
+}
+
+/* It has put its answer off, and has given it before it returned. */
+static enum lnt_admit
+take_answer(struct lnt_conn *c, struct lnt_strbuf *why)
+{
+    enum lnt_admit answer = lnt_app_answered(c);
+
+    if (answer == LNT_REFUSE) {
+        lnt_strbuf_clear(why);
+        lnt_strbuf_adds(why, lnt_conn_app_head(c)->answer);
+    }
+    return answer;
+}
+
 enum lnt_admit
 lnt_app_admit(struct lnt_conn *c, const struct lnt_endpoint *e,
               const struct lnt_credentials *credentials, struct lnt_strbuf *why)
@@ -158,10 +201,17 @@ lnt_app_admit(struct lnt_conn *c, const struct lnt_endpoint *e,
     put_off(c, was);
     if (answer == LNT_REFUSE) {
         lnt_app_forget(c);
-    } else {
-        lnt_conn_app_head(c)->endpoint = e;
-        lnt_conn_app_head(c)->granted = answer == LNT_ADMIT;
+        return answer;
     }
+    lnt_conn_app_head(c)->endpoint = e;
+    if (answer == LNT_ADMIT) {
+        drop_answer(lnt_conn_app_head(c));
+        lnt_conn_app_head(c)->answer = lnt_granted;
+        return answer;
+    }
+    answer = take_answer(c, why);
+    if (answer == LNT_REFUSE)
+        lnt_app_forget(c);
     return answer;
 }
 
@@ -185,6 +235,7 @@ lnt_app_forget(struct lnt_conn *c)
         e->app->app->close(&c->session);
         put_off(c, was);
     }
+    drop_answer(lnt_conn_app_head(c));
     free_state(c);
     if (c->flags & LNT_F_WAITS)
         lnt_output_touch(c);

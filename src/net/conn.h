@@ -92,11 +92,14 @@ struct lnt_app_head {
     union {
         struct lnt_calls *calls; /* that are open; NULL: none */
         /* With admission: the endpoint that it is for; NULL: the
-           application has not answered. */
+           application is being asked. */
         const struct lnt_endpoint *endpoint;
     };
-    bool granted; /* the admission */
+    /* The admission: NULL, there is no answer yet; lnt_granted; else why not,
+       allocated. */
+    const char *answer;
 };
+extern const char lnt_granted[];
 _Static_assert(sizeof(struct lnt_app_head) % 16 == 0,
                "what is behind it is aligned for anything");
 
@@ -405,6 +408,10 @@ enum lnt_admit lnt_app_admit(struct lnt_conn *c, const struct lnt_endpoint *e,
    What waits for it waits no longer. */
 void lnt_app_forget(struct lnt_conn *c);
 /* Whether the admission there is, if any, is for e. */
+/* The answer that has come; LNT_ADMIT_LATER: none yet. */
+enum lnt_admit lnt_app_answered(const struct lnt_conn *c);
+/* The answer comes before it can be used: it is kept with the admission. */
+void lnt_app_keep_answer(struct lnt_conn *c, bool yes, const char *why);
 bool lnt_app_admitted_to(const struct lnt_conn *c,
                          const struct lnt_endpoint *e);
 

@@ -135,7 +135,8 @@ bool lnt_session_reply_later(struct lnt_session *s,
                              const struct lnt_reply *reply, uint64_t ms);
 /* The answer to an admit that returned LNT_ADMIT_LATER; s comes from a lookup
    by its id.  Opens the session, or tells the client why not (NULL: nothing to
-   tell).  false: it has been answered, or too much time has passed. */
+   tell); where admit has not returned yet or an upgrade has not begun, then.
+   false: it has been answered, or too much time has passed. */
 bool lnt_session_admitted(struct lnt_session *s, bool yes, const char *why);
 /* Whether a person reads and types here (line protocol): apps then take and
    give plain lines instead of their machine format. */
@@ -172,6 +173,11 @@ enum lnt_admit
 lnt_session_ask_admission(struct lnt_session *s, const struct lnt_endpoint *to,
                           const struct lnt_credentials *credentials,
                           struct lnt_strbuf *why);
+/* What has become of that, when it was asked before: *answer, and in why what
+   belongs to LNT_REFUSE, after which it is as if it had not been asked.  false:
+   it was not, for that endpoint. */
+bool lnt_session_asked(struct lnt_session *s, const struct lnt_endpoint *to,
+                       enum lnt_admit *answer, struct lnt_strbuf *why);
 /* What was asked for comes to nothing: the handshake failed otherwise. */
 void lnt_session_forget_admission(struct lnt_session *s);
 /* Opens the app: the handshake is over; handshake_timeout no longer counts.

@@ -1,13 +1,14 @@
 /*
  * Admission: at once and later, by protocols that ask (toy), that do not know
  * of it (line) and that begin as an HTTP request (websocket, sse); refusals
- * with their texts; no answer in time; clients that go meanwhile.
+ * with their texts; no answer in time; answers before they can be used; clients
+ * that go meanwhile.
  */
 #define WORLD_TEXT                                                             \
     "[server]\n"                                                               \
     "workers = 1\n"                                                            \
     "[limits]\n"                                                               \
-    "handshake_timeout = 100ms\n"                                              \
+    "handshake_timeout = 700ms\n"                                              \
     "[listen toy]\n"                                                           \
     "address = 127.0.0.1:9\n"                                                  \
     "protocol = toy\n"                                                         \
@@ -55,8 +56,14 @@
     "path = /full\n"                                                           \
     "protocol = websocket\n"                                                   \
     "connections = 1\n"                                                        \
+    "app = gate\n"                                                             \
+    "[route parks]\n"                                                          \
+    "listen = web\n"                                                           \
+    "path = /parks\n"                                                          \
+    "protocol = parks\n"                                                       \
     "app = gate\n"
 
+#include "modules/http/http.h"
 #include "net/module.h"
 static const struct lnt_module *gate_modules[64];
 #define WORLD_MODULES gate_modules
@@ -75,11 +82,113 @@ static const struct lnt_module toy_module = {
     .protocol = &toy_protocol,
 };
 
+/* ---- a handler that asks, and upgrades later ---- */
+
+static struct lnt_http_later *parks;
+
+static lnt_verdict
+park(struct lnt_module_ctx *m, struct lnt_http_request *r)
+{
+    lnt_verdict v;
+
+    (void)m;
+    if (!lnt_http_admit(r, true, NULL, &v))
+        return v;
+    parks = lnt_http_park(r, PATIENCE, NULL);
+    return LNT_GO_ON;
+}
+
+/* asks: once more, and does not want to wait. */
+static void
+go_on(bool asks)
+{
+    struct lnt_http_request *r = lnt_http_resume(parks);
+    lnt_verdict v;
+
+    parks = NULL;
+    if (!asks || lnt_http_admit(r, false, NULL, &v))
+        lnt_http_upgrade(r, LNT_STR("HTTP/1.1 101 Up\r\n\r\n"));
+}
+
+static void
+refrain(void)
+{
+    struct lnt_http_request *r = lnt_http_resume(parks);
+
+    parks = NULL;
+    (void)lnt_http_respond(r, 200, NULL, NULL, LNT_STR("no upgrade"));
+}
+
+static void
+parks_due(struct lnt_module_ctx *m, struct lnt_http_later *l,
+          enum lnt_http_due why)
+{
+    (void)m;
+    (void)l;
+    (void)why;
+    refrain();
+}
+
+static void
+parks_gone(struct lnt_module_ctx *m, struct lnt_http_later *l)
+{
+    (void)m;
+    (void)l;
+    parks = NULL;
+}
+
+static void
+parks_send(struct lnt_session *s, enum lnt_message_type type, const void *p,
+           size_t n)
+{
+    (void)type;
+    lnt_session_write(s, p, n);
+}
+
+static lnt_verdict
+parks_data(struct lnt_session *s, struct lnt_input *in)
+{
+    in->used = in->n;
+    return in->n ? lnt_session_message(s, LNT_TEXT, in->p, in->n) : LNT_GO_ON;
+}
+
+static bool
+parks_goodbye(struct lnt_session *s, int code, const char *reason)
+{
+    char text[200];
+    int n = snprintf(text, sizeof(text), "bye %d %s", code, reason);
+
+    lnt_session_write(s, text, (size_t)n);
+    return false;
+}
+
+static const struct lnt_http_handler parks_handler = {
+    .allow = "GET",
+    .upgrades = "something",
+    .handle = park,
+    .due = parks_due,
+    .gone = parks_gone,
+};
+
+static const struct lnt_protocol parks_protocol = {
+    .open = lnt_session_ready,
+    .data = parks_data,
+    .send = parks_send,
+    .goodbye = parks_goodbye,
+};
+
+static const struct lnt_module parks_module = {
+    LNT_MODULE_HEAD,           .name = "parks",
+    .help = "upgrades later",  .protocol = &parks_protocol,
+    .handler = &parks_handler,
+};
+
 /* ---- the application, with its opens and closes counted ---- */
 
 static struct lnt_app counting_app;
 static struct lnt_module counting;
 static unsigned asked, opened, closed;
+static int early; /* answers itself: 1 yes, -1 no */
 
 static enum lnt_admit
 count_admit(struct lnt_session *s, const struct lnt_credentials *c,
@@ -89,6 +198,9 @@ count_admit(struct lnt_session *s, const struct lnt_credentials *c,
 
     /* One that is refused at once is not told its end. */
     asked += answer != LNT_REFUSE;
+    if (answer == LNT_ADMIT_LATER && early)
+        ok(lnt_session_admitted(s, early > 0, "not so fast"),
+           "the answer, before admit has returned");
     return answer;
 }
 
@@ -186,6 +298,20 @@ knock(const char *target, const char *headers)
              target, headers);
     tell(fd, text);
     return fd;
+}
+
+/* What gate answers a moment later has been answered. */
+static void
+wait_for_answers(void)
+{
+    struct gate *g = NULL;
+    uint64_t end = lnt_clock_ms() + PATIENCE;
+
+    for (size_t i = 0; i < config->nmodules; i++)
+        if (config->modules[i] == &counting)
+            g = workers[0].ctx[i].data;
+    while (g->n > 0 && lnt_clock_ms() < end)
+        settle();
 }
 
 /* ---- a protocol that asks ---- */
@@ -343,6 +469,76 @@ test_websocket_later(void)
     nothing_left("WebSocket, later");
 }
 
+/* The answer is there before the upgrade begins. */
+static void
+test_too_early(bool asks)
+{
+    const char *how = asks ? "asked again" : "not asked again";
+    const char *text;
+    unsigned before = asked;
+    int fd = knock("/parks?slow", "");
+
+    wait_for_answers();
+    go_on(asks);
+    text = wait_for(fd, "slow");
+    ok(strstr(text, " 101 ") && strstr(text, "welcome slow"),
+       "%s: let in before the upgrade, it is opened by that", how);
+    tell(fd, "hi");
+    is_str(heard(fd), "hi", "and served");
+    ok(!lnt_session_admitted(only(&workers[0]), false, "x"),
+       "a second answer is none");
+    hang_up(fd);
+
+    fd = knock("/parks?wait", "");
+    wait_for_answers();
+    go_on(asks);
+    text = wait_for(fd, "tomorrow");
+    ok(strstr(text, asks ? " 403 " : " 101 ") &&
+           strstr(text, asks ? "\n\r\n" : "bye 1008 come back tomorrow"),
+       "refused before the upgrade, with why");
+    ok(strstr(text, "come back tomorrow"), "that the application has told");
+    hang_up(fd);
+    is_int(asked - before, 2, "the application is asked once for each");
+    nothing_left("too early");
+}
+
+/* What one request was answered is nothing to the next. */
+static void
+test_not_kept(void)
+{
+    int fd = knock("/parks?slow", "");
+
+    wait_for_answers();
+    refrain();
+    ok(strstr(heard(fd), "no upgrade"), "let in, and not upgraded");
+    is_int(asked - closed, 0, "the application is told that it is over");
+    hang_up(fd);
+    fd = knock("/parks?never", "");
+    hang_up(fd);
+    nothing_left("not upgraded");
+}
+
+static void
+test_within_admit(void)
+{
+    int fd;
+
+    early = 1;
+    fd = knock("/ws?slow", "");
+    ok(strstr(wait_for(fd, "slow"), "welcome slow"), "lets in");
+    hang_up(fd);
+    fd = dial(&workers[0], "listen slow");
+    is_str(heard(fd), "welcome listen slow\n", "... without a request, too");
+    hang_up(fd);
+    early = -1;
+    fd = knock("/ws?slow", "");
+    ok(strstr(wait_for(fd, "fast"), "not so fast"), "refuses, with why");
+    hang_up(fd);
+    early = 0;
+    wait_for_answers();
+    nothing_left("within admit");
+}
+
 static void
 test_sse(void)
 {
@@ -395,6 +591,7 @@ main(void)
     counting = lnt_module_gate;
     counting.app = &counting_app;
     gate_modules[n++] = &toy_module;
+    gate_modules[n++] = &parks_module;
     gate_modules[n] = &counting;
     lnt_log_level(LNT_ALERT);
     world_begin(1);
@@ -404,6 +601,10 @@ main(void)
     test_quiet();
     test_websocket();
     test_websocket_later();
+    test_too_early(false);
+    test_too_early(true);
+    test_not_kept();
+    test_within_admit();
     test_sse();
     test_no_room();
     is_int(asked > 10 && opened > 5, 1, "%u admissions, %u sessions", asked,
