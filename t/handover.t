@@ -113,6 +113,46 @@ subtest 'to whoever has it' => sub {
     $t->finish;
 };
 
+subtest 'protocols that hand over whatever comes' => sub {
+    my $t = server(2);
+    my @w = one_on_each($t, 2);
+    my ($a, $b) = @w;
+    my $c = $a->{c};
+    is(says($c, 'try 77 one'), "stays $a->{pid} one", 'told that it stays');
+    is(says($c, 'try 77 two'), "stays $a->{pid} two", 'the next, too');
+    is(counters($t)->{hand_over_refused_total}, 2, 'each is refused once');
+    $c->write("try 77 three\ntry $b->{name} four\ntry 77 five\n");
+    is($c->line(10), "stays $a->{pid} three", 'several in one piece: it stays');
+    is($c->line(10), "here $b->{pid} four", 'what is behind that goes on');
+    is($c->line(10), "stays $b->{pid} five", 'and so on');
+    $c->write("bad 77 six\n");
+    is($c->line(10), 'going', 'one that says something each time');
+    is($c->line(10), 'going', 'tries twice');
+    ok($c->closed, 'and is closed');
+    cmp_ok(counters($t)->{hand_over_refused_total}, '<', 10, 'no more tries');
+    like(slurp($t->path('logs/error.log')), qr/module owner hands over/,
+        'the log says why');
+    is($t->stop, 0, 'stops');
+    $t->finish;
+};
+
+subtest 'clients that go while they wait' => sub {
+    my $t = server(2);
+    my ($a, $b) = one_on_each($t, 2);
+    kill STOP => $b->{pid};
+    my $before = counters($t)->{hand_over_refused_total};
+    my $begin = time;
+    $a->{c}->write("at $b->{name} x\n");
+    $a->{c}->shutdown_write;
+    is($a->{c}->line(20), "stays $a->{pid} x", 'it stays');
+    cmp_ok(time - $begin, '<', 4, 'at once');
+    ok($a->{c}->closed, 'and ends');
+    is(counters($t)->{hand_over_refused_total}, $before + 1, 'which is counted');
+    kill CONT => $b->{pid};
+    is($t->stop, 0, 'stops');
+    $t->finish;
+};
+
 subtest 'HTTP' => sub {
     my $t = server(3);
     my @w = one_on_each($t, 3);

@@ -611,9 +611,8 @@ unpack_old(struct lnt_str *state, uint32_t *requests, uint32_t *age)
 static void
 on_stays(struct lnt_session *s, const char *why)
 {
-    struct lnt_http_conn *c = lnt_session_state(s);
+    (void)s;
     lnt_log_info("a request is not handed over: %s", why);
-    c->flags |= LNT_HTTP_F_STAYS;
 }
 
 static int

@@ -44,7 +44,6 @@ enum {                          /* lnt_http_conn.flags */
        LNT_HTTP_F_LATER = 32, /* busy.later */
        LNT_HTTP_F_ANSWERING = 64, /* that was resumed, not yet answered */
        LNT_HTTP_F_ENDING = 128,   /* nothing more is put off */
-       LNT_HTTP_F_STAYS = 256, /* the next request is not handed over (again) */
 };
 
 /* All that an idle keep-alive connection costs here. */

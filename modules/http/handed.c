@@ -35,8 +35,8 @@ lnt_http_hand_over(struct lnt_http_request *r, uint64_t worker,
 {
     struct lnt_http_exchange *x = lnt_http_exchange(r);
     struct lnt_session *s = r->session;
-    if ((x->conn->flags & LNT_HTTP_F_STAYS) || x->late) {
-        errno = EALREADY;
+    if (x->late) {
+        errno = ENOTSUP;
         return -1;
     }
     if (lnt_session_hand_over(s, worker, name) < 0)

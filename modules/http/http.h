@@ -169,8 +169,8 @@ lnt_verdict lnt_http_respond_prepared(struct lnt_http_request *r,
  * name or, without a name, that one (net/handover.h): the connection moves
  * there, and the request is read there again as it came.  Its next requests
  * come there, too.  0, or -1 with errno, to be answered here: as
- * lnt_session_hand_over, or EALREADY, that was tried for this request and the
- * other worker did not take it.
+ * lnt_session_hand_over (EALREADY, the other worker did not take this request);
+ * or ENOTSUP, the request was put off and resumed, and its body is gone.
  */
 int lnt_http_hand_over(struct lnt_http_request *r, uint64_t worker,
                        struct lnt_str name);

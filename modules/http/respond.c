@@ -52,7 +52,6 @@ lnt_http_answered(struct lnt_http_exchange *x, int status)
     struct lnt_stats *stats = lnt_session_stats(x->r.session);
     lnt_assert(!x->answered);
     x->answered = true;
-    x->conn->flags &= (uint16_t)~LNT_HTTP_F_STAYS;
     x->status = status;
     lnt_count(stats, LNT_C_REQUESTS);
     if (status >= 400 && status < 500)

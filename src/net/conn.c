@@ -349,6 +349,18 @@ feed(struct lnt_conn *c, uint8_t *p, size_t n, bool eof, size_t *used)
     }
 }
 
+/* It sends something each time and hands the same input over again, which would
+   go on for ever. */
+static lnt_verdict
+refuse_again(struct lnt_conn *c)
+{
+    lnt_log_error("module %s hands over what was not handed over before; the "
+                  "connection is closed",
+                  c->session.endpoint->protocol->name);
+    c->handover = LNT_HANDOVER_NONE;
+    return LNT_CLOSE_ERROR;
+}
+
 static void
 handle_input(struct lnt_conn *c, uint8_t *p, size_t n, bool eof)
 {
@@ -360,6 +372,10 @@ handle_input(struct lnt_conn *c, uint8_t *p, size_t n, bool eof)
     net->current = NULL;
     bool held = c->flags & (LNT_F_HELD | LNT_F_PARKED);
     bool waits = c->handover == LNT_HANDOVER_WAITS;
+    if (c->stayed && (n == 0 || net->unread.n + n - used < n))
+        c->stayed = 0;
+    else if (c->stayed && waits && !v)
+        v = refuse_again(c);
     if (v)
         lnt_conn_goodbye(c, v, NULL);
     else if (eof && !held && !waits)
@@ -535,6 +551,8 @@ release_input(struct lnt_conn *c)
     uint8_t *p = take_rest(c, &have);
     if (have || eof)
         handle_input(c, p, have, eof);
+    else
+        c->stayed = 0;
     if (c->state < LNT_CONN_FINISHING && lnt_output_watch(c) < 0)
         lnt_conn_kill(c);
 }
@@ -586,6 +604,7 @@ settle_detached(struct lnt_conn *c)
         c->flags &= (uint16_t)~LNT_F_HELD;
     if (c->handover == LNT_HANDOVER_AGAIN)
         c->handover = LNT_HANDOVER_NONE;
+    c->stayed = 0;
     if ((c->flags & LNT_F_DOOMED) || c->state >= LNT_CONN_FINISHING)
         lnt_conn_kill(c);
     else if (c->out && p->queued && lnt_conn_detached(c)->transport)
@@ -638,6 +657,7 @@ lnt_conn_stays(struct lnt_conn *c, const char *why)
 {
     const struct lnt_protocol *p = protocol_of(c);
     c->handover = LNT_HANDOVER_AGAIN;
+    c->stayed = 1;
     if (p->stays)
         p->stays(&c->session, why);
     lnt_output_touch(c);
@@ -664,6 +684,17 @@ on_hangup(struct lnt_conn *c)
     on_eof(c, p, have);
 }
 
+/* The peer of one that waits for another worker has shut its side. */
+static void
+on_shut(struct lnt_conn *c)
+{
+    c->shut = 1;
+    lnt_count(c->net->stats, LNT_C_STAYED);
+    lnt_conn_stays(c, "its client has shut its side");
+    if (lnt_output_watch(c) < 0)
+        lnt_conn_kill(c);
+}
+
 static void
 on_event(struct lnt_watch *w, uint32_t events)
 {
@@ -677,6 +708,8 @@ on_event(struct lnt_watch *w, uint32_t events)
         lnt_conn_kill(c);
     else if ((events & EPOLLRDHUP) && (c->flags & LNT_F_PARKED))
         on_hangup(c);
+    else if ((events & EPOLLRDHUP) && c->handover == LNT_HANDOVER_WAITS)
+        on_shut(c);
     if ((events & EPOLLOUT) && c->state != LNT_CONN_DEAD)
         lnt_output_touch(c);
     lnt_log_conn(0);

@@ -115,6 +115,8 @@ struct lnt_conn {
     uint8_t state;         /* lnt_conn_state */
     uint8_t handover : 2;  /* lnt_handover */
     uint8_t admission : 1; /* app_state is there for an admission */
+    uint8_t stayed : 1;    /* its unread input was not handed over */
+    uint8_t shut : 1;      /* the peer has, while that was to be */
     uint32_t active;       /* last input, net time */
 
     struct lnt_session session;

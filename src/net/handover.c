@@ -27,6 +27,15 @@ lnt_net_worker(const struct lnt_net *n)
     return (uint64_t)incarnation << LNT_ID_CELL_BITS | n->cell;
 }
 
+/* Whether what is unread has been refused already.  When there is output since,
+   that has been answered, and it is about what came behind it. */
+static bool
+is_refused(const struct lnt_conn *c)
+{
+    return c->stayed && (c->handover == LNT_HANDOVER_AGAIN ||
+                         lnt_session_queued(&c->session) == 0);
+}
+
 int
 lnt_session_hand_over(struct lnt_session *s, uint64_t worker,
                       struct lnt_str name)
@@ -39,7 +48,9 @@ lnt_session_hand_over(struct lnt_session *s, uint64_t worker,
     int error = 0;
     if (name.n ? lnt_names_find(n, name) != NULL : worker == lnt_net_worker(n))
         error = EINVAL;
-    else if (c->state > LNT_CONN_READY || (c->flags & NEVER) ||
+    else if (is_refused(c))
+        error = EALREADY;
+    else if (c->state > LNT_CONN_READY || (c->flags & NEVER) || c->shut ||
              c->handover == LNT_HANDOVER_WAITS ||
              !s->endpoint->protocol->protocol->freeze)
         error = EBUSY;

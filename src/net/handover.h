@@ -36,11 +36,13 @@ uint64_t lnt_net_worker(const struct lnt_net *n);
  * its protocol thaws and is given the unread input.  When the other worker has
  * gone, ends, does not answer or does not take it, s goes on here:
  * protocol->stays says so (perhaps of another session, which thaw made of the
- * same connection) and the unread input comes to data() again.
+ * same connection) and the unread input comes to data() again, to be answered
+ * here.  A peer that shuts its side meanwhile makes it stay, too.
  *
- * 0, or -1 with errno and nothing happens: EINVAL, it is this worker (or the
- * name's session is here); EBUSY, s ends or cannot move; ESHUTDOWN, this worker
- * ends; EAGAIN, too many wait.
+ * 0, or -1 with errno and nothing happens: EALREADY, that was tried for this
+ * input (nothing was sent since, nor input consumed); EINVAL, it is this worker
+ * (or the name's session is here); EBUSY, s ends or cannot move; ESHUTDOWN, this
+ * worker ends; EAGAIN, too many wait.
  */
 int lnt_session_hand_over(struct lnt_session *s, uint64_t worker,
                           struct lnt_str name);

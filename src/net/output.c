@@ -227,7 +227,8 @@ lnt_output_watch(struct lnt_conn *c)
         return 0;
     if (c->flags & LNT_F_BLOCKED)
         events |= EPOLLOUT;
-    if ((c->flags & (LNT_F_PARKED | LNT_F_EOF)) == LNT_F_PARKED)
+    if (!(c->flags & LNT_F_EOF) &&
+        ((c->flags & LNT_F_PARKED) || c->handover == LNT_HANDOVER_WAITS))
         events |= EPOLLRDHUP;
     if (!(c->flags & (LNT_F_EOF | LNT_F_HELD | LNT_F_PARKED)) && !c->handover &&
         (!(c->flags & LNT_F_BLOCKED) || c->out_bytes < READ_PAUSE))

@@ -321,6 +321,15 @@ test_ends(void)
     close(peers[0]);
     turns();
     is_int(lnt_net_count(workers[0].net), 1, "one has gone");
+    int half = dial(&workers[0], "listen raw");
+    ok(hand_one(name), "another one waits");
+    uint64_t stayed = counter(&workers[0], LNT_C_STAYED);
+    shutdown(half, SHUT_WR);
+    turns();
+    is_int(counter(&workers[0], LNT_C_STAYED), stayed + 1,
+           "a client that shuts its side makes it stay");
+    is_int(lnt_net_count(workers[0].net), 1, "... and is gone then");
+    close(half);
     lnt_links_drain(giver);
     make_link(asked[0]);
     turns();

@@ -7,6 +7,8 @@
  *   at WORKER TEXT      GET /at/WORKER     goes to that worker, which answers
  *                       POST /at/WORKER    "here PID TEXT" (TEXT: the body);
  *                                          else "stays PID TEXT" (503)
+ *   try WORKER TEXT                        the same by one that remembers nothing
+ *   bad WORKER TEXT                        ... and says "going" before each try
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -52,12 +54,15 @@ take_line(struct lnt_session *s, const char *line, size_t n)
             lnt_session_protocol(s)->server->slot);
         return true;
     }
-    if (strncmp(text, "at ", 3) != 0) {
+    bool at = strncmp(text, "at ", 3) == 0, bad = strncmp(text, "bad ", 4) == 0;
+    if (!at && !bad && strncmp(text, "try ", 4) != 0) {
         say(s, "what?\n");
         return true;
     }
-    worker = strtoull(text + 3, &end, 10);
-    if (worker != own && !o->stays &&
+    worker = strtoull(strchr(text, ' ') + 1, &end, 10);
+    if (bad)
+        say(s, "going\n");
+    if (worker != own && (!at || !o->stays) &&
         lnt_session_hand_over(s, worker, lnt_str("", 0)) == 0) {
         lnt_session_unread(s, line, n);
         return false;
