@@ -269,6 +269,30 @@ is_handler(const struct lnt_module *mod, bool upgrades)
     return mod->handler && !mod->handler->upgrades == !upgrades;
 }
 
+/* Whether the name is right and the key is not, which is reported. */
+static bool
+complain_key(struct maker *m, const struct lnt_section *s, const char *key,
+             const char *name, bool upgrades)
+{
+    for (unsigned i = 0; m->setup->modules[i]; i++) {
+        const struct lnt_module *mod = m->setup->modules[i];
+        if (!is_handler(mod, !upgrades) || strcmp(mod->name, name) != 0)
+            continue;
+        if (upgrades)
+            complain(m, s, key,
+                     "%s is a handler, not a protocol for routes; did you mean "
+                     "\"handler = %s\", without app?",
+                     name, name);
+        else
+            complain(m, s, key,
+                     "%s is a protocol, not a handler; did you mean \"protocol "
+                     "= %s\", with an app?",
+                     name, name);
+        return true;
+    }
+    return false;
+}
+
 /* The module that a route names; NULL after a report. */
 static const struct lnt_module *
 find_module(struct maker *m, const struct lnt_section *s, const char *key,
@@ -287,6 +311,8 @@ find_module(struct maker *m, const struct lnt_section *s, const char *key,
             names[n++] = mod->name;
     }
     names[n] = NULL;
+    if (complain_key(m, s, key, name, upgrades))
+        return NULL;
     complain_near(m, s, key, upgrades ? "protocol for routes" : "handler", name,
                   names);
     return NULL;

@@ -148,7 +148,12 @@ test_errors(void)
     wrong(WEB "[route a]\nlisten = web\npath = /\nhandler = pagee\n", 6,
           "did you mean \"page\"");
     wrong(WEB "[route a]\nlisten = web\npath = /\nhandler = ws\n", 6,
-          "no handler \"ws\"");
+          "did you mean \"protocol = ws\", with an app?");
+    wrong(WEB "[route a]\nlisten = web\npath = /\nprotocol = page\n"
+              "app = chat\n",
+          6, "did you mean \"handler = page\", without app?");
+    wrong(WEB "[route a]\nlisten = web\npath = /\nhandler = chat\n", 6,
+          "no handler \"chat\"");
     wrong(WEB "[route a]\nlisten = web\npath = /\nprotocol = wss\n"
               "app = chat\n",
           6, "did you mean \"ws\"");
