@@ -159,6 +159,16 @@ subtest 'modules' => sub {
     ($status, $text) = configure('--add-module=modules/echo');
     like($text, qr/a module "echo" is already built from modules\/echo/,
         'one whose name is taken');
+    my $bad = "$tmp/bad";
+    make_path($bad);
+    spew("$bad/config", "name=bad\nsources=bad.c\n");
+    spew("$bad/bad.c", slurp('modules/echo/echo.c'));
+    for my $add (qw(add-module add-dynamic-module)) {
+        ($status, $text) = configure("--$add=$bad");
+        isnt($status, 0, "--$add: one whose descriptor has another name");
+        like($text, qr/config: name=bad: .*lnt_module_bad, .*lnt_module_echo$/m,
+            '... is told both names');
+    }
 };
 
 subtest 'without SQLite' => sub {

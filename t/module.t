@@ -139,6 +139,23 @@ subtest 'no module at all' => sub {
     $s->finish;
 };
 
+subtest 'a descriptor of another name' => sub {
+    my $bad = copy_echo('bad', sub {
+        $_[0] =~ s/^const struct lnt_module lnt_module_bad/#define NAME(x) lnt_module_##x\nconst struct lnt_module NAME(worse)/m
+            or die;
+    });
+    my $other = "$tmp/bad-objs";
+    my $text = `$how
+        sh '$top/configure' $options --builddir='$other' \\
+            --add-dynamic-module='$bad' 2>&1`;
+    is($?, 0, 'configure does not see it') or diag $text;
+    $text = `make --no-print-directory -C '$top' -f '$other/build.mk' \\
+        '$other/bad.so' 2>&1`;
+    isnt($?, 0, 'there is no bad.so');
+    like($text, qr/lnt_module_bad/, 'the linker says what is missing');
+    ok(!-e "$other/bad.so", 'nothing is left');
+};
+
 subtest 'installed' => sub {
     my @make = ('make', '--no-print-directory', '-C', $build);
     my $port = free_port();
