@@ -1,6 +1,7 @@
 /*
  * Admission by an application, for what begins as an HTTP request.
  */
+#include "core/log.h"
 #include "core/strbuf.h"
 #include "modules/http/exchange.h"
 #include "modules/http/http.h"
@@ -44,6 +45,7 @@ lnt_http_admit(struct lnt_http_request *r, bool waits, const char *headers,
     enum lnt_admit answer;
     bool go_on;
 
+    lnt_assert(to);
     /* What was asked before the request was put off is not asked again. */
     if (!lnt_http_exchange(r)->late ||
         !lnt_session_asked(r->session, to, &answer, &why))
