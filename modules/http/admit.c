@@ -50,6 +50,7 @@ lnt_http_admit(struct lnt_http_request *r, bool waits, const char *headers,
     if (!lnt_http_exchange(r)->late ||
         !lnt_session_asked(r->session, to, &answer, &why))
         answer = lnt_session_ask_admission(r->session, to, &c, &why);
+    lnt_http_exchange(r)->conn->flags |= LNT_HTTP_F_ASKED;
     go_on = answer == LNT_ADMIT || (answer == LNT_ADMIT_LATER && waits);
     if (answer == LNT_REFUSE) {
         *v = refuse(r, &c, headers, why.p);

@@ -44,6 +44,7 @@ enum {                          /* lnt_http_conn.flags */
        LNT_HTTP_F_LATER = 32, /* busy.later */
        LNT_HTTP_F_ANSWERING = 64, /* that was resumed, not yet answered */
        LNT_HTTP_F_ENDING = 128,   /* nothing more is put off */
+       LNT_HTTP_F_ASKED = 256,    /* there may be an admission for an upgrade */
 };
 
 /* All that an idle keep-alive connection costs here. */

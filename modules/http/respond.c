@@ -83,7 +83,9 @@ lnt_http_send(struct lnt_http_exchange *x, struct lnt_buf *b,
     end_wait(x);
     /* Nothing comes of an upgrade that it asked for; the next request must not
        find it. */
-    lnt_session_forget_admission(s);
+    if (x->conn->flags & LNT_HTTP_F_ASKED)
+        lnt_session_forget_admission(s);
+    x->conn->flags &= (uint16_t)~LNT_HTTP_F_ASKED;
     if (last)
         x->conn->flags |= LNT_HTTP_F_DONE;
     if (!access) {
