@@ -260,6 +260,7 @@ end_late(struct lnt_queues *t, uint64_t *next)
     *next = UINT64_MAX;
     LNT_MAP_EACH(&t->queues, struct queue, q, node) {
         if (q->first->deadline <= now(t)) {
+            lnt_count(t->hub->stats, LNT_C_OPS_EXPIRED);
             finish(t, q, ETIMEDOUT);
             any = true;
         } else if (q->first->deadline < *next) {
@@ -335,8 +336,10 @@ lnt_queues_begin(struct lnt_queues *t, struct lnt_session *s,
     struct queue *q = find(t, op->session);
     int error = lnt_op_is_ordered(op) ? t->canceled : 0;
 
-    if (error == 0 && is_full(q, op))
+    if (error == 0 && is_full(q, op)) {
+        lnt_count(t->hub->stats, LNT_C_OPS_REFUSED);
         error = EAGAIN;
+    }
     if (error != 0 || may_run(t, q, op))
         lnt_op_run(t->hub, op, s, error, false);
     else

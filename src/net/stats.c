@@ -70,6 +70,8 @@ const char *const lnt_counter_names[LNT_COUNTERS] = {
     [LNT_C_REPLIES_REFUSED] = "replies_refused_total",
     [LNT_C_CALLS_EXPIRED] = "calls_expired_total",
     [LNT_C_CALLS_REFUSED] = "calls_refused_total",
+    [LNT_C_OPS_EXPIRED] = "operations_expired_total",
+    [LNT_C_OPS_REFUSED] = "operations_refused_total",
     [LNT_C_NOT_ADMITTED] = "not_admitted_total",
 };
 
@@ -152,4 +154,8 @@ const char *const lnt_counter_help[LNT_COUNTERS] = {
         "Calls, by clients and to clients, not answered in time.",
     [LNT_C_CALLS_REFUSED] = "Calls not taken or not made: open_calls.",
     [LNT_C_NOT_ADMITTED] = "Clients that an application did not let in.",
+    [LNT_C_OPS_EXPIRED] =
+        "Joins, messages and the like that did not complete in time.",
+    [LNT_C_OPS_REFUSED] =
+        "The same, not begun: too many of one session were under way.",
 };

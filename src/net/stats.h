@@ -85,7 +85,9 @@ enum lnt_counter {
     LNT_C_CALLS_EXPIRED = 59,   /* calls not answered in time */
     LNT_C_CALLS_REFUSED = 60,   /* open_calls */
     LNT_C_NOT_ADMITTED = 61,    /* turned away by applications */
-    LNT_COUNTERS = 67           /* the highest number, and 1 */
+    LNT_C_OPS_EXPIRED = 67,     /* operations of the hub */
+    LNT_C_OPS_REFUSED = 68,     /* the same, over their bounds */
+    LNT_COUNTERS = 69           /* the highest number, and 1 */
 };
 
 struct lnt_stats {

@@ -249,6 +249,7 @@ test_bounds(void)
         n++;
     is_int(n, LNT_OPS_MAX, "so many");
     is_str(was_told(), "x=full ", "one more is refused");
+    is_int(nets[0].stats.counters[LNT_C_OPS_REFUSED], 1, "... and counted");
     ok(!last.later, "at once");
     lnt_hub_enter(h, b, LNT_STR("bob"), done("bob"));
     is_str(was_told(), "", "others are not concerned");
@@ -351,6 +352,7 @@ test_time(void)
     fire();
     ok(told.n == strlen("bob=late 3=late ") && !nets[0].timer,
        "those of 100 ms later");
+    is_int(nets[0].stats.counters[LNT_C_OPS_EXPIRED], 3, "... all are counted");
     (void)was_told();
     lnt_hub_release(h, 10);
     is_str(was_told(), "", "each is told once");
