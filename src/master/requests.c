@@ -1,6 +1,6 @@
 /*
  * The master as a switchboard.  It forwards a request under an id of its own
- * and remembers who asked; when the one that was to answer dies, the asker is
+ * and remembers who asked; when the one that was to answer dies, that one is
  * told at once.
  */
 #include "master/requests.h"
@@ -51,7 +51,7 @@ answer(struct lnt_child *c, uint32_t id, bool ok, struct lnt_str data)
 
 struct forwarded {
     struct lnt_master *m;
-    uint32_t incarnation; /* of the asker */
+    uint32_t incarnation; /* of who asked */
     uint32_t id;          /* its own */
 };
 
