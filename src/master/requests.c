@@ -1,7 +1,7 @@
 /*
  * The master as a switchboard.  It forwards a request under an id of its own
- * and remembers who asked; when the one that was to answer dies, that one is
- * told at once.
+ * and remembers who asked; when the one that was to answer dies, whoever asked
+ * is told at once.
  */
 #include "master/requests.h"
 
